@@ -1,0 +1,1 @@
+"""earshot: reproducible audio-classification experiments that tell the truth."""

@@ -1,0 +1,48 @@
+"""Where things are, and the numbers in params.yaml that the data depends on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from earshot.errors import EarshotError
+
+
+def root() -> Path:
+    """Return the project's folder: `EARSHOT_ROOT` where set, else the current folder."""
+    return Path(os.environ.get("EARSHOT_ROOT", ".")).resolve()
+
+
+def data(kind: str, *parts: str) -> Path:
+    """Return `data/KIND/PARTS...`, e.g. `data("features", "gtzan", "summary.parquet")`."""
+    return root().joinpath("data", kind, *parts)
+
+
+def params() -> dict[str, Any]:
+    """Read params.yaml.
+
+    Raises
+    ------
+    EarshotError
+        If there is no readable params.yaml in the project's folder.
+    """
+    path = root() / "params.yaml"
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise EarshotError(f"{path} is missing: run earshot from the project's folder") from None
+    except yaml.YAMLError as error:
+        raise EarshotError(f"{path} is not valid YAML: {error}") from None
+
+
+def experiments(params: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the (input, model) pairs that params.yaml compares, in its order."""
+    return [
+        (input_name, model)
+        for crossed in params["experiments"].values()
+        for input_name in crossed["inputs"]
+        for model in crossed["models"]
+    ]

@@ -1,0 +1,176 @@
+"""A dataset card: everything earshot knows of a dataset before it has seen the data.
+
+A card is one file, `conf/dataset/NAME.yaml`. Adding a dataset is adding a card.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from earshot import config
+from earshot.errors import EarshotError
+from earshot.names import plain_relative
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Url = Annotated[str, Field(pattern="^https?://")]
+Bytes = Annotated[int, Field(gt=0)]
+Module = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+InFolder = Annotated[str, AfterValidator(plain_relative)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RemoteFile(_Part):
+    """A file to download: its name below the dataset's folder, its addresses in the order they are tried."""
+
+    path: InFolder
+    urls: list[Url] = []
+    sha256: Sha256 | None = None
+    bytes: Bytes | None = None
+
+
+class Archive(RemoteFile):
+    """A tar or zip to download and unpack.
+
+    `strip` leading folders are dropped from the names inside. Of these names the ones that match `members`
+    are unpacked, or where the source has `checksums` the ones listed there. Where what is inside isn't yet
+    the dataset, `convert` names a module in `earshot.datasets` whose `convert(unpacked, out)` makes it.
+    """
+
+    strip: Annotated[int, Field(ge=0)] = 0
+    members: str = "*"
+    max_unpacked_bytes: Bytes
+    convert: Module | None = None
+
+
+class GeneratedBy(_Part):
+    """A dataset made by code: the module in `earshot.datasets` and its arguments."""
+
+    module: Module
+    arguments: dict[str, int | float | str] = {}
+
+
+class Source(_Part):
+    """Where the recordings come from.
+
+    `files` are downloaded one by one; an `archive` is unpacked; a `folder` on this machine is copied
+    (`~` and paths relative to the project's folder are understood); a dataset can be `generated`.
+    `checksums` names a file in sha256sum's format beside the card: a line for each file of the dataset. With
+    it, exactly these files are taken, and a mirror may hold them one by one where the public has an archive.
+    A source that has only `checksums` can come from a mirror alone.
+    """
+
+    files: list[RemoteFile] = []
+    archive: Archive | None = None
+    folder: str | None = None
+    generated: GeneratedBy | None = None
+    checksums: InFolder | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Source:
+        given = [name for name in ("files", "archive", "folder", "generated") if getattr(self, name)]
+        if len(given) > 1 or not (given or self.checksums):
+            raise ValueError(
+                f"needs one of files, archive, folder, generated or checksums; has {given or 'none'}"
+            )
+        if self.checksums and given in (["files"], ["generated"]):
+            raise ValueError(
+                "checksums are for an archive, a folder or a mirror; give each of files its sha256"
+            )
+        return self
+
+
+class Groups(_Part):
+    """A CSV below the dataset's folder that tells what must not stand on two sides, such as an artist.
+
+    `file` is the CSV; `filename`, `group` and `fold` are the names of its columns: the recording's file name
+    without folders, its group, and the fold in which it is tested where the dataset has a published split.
+    """
+
+    file: InFolder
+    filename: str = "filename"
+    group: str = "group"
+    fold: str | None = None
+
+
+class ClassFolders(_Part):
+    """Short recordings in a folder per class: `FOLDER/CLASS/NAME.wav`."""
+
+    kind: Literal["class_folders"]
+    folder: str = "."
+    groups: Groups | None = None
+
+
+class LongRecordings(_Part):
+    """One long recording per class: `{class: file}`.
+
+    `segments` maps a class to a CSV (`start_sample, end_sample, source`) of the stretches it was put together
+    from, where they are known; each source is a group.
+    """
+
+    kind: Literal["long_recordings"]
+    recordings: dict[str, InFolder]
+    segments: dict[str, InFolder] = {}
+
+
+class Card(_Part):
+    """What is known of a dataset.
+
+    `task` names the experiments (`TASK-INPUT-MODEL`); `needs` names a card of group labels that is fetched
+    with this one; `known_bad` tells why files that are known not to decode are set aside.
+    """
+
+    name: str
+    title: str
+    task: str | None = None
+    synthetic: bool = False
+    licence: str
+    citation: str
+    source: Source
+    layout: Annotated[ClassFolders | LongRecordings, Field(discriminator="kind")] | None = None
+    needs: str | None = None
+    known_bad: dict[str, str] = {}
+
+    @property
+    def label(self) -> str:
+        """The name to show with results: a synthetic dataset always says so."""
+        return f"{self.name} (synthetic)" if self.synthetic else self.name
+
+
+def card_path(name: str) -> Path:
+    """Return where the card of dataset `name` stands."""
+    return config.root() / "conf" / "dataset" / f"{name}.yaml"
+
+
+def dataset_names() -> list[str]:
+    """List the datasets that have a card."""
+    return sorted(path.stem for path in card_path("*").parent.glob("*.yaml"))
+
+
+def load_card(name: str) -> Card:
+    """Read and check the card of dataset `name`.
+
+    Raises
+    ------
+    EarshotError
+        If there is no such card, or a key in it is missing, unknown or wrong.
+    """
+    path = card_path(name)
+    if not re.fullmatch(r"[\w-]+", name) or not path.is_file():
+        known = ", ".join(dataset_names()) or "none"
+        raise EarshotError(f"no dataset is called '{name}': {path} is missing. Cards there are: {known}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Card(name=name, **content)
+    except (yaml.YAMLError, TypeError) as error:
+        raise EarshotError(f"{path} is not a dataset card: {error}") from None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
+        raise EarshotError(f"{path}: {faults}") from None

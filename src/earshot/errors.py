@@ -1,0 +1,25 @@
+"""Errors a user can make: told in one message, without a traceback."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+
+
+class EarshotError(Exception):
+    """Something the user can put right; the message names the file or key, what is wrong and what to do."""
+
+
+def without_traceback(main: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command so that an `EarshotError` is printed to stderr and ends it with exit code 1."""
+
+    @functools.wraps(main)
+    def wrapped(*args, **kwargs):
+        try:
+            return main(*args, **kwargs)
+        except EarshotError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(1) from None
+
+    return wrapped

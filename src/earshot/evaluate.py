@@ -1,0 +1,109 @@
+"""Stage: trained models -> predictions. The only reader of the test part."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+import pandas as pd
+
+from earshot import config, metrics, predict, store, train
+from earshot.errors import EarshotError, without_traceback
+from earshot.process import leave_with_parent
+
+if TYPE_CHECKING:
+    from earshot.datamodule import Windows
+
+RUN = ["protocol", "wiring", "seed", "fold"]
+
+
+def predictions(settings: dict[str, Any], test: Windows, probabilities: np.ndarray) -> pd.DataFrame:
+    """Return a row for each test window.
+
+    Returns
+    -------
+    Columns protocol, wiring, seed, fold, recording, group, start, seconds, label, predicted, and the probability
+    of each class as p_CLASS (float32)
+    """
+    classes = settings["classes"]
+    frame = test.table[["recording", "group", "start", "seconds", "label"]].reset_index(drop=True)
+    frame = frame.assign(predicted=np.array(classes, dtype=object)[probabilities.argmax(axis=1)])
+    for number, name in enumerate(classes):
+        frame[f"p_{name}"] = probabilities[:, number]
+    for number, key in enumerate(RUN):
+        frame.insert(number, key, settings[key])
+    return frame
+
+
+def evaluate(folder: Path, data: train.Data | None) -> tuple[pd.DataFrame, dict[str, Any], train.Data]:
+    """Predict the test windows of one trained model, and tell its MLflow run the scores."""
+    from earshot.experiment import compose
+
+    settings, weights = predict.read(folder)
+    chosen = [f"{key}={settings[key]}" for key in ("dataset", "task", "protocol", "seed", "fold")]
+    cfg = compose([*chosen, f"input={settings['input']['input']}", f"model={settings['model']['name']}"])
+    data = data or train.load(cfg)
+    if settings["digest"] != data.digest:
+        raise EarshotError(f"{folder} was trained on other features than {data.path} holds. Run `dvc repro`")
+    test = train.part(cfg, data, "test")
+    frame = predictions(settings, test, predict.probabilities(predict.restore(settings, weights), test))
+    _log(folder, data, settings, frame)
+    run = {key: settings[key] for key in (*RUN, "parameters", "epochs", "best_epoch")}
+    return frame, run | {"windows": settings["windows"] | {"test": len(test)}}, data
+
+
+def _log(folder: Path, data: train.Data, settings: dict[str, Any], frame: pd.DataFrame) -> None:
+    from earshot import figures, tracking
+
+    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    run = tracking.find(data.card.task, weights)
+    if run is None:
+        return
+    run.metrics({f"test_{name}": value for name, value in metrics.scores(frame).items()})
+    classes = settings["classes"]
+    labels, predicted = (frame[column].map(classes.index).to_numpy() for column in ("label", "predicted"))
+    run.figure(figures.confusion(labels, predicted, classes, "test"), "confusion_matrix_test.png")
+
+
+def mean_scores(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """Return protocol -> wiring -> score, pooled over folds and averaged over seeds."""
+    pooled = pd.DataFrame([dict(zip(RUN[:3], key)) | metrics.scores(rows) for key, rows in frame.groupby(RUN[:3])])
+    means = pooled.drop(columns="seed").groupby(RUN[:2]).mean().round(6)
+    nested: dict[str, dict[str, dict[str, float]]] = {}
+    for (protocol, wiring), row in means.iterrows():
+        nested.setdefault(protocol, {})[wiring] = row.to_dict()
+    return nested
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("input_name", metavar="INPUT")
+@click.argument("model")
+@without_traceback
+def main(dataset: str, input_name: str, model: str) -> None:
+    """Write data/predictions/DATASET/INPUT-MODEL.parquet and data/metrics/DATASET/INPUT-MODEL.json."""
+    leave_with_parent()
+    experiment = f"{input_name}-{model}"
+    folders = sorted(path.parent for path in config.data("models", dataset, experiment).glob("*/config.json"))
+    if not folders:
+        raise EarshotError(f"{config.data('models', dataset, experiment)} holds no trained model. Run `dvc repro`")
+    frames, described, data = [], [], None
+    for folder in folders:
+        frame, run, data = evaluate(folder, data)
+        frames.append(frame)
+        described.append(run)
+    frame = pd.concat(frames, ignore_index=True)
+    recipe = {"dataset": dataset, "experiment": experiment, "runs": described}
+    store.write_table(config.data("predictions", dataset, f"{experiment}.parquet"), frame, recipe)
+    scores = mean_scores(frame)
+    store.write_json(config.data("metrics", dataset, f"{experiment}.json"), scores)
+    for protocol, wirings in scores.items():
+        for wiring, values in wirings.items():
+            print(f"{data.card.label} {experiment} {protocol} ({wiring} wiring): accuracy {values['accuracy']:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Stage: recordings -> data/features/DATASET/INPUT.parquet.
+
+What was computed for a recording is kept in data/cache by the recording's bytes, the input's settings and the
+code that computed it. One file added to ten thousand costs one file, and a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from earshot import audio, config, inputs, store, windows
+from earshot.datasets.card import ClassFolders, load_card
+from earshot.errors import EarshotError, without_traceback
+from earshot.process import leave_with_parent
+
+LIBRARIES = ("librosa", "numpy", "scipy", "soundfile", "soxr")
+
+
+def recipe_of(name: str, built: inputs.Input) -> dict[str, Any]:
+    """Return what decides an input's values: its name and settings, as JSON knows them."""
+    return json.loads(json.dumps({"input": name, **asdict(built)}))
+
+
+def cache_key(recipe: dict[str, Any], built: inputs.Input) -> str:
+    """Return a hash of all that decides an input's values apart from the recording: settings, code, libraries."""
+    code = [inspect.getsource(module) for module in (inspect.getmodule(built), audio, windows)]
+    versions = [importlib.metadata.version(library) for library in LIBRARIES]
+    return hashlib.sha256(json.dumps([recipe, code, versions], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def extract_to(cached: Path, path: Path, built: inputs.Input) -> None:
+    """Compute one recording's rows and keep them at `cached`."""
+    rows = built.extract(audio.load(path, built.sample_rate))
+    with store.replacing(cached) as temporary, temporary.open("wb") as file:
+        np.save(file, rows, allow_pickle=False)
+
+
+def extract_all(jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int, label: str) -> None:
+    """Compute what is not in the cache yet, in parallel.
+
+    Parameters
+    ----------
+    jobs : (where to keep the rows, the recording)
+    workers : processes; the result does not depend on it
+    """
+    missing = [job for job in jobs if not job[0].exists()]
+    if not missing:
+        return
+    # Forking is what makes a worker cheap; where it isn't safe (macOS) workers start afresh.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(min(workers, len(missing)), context, initializer=leave_with_parent) as pool:
+        futures = [pool.submit(extract_to, cached, path, built) for cached, path in missing]
+        for (_, path), future in tqdm(
+            zip(missing, futures, strict=True), total=len(missing), desc=label, unit="file", disable=None
+        ):
+            try:
+                future.result()
+            except Exception as error:
+                raise EarshotError(f"{path}: its features can't be computed ({error!r})") from error
+
+
+def tables(manifest: pd.DataFrame, cached: list[Path], columns: list[str] | None) -> Iterator[pa.Table]:
+    """Yield one table per recording.
+
+    Named features become columns, a row for each window; others become one row with the flat `values` of
+    shape (frames, bins).
+    """
+    for recording, sha256, path in zip(manifest["recording"], manifest["sha256"], cached, strict=True):
+        rows = np.load(path, allow_pickle=False)
+        if columns:
+            named = dict(zip(columns, rows.T.astype(np.float64), strict=True))
+            yield pa.table({"recording": [recording] * len(rows), "window": np.arange(len(rows)), **named})
+        else:
+            values = pa.ListArray.from_arrays([0, rows.size], rows.ravel())
+            facts = {"recording": [recording], "sha256": [sha256], "frames": [len(rows)], "bins": [rows.shape[1]]}
+            yield pa.table({**facts, "values": values})
+
+
+def write(path: Path, parts: Iterator[pa.Table], recipe: dict[str, Any]) -> None:
+    """Write the tables one after another, so that only one recording is in memory at a time."""
+    first = next(parts)
+    schema = store.with_recipe(first.schema, recipe)
+    with (
+        store.replacing(path) as temporary,
+        # samples and log power hardly repeat: a dictionary would only cost time
+        pq.ParquetWriter(temporary, schema, compression="lz4", use_dictionary=["recording"]) as writer,
+    ):
+        writer.write_table(first.cast(schema))
+        for part in parts:
+            writer.write_table(part.cast(schema))
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("input_name", metavar="INPUT")
+@click.option("--workers", type=int, default=lambda: os.cpu_count(), help="Processes; by default one per core.")
+@without_traceback
+def main(dataset: str, input_name: str, workers: int) -> None:
+    """Write data/features/DATASET/INPUT.parquet."""
+    leave_with_parent()
+    card = load_card(dataset)
+    built = inputs.build(input_name, config.params(), card.task, isinstance(card.layout, ClassFolders))
+    recipe = recipe_of(input_name, built)
+    key = cache_key(recipe, built)
+    manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
+    manifest = manifest[manifest["status"] == "read"].reset_index(drop=True)
+    cached = [config.data("cache", "features", input_name, key, f"{sha256}.npy") for sha256 in manifest["sha256"]]
+    raw = config.data("raw", dataset)
+    jobs = [(kept, raw / path) for kept, path in zip(cached, manifest["path"], strict=True)]
+    known = sum(kept.exists() for kept in cached)
+    extract_all(jobs, built, workers, f"{input_name} of {card.label}")
+    digest = hashlib.sha256("".join([key, *manifest["sha256"]]).encode()).hexdigest()
+    out = config.data("features", dataset, f"{input_name}.parquet")
+    write(out, tables(manifest, cached, built.columns), {**recipe, "dataset": dataset, "digest": digest})
+    print(f"{card.label}: {input_name} of {len(cached)} recordings, {known} of them kept from before")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The siren tutorial's log spectrogram."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import scipy.signal
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class LogSpectrogram:
+    """Log power spectral density: shape (T, F), T frames, F = nperseg / 2 + 1 bins.
+
+    `scipy.signal.spectrogram` with its defaults (Tukey window 0.25, constant detrend, density scaling), then
+    the natural log of the density plus `eps`, then for each window and bin zero mean and unit deviation over
+    time. With 320 and 160 samples at 16 kHz a window of 2 s is (199, 161).
+    """
+
+    sample_rate: int
+    nperseg: int
+    noverlap: int
+    eps: float
+
+    standardised: ClassVar[bool] = False
+    columns: ClassVar[None] = None
+
+    @property
+    def hop_length(self) -> int:
+        """Samples from frame to frame."""
+        return self.nperseg - self.noverlap
+
+    def extract(self, samples: np.ndarray) -> np.ndarray:
+        """Compute the log spectrogram of a whole recording, not yet normalised: float32, shape (T, F).
+
+        Frame k stands for samples [k * hop_length, k * hop_length + nperseg), whether they are seen as part
+        of the recording or of a window that starts on a frame.
+        """
+        _, _, density = scipy.signal.spectrogram(
+            samples, fs=self.sample_rate, nperseg=self.nperseg, noverlap=self.noverlap
+        )
+        return np.log(density.T.astype(np.float32) + np.float32(self.eps))
+
+    def first_row(self, start: float) -> float:
+        """Return the frame that begins at `start` seconds."""
+        return start * self.sample_rate / self.hop_length
+
+    def n_rows(self, length: float) -> int:
+        """Return how many whole frames fit into `length` seconds."""
+        return (round(length * self.sample_rate) - self.noverlap) // self.hop_length
+
+    def finish(self, batch: torch.Tensor) -> torch.Tensor:
+        """Bring each bin of each window to zero mean and unit deviation over time (population deviation).
+
+        A bin that does not change over the window becomes zero.
+        """
+        centred = batch - batch.mean(dim=1, keepdim=True)
+        deviation = centred.square().mean(dim=1, keepdim=True).sqrt()
+        return centred / deviation.clamp_min(1e-6)

@@ -1,0 +1,75 @@
+"""How a model learns: the LightningModule, and what is kept of each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from earshot.models import heads
+
+Epoch = dict[str, float]  # epoch (from 1), train_loss, train_accuracy, val_loss, val_accuracy
+
+
+class Classifier(pl.LightningModule):
+    """Cross-entropy and accuracy of a model that gives logits."""
+
+    def __init__(self, net: nn.Module, optimizer: Callable):
+        """Take the model and an optimizer that only lacks the parameters."""
+        super().__init__()
+        self.net, self.optimizer = net, optimizer
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
+        """Return the loss of a batch (x, y)."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
+        """Log the loss and accuracy of a batch (x, y)."""
+        self._step(batch, "val")
+
+    def _step(self, batch, part: str) -> torch.Tensor:
+        x, y = batch
+        logits = self.net(x)
+        loss = heads.loss(logits, y)
+        accuracy = (heads.probabilities(logits).argmax(dim=1) == y).float().mean()
+        log = partial(self.log, on_step=False, on_epoch=True, batch_size=len(y), logger=False)
+        log(f"{part}_loss", loss.detach())
+        log(f"{part}_accuracy", accuracy)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimizer of what can be trained."""
+        return self.optimizer(params=[p for p in self.parameters() if p.requires_grad])
+
+
+class History(pl.Callback):
+    """Keep the scores of every epoch, and the weights of the one that is asked for.
+
+    Attributes
+    ----------
+    epochs : the scores, one `Epoch` each
+    weights : of the best epoch by validation loss, or of the last
+    kept_epoch : which one that is, from 1
+    """
+
+    def __init__(self, checkpoint: str, on_epoch: list[Callable[[Epoch], None]]):
+        """Take "best" or "last", and what is to be told of each epoch."""
+        self.checkpoint, self.on_epoch = checkpoint, on_epoch
+        self.epochs: list[Epoch] = []
+        self.weights: dict[str, torch.Tensor] = {}
+        self.kept_epoch = 0
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Classifier) -> None:
+        """Take the epoch's scores; validation has run by now."""
+        names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+        scores = {name: float(trainer.callback_metrics[name]) for name in names}
+        best_before = min((epoch["val_loss"] for epoch in self.epochs), default=float("inf"))
+        self.epochs.append({"epoch": trainer.current_epoch + 1, **scores})
+        if self.checkpoint == "last" or scores["val_loss"] < best_before or not self.weights:
+            self.kept_epoch = trainer.current_epoch + 1
+            self.weights = {name: value.detach().cpu().clone() for name, value in module.net.state_dict().items()}
+        for tell in self.on_epoch:
+            tell(self.epochs[-1])

@@ -1,0 +1,56 @@
+"""Trained weights and windows in, probabilities out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from earshot import models
+from earshot.errors import EarshotError
+from earshot.models import heads
+
+if TYPE_CHECKING:
+    from earshot.datamodule import Windows
+
+BATCH_SIZE = 256  # changes nothing but memory
+
+
+def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
+    """Build the model that `settings` (config.json) describes, with its weights, ready to predict."""
+    net = models.build(settings["model"], *settings["window_shape"], len(settings["classes"]))
+    net.load_state_dict(weights)
+    return net.eval()
+
+
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Read config.json and model.safetensors; nothing is unpickled.
+
+    Raises
+    ------
+    EarshotError
+        If one of them is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise EarshotError(f"{folder} holds no trained model ({error}). Run `dvc repro`") from None
+
+
+@torch.inference_mode()
+def probabilities(net: nn.Module, windows: Windows) -> np.ndarray:
+    """Return the probability of each class for each window: float32, shape (windows, classes)."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net = net.to(device)
+    found = []
+    for first in range(0, len(windows), BATCH_SIZE):
+        x, _ = windows[list(range(first, min(first + BATCH_SIZE, len(windows))))]
+        found.append(heads.probabilities(net(x.to(device))).cpu())
+    return torch.cat(found).numpy()

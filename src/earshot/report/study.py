@@ -1,0 +1,121 @@
+"""Everything the comparison needs to know of one dataset, read from what the earlier stages wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from earshot import config, metrics
+from earshot.datasets.card import Card, load_card
+from earshot.errors import EarshotError
+from earshot.store import read_recipe, read_table
+
+CELL = ["wiring", "protocol", "seed"]
+RUN = [*CELL, "fold"]
+Key = tuple[str, str, int]  # the values of CELL
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One experiment in one setting: its folds' predictions pooled, and a run per fold."""
+
+    input: str
+    model: str
+    wiring: str
+    protocol: str
+    seed: int
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    runs: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One dataset: its card, the counts of its manifest and what was trained and tested on it."""
+
+    card: Card
+    counts: dict[str, Any]
+    cells: list[Cell]
+
+
+def read_study(dataset: str, settings: dict[str, Any]) -> Study:
+    """Read what params.yaml (`settings`) lists for `dataset`; whatever else lies in data/ is left alone.
+
+    Raises
+    ------
+    EarshotError
+        If a file or a listed run is missing, or a file can't be read.
+    """
+    manifest = config.data("manifest", f"{dataset}.json")
+    counts = _read(manifest, lambda path: json.loads(path.read_text("utf-8")))
+    _checked(manifest, counts, ["read", "set_aside", "classes", "seconds"])
+    cells = [cell for name in settings["experiments"] for cell in _read_cells(dataset, name, settings)]
+    return Study(load_card(dataset), counts, cells)
+
+
+def _read_cells(dataset: str, experiment: str, settings: dict[str, Any]) -> list[Cell]:
+    path = config.data("predictions", dataset, f"{experiment}.parquet")
+    predictions = _checked(path, read_table(path), [*RUN, "label", "predicted"])
+    _check_classes(path, predictions)
+    curves = config.data("history", dataset, f"{experiment}.csv")
+    history = _checked(curves, _read(curves, pd.read_csv), [*RUN, "epoch", "train_loss", "val_loss"])
+    source, _, model = experiment.partition("-")
+    return [
+        Cell(source, model, *key, _of(predictions, key), _of(history, key), _runs(path, predictions, key))
+        for key in _listed(path, predictions, settings)
+    ]
+
+
+def _listed(path: Path, predictions: pd.DataFrame, settings: dict[str, Any]) -> list[Key]:
+    """Return the listed cells that are there: of the wirings, a model without any has only one."""
+    there = set(predictions[CELL].itertuples(index=False, name=None))
+    keys = product(settings["wirings"], settings["protocols"], settings["seeds"])
+    keys = [key for key in keys if key in there]
+    for needed in product(settings["protocols"], settings["seeds"]):
+        if needed not in [key[1:] for key in keys]:
+            protocol, seed = needed
+            raise EarshotError(f"{path} lacks protocol {protocol}, seed {seed}. Run `dvc repro`")
+    return keys
+
+
+def _runs(path: Path, predictions: pd.DataFrame, key: Key) -> list[dict[str, Any]]:
+    """Return the runs that the file says it was made by; they must be those it has rows of."""
+    runs = [run for run in read_recipe(path).get("runs", []) if tuple(run[name] for name in CELL) == key]
+    if {run["fold"] for run in runs} != set(_of(predictions, key)["fold"]):
+        raise EarshotError(f"{path} has not the folds of its runs for {key}. Delete it and run `dvc repro`")
+    return runs
+
+
+def _of(frame: pd.DataFrame, key: Key) -> pd.DataFrame:
+    return frame[(frame[CELL] == list(key)).all(axis=1)]
+
+
+def _checked(path: Path, content: Any, names: list[str]) -> Any:
+    """Return a table or mapping that has all these columns or keys."""
+    missing = [name for name in names if name not in content]
+    if missing:
+        raise EarshotError(f"{path} lacks {', '.join(missing)}. Delete it and run `dvc repro`")
+    return content
+
+
+def _check_classes(path: Path, predictions: pd.DataFrame) -> None:
+    unknown = sorted(set(predictions["label"]) - set(metrics.classes_of(predictions)))
+    if unknown:
+        raise EarshotError(
+            f"{path} has no probabilities for the labels {unknown}. Delete it and run `dvc repro`"
+        )
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    try:
+        return reader(path)
+    except FileNotFoundError:
+        raise EarshotError(f"{path} is missing. Run `dvc repro` to make it") from None
+    except (ValueError, OSError) as error:
+        raise EarshotError(f"{path} can't be read ({error}). Delete it and run `dvc repro`") from None

@@ -1,0 +1,59 @@
+"""The comparison as a table in the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from earshot.report.numbers import score, signed
+from earshot.report.pairs import Pair
+
+PLAIN_WIDTH = 100  # columns where the output is not a terminal
+NUMBERS = [
+    "published\naccuracy",
+    "grouped\naccuracy",
+    "difference",
+    "published\nmacro-F1",
+    "grouped\nmacro-F1",
+]
+
+
+def print_table(pairs: list[Pair]) -> None:
+    """Print a row per experiment, published beside grouped; plain text where stdout is not a terminal."""
+    console().print(_table(pairs))
+
+
+def console() -> Console:
+    """Return a console that takes no text for markup: names come from the user's folders."""
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(width=width, markup=False, emoji=False, highlight=False, soft_wrap=False)
+
+
+def _table(pairs: list[Pair]) -> Table:
+    with_wiring = len({pair.wiring for pair in pairs}) > 1
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for name in ["dataset", "input", "model", *(["wiring"] if with_wiring else [])]:
+        table.add_column(name, vertical="top")
+    for name in NUMBERS:
+        table.add_column(name, justify="right")
+    dataset = None
+    for pair in pairs:
+        if dataset not in (None, pair.dataset):
+            table.add_section()
+        names = [pair.shown_dataset, pair.input, pair.model, *([pair.wiring] if with_wiring else [])]
+        table.add_row(*names, *_numbers(pair))
+        dataset = pair.dataset
+    return table
+
+
+def _numbers(pair: Pair) -> list[str]:
+    return [
+        score(pair.score("accuracy", "published")),
+        score(pair.score("accuracy", "grouped")),
+        signed(pair.inflation()),
+        score(pair.score("macro_f1", "published")),
+        score(pair.score("macro_f1", "grouped")),
+    ]

@@ -1,0 +1,264 @@
+"""Stage: recordings and groups -> train, validation and test, for each protocol.
+
+A split is a table of spans of recordings: fold, part, recording, group, label, start, stop (in seconds).
+Windows are cut inside the spans later, so no window stands on two sides of a leak-free split.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+from earshot import config, store, windows
+from earshot.datasets.card import Card, ClassFolders, load_card
+from earshot.errors import EarshotError, without_traceback
+from earshot.process import leave_with_parent
+
+SPAN = ["recording", "group", "label", "start", "stop"]
+PARTS = ("train", "validation", "test")
+
+
+def published(spans: pd.DataFrame, test_share: float, random_state: int) -> pd.DataFrame:
+    """Split at random, stratified, as the tutorials do.
+
+    The test part is the validation part too: the tutorials choose the checkpoint by it.
+
+    Parameters
+    ----------
+    spans : one row for each window of a long recording, or for each short recording; columns `SPAN`
+    test_share : share of the rows to test
+    random_state : scikit-learn's
+    """
+    train, test = train_test_split(
+        np.arange(len(spans)), test_size=test_share, random_state=random_state, stratify=spans["label"]
+    )
+    return _table(spans, 0, {"train": train, "validation": test, "test": test})
+
+
+def grouped(
+    spans: pd.DataFrame,
+    n_windows: np.ndarray,
+    folds: int,
+    validation_share: float,
+    random_state: int,
+) -> pd.DataFrame:
+    """Split into folds, stratified by windows, with no group on two sides; every group is tested once.
+
+    Where the spans carry a published fold (column `fold`), each of those is one fold's test part.
+
+    Parameters
+    ----------
+    spans : columns `SPAN`, and perhaps `fold`
+    n_windows : int, shape (len(spans),): how many windows each span holds
+    folds : how many folds to make where none are published
+    validation_share : share of what is not tested that chooses the checkpoint
+    random_state : scikit-learn's
+
+    Raises
+    ------
+    EarshotError
+        Where a class has too few groups.
+    """
+    rows = np.repeat(np.arange(len(spans)), n_windows)
+    labels, groups = spans["label"].to_numpy()[rows], spans["group"].to_numpy()[rows]
+    tables = []
+    for fold, (rest, test) in enumerate(_tests(spans, rows, labels, groups, folds, random_state)):
+        _, inner = _first_fold(labels[rest], groups[rest], round(1 / validation_share), random_state)
+        validation = rest[inner]
+        train = np.setdiff1d(rest, validation)
+        parts = {name: np.unique(rows[part]) for name, part in zip(PARTS, (train, validation, test), strict=True)}
+        tables.append(_table(spans, fold, parts))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _tests(spans, rows, labels, groups, folds, random_state):
+    """Yield (rest, test) for each fold, as positions in `rows`."""
+    if "fold" in spans and spans["fold"].notna().all():
+        fold_of = spans["fold"].to_numpy()[rows]
+        for fold in np.unique(fold_of):
+            yield np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        return
+    yield from StratifiedGroupKFold(folds, shuffle=True, random_state=random_state).split(rows, labels, groups)
+
+
+def _first_fold(labels, groups, folds, random_state):
+    """Split off one of `folds` parts, or of as many as the rarest class has groups."""
+    rarest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
+    splitter = StratifiedGroupKFold(max(2, min(folds, rarest)), shuffle=True, random_state=random_state)
+    return next(splitter.split(labels, labels, groups))
+
+
+def _table(spans: pd.DataFrame, fold: int, parts: dict[str, np.ndarray]) -> pd.DataFrame:
+    tables = [spans.iloc[np.sort(index)][SPAN].assign(fold=fold, part=part) for part, index in parts.items()]
+    return pd.concat(tables, ignore_index=True)[["fold", "part", *SPAN]]
+
+
+def check_groups(spans: pd.DataFrame, folds: int, dataset: str) -> None:
+    """Stop where the asked folds can't be made: each part of each fold needs a group of every class.
+
+    Raises
+    ------
+    EarshotError
+        Naming the classes, how many groups they have, and what is possible.
+    """
+    groups = spans.groupby("label")["group"].nunique()
+    needed = max(folds, len(PARTS))
+    if len(few := groups[groups < needed]) == 0:
+        return
+    listed = ", ".join(f"{label} has {number}" for label, number in few.items())
+    possible = (
+        f"split.folds of {few.min()} or less is possible"
+        if few.min() >= len(PARTS)
+        else f"no number of folds is possible below {len(PARTS)} groups in a class: name coarser groups in the "
+        "card, or leave `grouped` out of protocols"
+    )
+    raise EarshotError(
+        f"{folds} folds of {dataset} need {needed} groups in every class, but {listed}. In params.yaml: {possible}"
+    )
+
+
+def check_parts(split: pd.DataFrame, labels: list[str], dataset: str) -> None:
+    """Stop where a part of a fold lacks a class, so that its score would mean something else.
+
+    Raises
+    ------
+    EarshotError
+        Naming the fold, the part and the class.
+    """
+    for (fold, part), rows in split.groupby(["fold", "part"]):
+        if absent := sorted(set(labels) - set(rows["label"])):
+            raise EarshotError(
+                f"{dataset}: the {part} part of fold {fold} has no {', '.join(absent)}. In params.yaml: fewer "
+                "split.folds, another split.random_state, or shorter split.block_seconds for long recordings"
+            )
+
+
+def recordings(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return one span for each recording that was read: the whole of it."""
+    read = manifest[manifest["status"] == "read"]
+    return read.assign(start=0.0, stop=read["seconds"])[[*SPAN, "fold"]].reset_index(drop=True)
+
+
+def single_windows(spans: pd.DataFrame, length: float, hop: float) -> pd.DataFrame:
+    """Cut spans into windows, each a span of its own."""
+    return _cut(spans, lambda row: [(s, s + length) for s in windows.starts(row.start, row.stop, length, hop)])
+
+
+def blocks(spans: pd.DataFrame, seconds: float, guard: float) -> pd.DataFrame:
+    """Cut spans into contiguous blocks, each a group of its own, with a gap of `guard` seconds between them."""
+
+    def of(row):
+        edges = np.arange(row.start, row.stop, seconds)
+        return [(start, min(start + seconds - guard, row.stop)) for start in edges]
+
+    cut = _cut(spans, of)
+    return cut.assign(group=cut["recording"] + "#" + cut.groupby("recording").cumcount().astype(str).str.zfill(3))
+
+
+def sources(spans: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Replace each recording by the stretches it was put together from; each source is a group."""
+
+    def of(row):
+        runs = segments[row.label]
+        return list(zip(runs["start"], runs["stop"], strict=True))
+
+    cut = _cut(spans, of)
+    return cut.assign(group=np.concatenate([segments[label]["source"] for label in spans["label"]]))
+
+
+def _cut(spans: pd.DataFrame, of) -> pd.DataFrame:
+    """Replace each span by the (start, stop) pairs that `of(row)` gives."""
+    pieces = [(row.recording, row.group, row.label, *piece) for row in spans.itertuples() for piece in of(row)]
+    return pd.DataFrame(pieces, columns=SPAN)
+
+
+def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
+    """Read a table of segments and join neighbours of one source.
+
+    Parameters
+    ----------
+    path : CSV with columns start_sample, end_sample (exclusive) and source
+    sample_rate : of the recording, in Hz
+
+    Returns
+    -------
+    Columns source, start, stop (seconds)
+
+    Raises
+    ------
+    EarshotError
+        If it is missing or a column is.
+    """
+    try:
+        table = pd.read_csv(path, usecols=["start_sample", "end_sample", "source"], dtype={"source": str})
+    except FileNotFoundError:
+        raise EarshotError(f"{path} is missing: the dataset's card names it under layout.segments") from None
+    except ValueError as error:
+        raise EarshotError(f"{path} is not a table of segments: {error}") from None
+    run = (table["source"] != table["source"].shift()).cumsum()
+    joined = table.groupby(run).agg(source=("source", "first"), start=("start_sample", "min"), stop=("end_sample", "max"))
+    return joined.assign(start=joined["start"] / sample_rate, stop=joined["stop"] / sample_rate).reset_index(drop=True)
+
+
+def grouped_spans(card: Card, manifest: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
+    """Return the spans that must each stay whole: recordings, sources, or blocks of a long recording."""
+    spans = recordings(manifest)
+    if isinstance(card.layout, ClassFolders):
+        return spans[spans["group"].notna()].reset_index(drop=True)
+    if card.layout.segments:
+        rates = manifest.set_index("label")["sample_rate"]
+        tables = {
+            label: read_segments(folder / name, int(rates[label])) for label, name in card.layout.segments.items()
+        }
+        return sources(spans, tables)
+    length = windows.window_of(params["windows"], card.task)["length"]
+    if params["split"]["guard_seconds"] < length:
+        raise EarshotError(
+            f"split.guard_seconds ({params['split']['guard_seconds']:g}) in params.yaml is shorter than a window "
+            f"({length:g} s): neighbouring blocks would share what a window hears"
+        )
+    return blocks(spans, params["split"]["block_seconds"], params["split"]["guard_seconds"])
+
+
+def make(protocol: str, card: Card, manifest: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
+    """Split a dataset by a protocol, `published` or `grouped`."""
+    setting, window = params["split"], windows.window_of(params["windows"], card.task)
+    if protocol == "published":
+        spans = recordings(manifest)
+        if not isinstance(card.layout, ClassFolders):
+            spans = single_windows(spans, window["length"], window["hop"])
+        return published(spans, setting["test_share"], setting["random_state"])
+    if protocol != "grouped":
+        raise EarshotError(f"protocols in params.yaml: '{protocol}' is none of published, grouped")
+    spans = grouped_spans(card, manifest, params, folder)
+    n_windows = np.array([len(windows.starts(s.start, s.stop, **window)) for s in spans.itertuples()])
+    spans, n_windows = spans[n_windows > 0].reset_index(drop=True), n_windows[n_windows > 0]
+    folds = windows.for_task(setting["folds"], card.task)
+    check_groups(spans, folds, card.name)
+    return grouped(spans, n_windows, folds, setting["validation_share"], setting["random_state"])
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("protocol")
+@without_traceback
+def main(dataset: str, protocol: str) -> None:
+    """Write data/splits/DATASET/PROTOCOL.parquet."""
+    leave_with_parent()
+    card = load_card(dataset)
+    manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
+    split = make(protocol, card, manifest, config.params(), config.data("raw", dataset))
+    labels = sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
+    check_parts(split, labels, dataset)
+    store.write_table(config.data("splits", dataset, f"{protocol}.parquet"), split, {"protocol": protocol})
+    sizes = split.groupby(["fold", "part"], sort=False)["group"].agg(["size", "nunique"])
+    print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")
+    print(sizes.loc[0].rename(columns={"size": "spans", "nunique": "groups"}).to_string())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Files in and out: parquet that carries the recipe it was made by, and writes that are whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from earshot.errors import EarshotError
+
+RECIPE_KEY = b"earshot"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` and move it to `path` at the end, or remove it after an error.
+
+    A process that is killed in between leaves `path` as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` in one step."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as JSON, readable and in the order given."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def with_recipe(schema: pa.Schema, recipe: dict[str, Any]) -> pa.Schema:
+    """Return `schema` with `recipe` added to its metadata."""
+    return schema.with_metadata({**(schema.metadata or {}), RECIPE_KEY: json.dumps(recipe, sort_keys=True)})
+
+
+def write_table(path: Path, frame: pd.DataFrame, recipe: dict[str, Any]) -> None:
+    """Write `frame` as parquet, in one step, with `recipe` in the schema's metadata."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    with replacing(path) as temporary:
+        pq.write_table(table.cast(with_recipe(table.schema, recipe)), temporary, compression="zstd")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a parquet file.
+
+    Raises
+    ------
+    EarshotError
+        If it is missing or not parquet.
+    """
+    return _reading(path, pd.read_parquet)
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Read the recipe that a parquet file carries.
+
+    Raises
+    ------
+    EarshotError
+        If the file is missing, not parquet, or carries none.
+    """
+    metadata = _reading(path, pq.read_schema).metadata or {}
+    if RECIPE_KEY not in metadata:
+        raise EarshotError(f"{path} carries no recipe: it was not written by earshot. Run `dvc repro`")
+    return json.loads(metadata[RECIPE_KEY])
+
+
+def _reading(path: Path, reader):
+    try:
+        return reader(path)
+    except FileNotFoundError:
+        raise EarshotError(f"{path} is missing. Run `dvc repro` to make it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise EarshotError(f"{path} can't be read ({error}). Delete it and run `dvc repro`") from None

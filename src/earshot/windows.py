@@ -1,0 +1,41 @@
+"""Windows: which stretches of a recording a model sees, all on one grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+GRID = 1e-6  # seconds; times closer than this are the same, so that 0.1 * 3 starts where 0.3 does
+
+
+def for_task(setting: Mapping[str, Any], task: str | None) -> Any:
+    """Return what a setting such as `windows` or `split.folds` says for a task, or its `default`."""
+    return setting.get(task, setting["default"])
+
+
+def window_of(windows: Mapping[str, Any], task: str | None) -> Mapping[str, float]:
+    """Return `length` and `hop` of a task's windows, in seconds."""
+    return for_task(windows, task)
+
+
+def starts(start: float, stop: float, length: float, hop: float) -> np.ndarray:
+    """Return where the windows inside [start, stop) begin.
+
+    Windows stand on the grid of multiples of `hop` from the recording's beginning, so that a window of one
+    protocol is the same window in another.
+
+    Parameters
+    ----------
+    start, stop : seconds from the recording's beginning; no window reaches outside
+    length, hop : seconds
+
+    Returns
+    -------
+    float64, shape (n,), seconds; empty where nothing fits
+    """
+    first = math.ceil((start - GRID) / hop)
+    last = math.floor((stop - length + GRID) / hop)
+    return np.arange(first, last + 1) * hop

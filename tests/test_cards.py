@@ -1,0 +1,137 @@
+"""Dataset cards: the ones that are shipped, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from earshot.checksums import read_list
+from earshot.datasets.card import card_path, load_card
+from earshot.errors import EarshotError
+
+PROJECT = Path(__file__).parents[1]
+SHIPPED = sorted(path.stem for path in (PROJECT / "conf" / "dataset").glob("*.yaml"))
+GOOD = {"title": "Ours", "licence": "CC0", "citation": "none", "source": {"folder": "recordings"}}
+
+
+@pytest.fixture
+def write_card(tmp_path, monkeypatch):
+    monkeypatch.setenv("EARSHOT_ROOT", str(tmp_path))
+    folder = tmp_path / "conf" / "dataset"
+    folder.mkdir(parents=True)
+
+    def write(name="ours", **changes):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump({**GOOD, **changes}))
+
+    return write
+
+
+@pytest.fixture
+def shipped(monkeypatch):
+    monkeypatch.setenv("EARSHOT_ROOT", str(PROJECT))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_card_loads_and_names_licence_and_citation(name, shipped):
+    card = load_card(name)
+    assert len(card.licence) > 20 and len(card.citation) > 20
+    if card.source.checksums:
+        assert read_list(card_path(name).parent / card.source.checksums)
+    if card.needs:
+        assert load_card(card.needs).needs is None
+
+
+@pytest.mark.parametrize("name", ["gtzan", "gtzan_mini", "sirens"])
+def test_card_says_that_there_is_no_licence(name, shipped):
+    assert load_card(name).licence.startswith("none")
+
+
+def test_downloads_are_all_checked(shipped):
+    for name in SHIPPED:
+        source = load_card(name).source
+        for file in [*source.files, *([source.archive] if source.archive else [])]:
+            assert file.sha256 or source.checksums, name
+            assert file.urls, name
+
+
+def test_gtzan_mini_lists_its_101_tracks(shipped):
+    listed = read_list(PROJECT / "conf" / "dataset" / "gtzan_mini.sha256")
+    genres = [name.split("/")[1] for name in listed]
+    assert len(listed) == 101
+    assert {genre: genres.count(genre) for genre in set(genres)} == dict.fromkeys(set(genres), 10) | {
+        "jazz": 11
+    }
+
+
+def test_stand_in_says_so_and_comes_from_a_mirror_alone(write_card, tmp_path):
+    for path in (PROJECT / "tests" / "cards").iterdir():
+        (tmp_path / "conf" / "dataset" / path.name).write_bytes(path.read_bytes())
+    card = load_card("sirens_standin")
+    assert "Stand-in" in card.title and "stand-in" in card.licence
+    assert not card.source.files and not card.source.archive
+    listed = read_list(card_path("sirens_standin").parent / card.source.checksums)
+    named = {*card.layout.recordings.values(), *card.layout.segments.values()}
+    assert named == set(listed)
+    assert set(card.layout.recordings) == {"emergency", "non_emergency"}
+
+
+def test_unknown_dataset_lists_those_there_are(write_card):
+    write_card("bells")
+    write_card("whistles")
+    with pytest.raises(EarshotError, match=r"no dataset is called 'drums'.*bells, whistles"):
+        load_card("drums")
+
+
+@pytest.mark.parametrize("name", ["../ours", "/etc/hostname", "", "a b"])
+def test_dataset_name_is_no_path(name, write_card):
+    write_card()
+    with pytest.raises(EarshotError, match="no dataset is called"):
+        load_card(name)
+
+
+FILE = {"path": "a.wav", "urls": ["https://example.org/a.wav"]}
+ARCHIVE = {"path": "a.zip", "max_unpacked_bytes": 1000}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"licens": "x"}, "licens"),
+        ({"licence": None}, "licence"),
+        ({"source": {}}, "needs one of files, archive"),
+        ({"source": {"folder": "a", "archive": ARCHIVE}}, "has .'archive', 'folder'"),
+        ({"source": {"files": [FILE], "checksums": "a.sha256"}}, "give each of files its sha256"),
+        ({"source": {"files": [{**FILE, "sha256": "xyz"}]}}, "source.files.0.sha256"),
+        ({"source": {"files": [{**FILE, "path": "../a.wav"}]}}, "source.files.0.path.*leads out"),
+        ({"source": {"files": [{**FILE, "urls": ["file:///etc/passwd"]}]}}, "source.files.0.urls.0"),
+        ({"source": {"archive": {"path": "a.zip"}}}, "source.archive.max_unpacked_bytes"),
+        ({"source": {"generated": {"module": "os.path"}}}, "source.generated.module"),
+        ({"layout": {"kind": "class_folders", "groups": {"file": "/etc/passwd"}}}, "groups.file"),
+        ({"layout": {"kind": "by_moon"}}, "layout"),
+    ],
+)
+def test_fault_in_a_card_is_named_with_its_key(changes, told, write_card, tmp_path):
+    write_card(**changes)
+    with pytest.raises(EarshotError, match=told) as error:
+        load_card("ours")
+    assert str(tmp_path / "conf" / "dataset" / "ours.yaml") in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2", "just text", "- a\n- b", "name: other"])
+def test_file_that_is_no_card(text, write_card, tmp_path):
+    (tmp_path / "conf" / "dataset" / "ours.yaml").write_text(text)
+    with pytest.raises(EarshotError, match="not a dataset card"):
+        load_card("ours")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("", "lists no file"), ("abc  a.wav\n", "line 1"), (f"{'0' * 64}  ../a.wav\n", "line 1.*leads out")],
+)
+def test_fault_in_a_checksum_list_is_named(text, told, tmp_path):
+    path = tmp_path / "ours.sha256"
+    path.write_text(text)
+    with pytest.raises(EarshotError, match=told):
+        read_list(path)

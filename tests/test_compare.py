@@ -1,0 +1,424 @@
+"""The compare stage on small files of the shape that the earlier stages write."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from earshot import compare
+from earshot.report import numbers, words
+from earshot.report.page import tutorial_figures
+from earshot.report.pairs import side_by_side
+from earshot.store import read_recipe, read_table, write_json, write_table, write_text
+
+GENRES = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]
+EXPERIMENTS = [
+    "summary-ann",
+    "waveform-cnn",
+    "waveform-lstm",
+    "log_spectrogram-cnn",
+    "log_spectrogram-lstm",
+    "log_mel-cnn",
+]
+
+
+@dataclass
+class Sample:
+    """Writes what the stages before `compare` write, with accuracies that are made up but plausible."""
+
+    root: Path
+    datasets: dict[str, list[str]]
+    experiments: list[str] = field(default_factory=lambda: EXPERIMENTS)
+    protocols: dict[str, int] = field(default_factory=lambda: {"published": 1, "grouped": 3})
+    wirings: list[str] = field(default_factory=lambda: ["published"])
+    seeds: list[int] = field(default_factory=lambda: [0])
+    windows: int = 120
+    epochs: int = 10
+
+    def write(self) -> Sample:
+        listed = {name: getattr(self, name) for name in ("experiments", "wirings", "seeds")}
+        content = {"datasets": list(self.datasets), "protocols": list(self.protocols), **listed}
+        write_text(self.root / "params.yaml", yaml.safe_dump(content))
+        for dataset, classes in self.datasets.items():
+            self._write_card(dataset)
+            self._write_manifest(dataset, classes)
+            for number, experiment in enumerate(self.experiments):
+                self._write_results(dataset, classes, experiment, np.random.default_rng(number))
+        return self
+
+    def predictions(self, dataset: str, experiment: str) -> Path:
+        return self.root / "data" / "predictions" / dataset / f"{experiment}.parquet"
+
+    def history(self, dataset: str, experiment: str) -> Path:
+        return self.root / "data" / "history" / dataset / f"{experiment}.csv"
+
+    def _write_card(self, dataset: str) -> None:
+        card = {
+            "title": f"The recordings of {dataset}, described in a sentence",
+            "task": dataset.removeprefix("synthetic_").partition("_")[0],
+            "synthetic": dataset.startswith("synthetic_"),
+            "licence": "CC0 1.0: made by earshot, no rights reserved",
+            "citation": "B. L. Sturm (2013), The GTZAN dataset, https://arxiv.org/abs/1306.1461",
+            "source": {"folder": "~/recordings"},
+        }
+        write_text(self.root / "conf" / "dataset" / f"{dataset}.yaml", yaml.safe_dump(card))
+
+    def _write_manifest(self, dataset: str, classes: list[str]) -> None:
+        set_aside = {"does not decode": 1, "shorter than a window": 2}
+        counts = {
+            "read": 1010,
+            "set_aside": set_aside,
+            "classes": dict.fromkeys(classes, 101),
+            "seconds": 30300.5,
+        }
+        write_json(self.root / "data" / "manifest" / f"{dataset}.json", counts)
+
+    def _write_results(
+        self, dataset: str, classes: list[str], experiment: str, random: np.random.Generator
+    ) -> None:
+        cells = [(w, p, s) for w in self.wirings for p in self.protocols for s in self.seeds]
+        tables, runs, curves = [], [], []
+        for wiring, protocol, seed in cells:
+            skill = 1.2 + 0.35 * self.experiments.index(experiment) + 0.7 * (protocol == "published")
+            for fold in range(self.protocols[protocol]):
+                run = {"wiring": wiring, "protocol": protocol, "seed": seed, "fold": fold}
+                tables.append(self._table(classes, skill, fold, random).assign(**run))
+                windows = {"train": 4 * self.windows, "validation": 40, "test": self.windows}
+                best = self.epochs - fold
+                runs.append(
+                    {**run, "parameters": 481, "epochs": self.epochs, "best_epoch": best, "windows": windows}
+                )
+                curves.append(self._curve(len(classes), skill, random).assign(**run))
+        path = self.predictions(dataset, experiment)
+        write_table(path, pd.concat(tables, ignore_index=True), {"runs": runs})
+        write_text(self.history(dataset, experiment), pd.concat(curves).to_csv(index=False))
+
+    def _table(
+        self, classes: list[str], skill: float, fold: int, random: np.random.Generator
+    ) -> pd.DataFrame:
+        true = random.integers(len(classes), size=self.windows)
+        logits = random.normal(size=(self.windows, len(classes)))
+        logits[np.arange(self.windows), true] += skill
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        return pd.DataFrame(
+            {
+                "recording": [f"recording-{fold}-{n // 10}" for n in range(self.windows)],
+                "group": [f"group-{fold}-{n // 30}" for n in range(self.windows)],
+                "start": np.arange(self.windows, dtype=float),
+                "seconds": 2.0,
+                "label": [classes[n] for n in true],
+                "predicted": [classes[n] for n in logits.argmax(axis=1)],
+                **{f"p_{name}": probabilities[:, n].astype(np.float32) for n, name in enumerate(classes)},
+            }
+        )
+
+    def _curve(self, classes: int, skill: float, random: np.random.Generator) -> pd.DataFrame:
+        epoch = np.arange(1, self.epochs + 1)
+        start, rate = np.log(classes), skill / 10
+        train = start * np.exp(-rate * epoch) + random.normal(scale=0.01, size=self.epochs)
+        validation = start * (0.25 + 0.75 * np.exp(-rate * epoch)) + random.normal(
+            scale=0.03, size=self.epochs
+        )
+        return pd.DataFrame(
+            {
+                "epoch": epoch,
+                "train_loss": train,
+                "train_accuracy": 0.5,
+                "val_loss": validation,
+                "val_accuracy": 0.5,
+            }
+        )
+
+
+ASKING = {"src", "srcset", "poster", "data", "background", "action"}
+
+
+class Page(HTMLParser):
+    """What a browser would make of the report: tags, ids, the addresses it would ask for, and text."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags, self.ids, self.asked, self.links, self.words = [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.tags.append(tag)
+        self.ids += [values["id"]] if "id" in values else []
+        self.asked += [value for name, value in attributes if name in ASKING]
+        if "href" in values:
+            (self.links if tag == "a" else self.asked).append(values["href"])
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture
+def sample(tmp_path, monkeypatch) -> Sample:
+    monkeypatch.setenv("EARSHOT_ROOT", str(tmp_path))
+    monkeypatch.setattr(compare, "leave_with_parent", lambda: None)
+    return Sample(
+        tmp_path, {"synthetic_sirens": ["emergency", "non_emergency"]}, ["waveform-cnn", "log_mel-cnn"]
+    )
+
+
+def report(sample: Sample) -> Path:
+    return sample.root / "data" / "report"
+
+
+def rows(sample: Sample) -> list[dict]:
+    return json.loads((report(sample) / "comparison.json").read_text())
+
+
+def html(sample: Sample) -> str:
+    return (report(sample) / "index.html").read_text()
+
+
+def failure(capsys) -> str:
+    with pytest.raises(SystemExit) as ended:
+        compare.main()
+    assert ended.value.code == 1
+    return capsys.readouterr().err
+
+
+def test_one_row_per_dataset_experiment_wiring_protocol_and_seed(sample):
+    sample.wirings, sample.seeds = ["published", "stacked"], [0, 1]
+    sample.write()
+    compare.main()
+    keys = ["dataset", "input", "model", "wiring", "protocol", "seed"]
+    found = [tuple(row[key] for key in keys) for row in rows(sample)]
+    assert len(found) == len(set(found)) == 2 * 2 * 2 * 2
+    assert rows(sample)[0]["experiment"] == "sirens-waveform-cnn"
+    assert pd.read_csv(report(sample) / "comparison.csv").to_dict("records") == rows(sample)
+
+
+def test_folds_are_pooled_into_one_score(compared):
+    row = next(row for row in rows(compared) if row["protocol"] == "grouped" and row["input"] == "waveform")
+    frame = read_table(compared.predictions("synthetic_sirens", "waveform-cnn"))
+    grouped = frame[frame["protocol"] == "grouped"]
+    assert row["folds"] == 3
+    assert row["windows"] == len(grouped) == 3 * compared.windows
+    assert row["accuracy"] == pytest.approx((grouped["label"] == grouped["predicted"]).mean(), abs=1e-6)
+    assert row["best_epoch"] == pytest.approx(compared.epochs - 1)
+
+
+def test_what_params_does_not_list_is_left_out(sample):
+    sample.protocols = {"published": 1, "grouped": 2}
+    sample.write()
+    write_text(
+        sample.root / "params.yaml", (sample.root / "params.yaml").read_text().replace("- grouped", "")
+    )
+    compare.main()
+    assert {row["protocol"] for row in rows(sample)} == {"published"}
+    assert "As published (not leak-free)" in html(sample)
+
+
+def test_the_same_bytes_twice(sample):
+    sample.write()
+    compare.main()
+    first = {path.name: path.read_bytes() for path in report(sample).iterdir()}
+    compare.main()
+    assert first == {path.name: path.read_bytes() for path in report(sample).iterdir()}
+    assert sorted(first) == ["comparison.csv", "comparison.json", "index.html"]
+    assert str(sample.root).encode() not in first["index.html"]
+
+
+def test_the_report_asks_no_network(compared):
+    page = Page(html(compared))
+    assert set(page.asked) <= {"data:,"} | {f"#{name}" for name in page.ids}
+    assert [link for link in page.links if not link.startswith("#")] == ["https://arxiv.org/abs/1306.1461"]
+    assert "script" not in page.tags
+    assert "@import" not in html(compared)
+    assert "url(http" not in html(compared)
+
+
+def test_ids_are_unique_and_references_lead_somewhere(compared):
+    page = Page(html(compared))
+    assert len(page.ids) == len(set(page.ids))
+    assert {link[1:] for link in page.links + page.asked if link.startswith("#")} <= set(page.ids)
+
+
+def test_every_experiment_is_in_plot_table_curves_and_matrices(compared):
+    for experiment in compared.experiments:
+        assert Page(html(compared)).words.count(experiment) == 4
+
+
+def test_synthetic_is_said_with_every_result(compared, capsys, monkeypatch):
+    text = html(compared)
+    assert text.count('<span class="badge">synthetic</span>') == 2
+    assert "Scores on synthetic_sirens (synthetic)" in text
+    monkeypatch.setenv("EARSHOT_ROOT", str(compared.root))
+    compare.print_summary()
+    assert "synthetic_sirens (synthetic)" in capsys.readouterr().out
+    assert all(row["synthetic"] is True for row in rows(compared))
+
+
+def test_names_from_folders_are_escaped(sample):
+    evil = "<script>alert(1)</script>"
+    sample.datasets = {"synthetic_sirens": [evil, "a&b $x_1$"]}
+    sample.write()
+    compare.main()
+    assert "<script" not in html(sample)
+    assert "a&amp;b $x_1$" in html(sample)
+    assert evil in Page(html(sample)).words
+
+
+def test_files_set_aside_are_told_with_their_reasons(compared):
+    assert "3 set aside: does not decode (1), shorter than a window (2)" in html(compared)
+
+
+def test_a_class_without_a_test_window_is_told(sample):
+    sample.write()
+    for experiment in sample.experiments:
+        path = sample.predictions("synthetic_sirens", experiment)
+        frame = read_table(path)
+        write_table(
+            path,
+            frame[(frame["protocol"] == "published") | (frame["label"] == "emergency")],
+            read_recipe(path),
+        )
+    compare.main()
+    assert "No window of non_emergency was tested (grouped)" in html(sample)
+
+
+@pytest.mark.parametrize("kind", ["predictions", "history"])
+def test_a_missing_file_is_one_clear_error(sample, capsys, kind):
+    sample.write()
+    path = getattr(sample, kind)("synthetic_sirens", "log_mel-cnn")
+    path.unlink()
+    message = failure(capsys)
+    assert str(path) in message
+    assert "dvc repro" in message
+    assert not report(sample).exists()
+
+
+@pytest.mark.parametrize("kind", ["predictions", "history"])
+def test_a_damaged_file_is_one_clear_error(sample, capsys, kind):
+    sample.write()
+    path = getattr(sample, kind)("synthetic_sirens", "log_mel-cnn")
+    path.write_bytes(path.read_bytes()[:20])
+    assert str(path) in failure(capsys)
+
+
+def test_a_listed_run_that_is_missing_is_one_clear_error(sample, capsys):
+    sample.write()
+    sample.seeds = [0, 7]
+    params = yaml.safe_load((sample.root / "params.yaml").read_text())
+    write_text(sample.root / "params.yaml", yaml.safe_dump({**params, "seeds": [0, 7]}))
+    assert "lacks protocol published, seed 7" in failure(capsys)
+
+
+def test_a_fold_that_is_missing_is_one_clear_error(sample, capsys):
+    sample.write()
+    path = sample.predictions("synthetic_sirens", "log_mel-cnn")
+    frame = read_table(path)
+    write_table(path, frame[frame["fold"] < 2], read_recipe(path))
+    assert "has not the folds of its runs" in failure(capsys)
+
+
+def test_the_summary_is_plain_text_without_a_terminal(sample, capsys):
+    sample.wirings = ["published", "stacked"]
+    sample.write()
+    compare.main()
+    first = capsys.readouterr().out
+    compare.print_summary()
+    assert capsys.readouterr().out == first
+    assert "\x1b" not in first
+    assert max(map(len, first.splitlines())) <= 100
+    assert "data/report/index.html" in first
+    assert "make dashboard" in first
+
+
+def test_the_summary_needs_a_comparison(sample):
+    with pytest.raises(compare.EarshotError, match=r"comparison\.json is missing"):
+        compare.print_summary()
+
+
+def made_up(**accuracies: tuple[float, float]) -> list:
+    """Pairs of 1000 windows each; the keyword names input and model: `waveform__cnn=(published, grouped)`."""
+    row = {"dataset": "d", "synthetic": False, "task": "sirens", "wiring": "published", "seed": 0}
+    measured = {"macro_f1": 0.5, "loss": 1.0, "windows": 1000, "parameters": 1, "folds": 1}
+    return side_by_side(
+        [
+            {
+                **row,
+                **measured,
+                "input": name[0],
+                "model": name[1],
+                "protocol": protocol,
+                "accuracy": accuracy,
+            }
+            for name, both in ((name.split("__"), both) for name, both in accuracies.items())
+            for protocol, accuracy in zip(("published", "grouped"), both, strict=True)
+        ]
+    )
+
+
+def test_the_answer_names_winner_inflation_and_the_gain_of_the_spectrogram():
+    text = " ".join(words.answer(made_up(waveform__cnn=(0.95, 0.70), log_spectrogram__cnn=(0.93, 0.85)), 0.5))
+    assert (
+        "log_spectrogram-cnn scores highest, with an accuracy of 0.850. Next comes waveform-cnn (0.700)"
+        in text
+    )
+    assert "0.165 higher on average: from +0.080 (log_spectrogram-cnn) to +0.250 (waveform-cnn)" in text
+    assert "As published, waveform-cnn would have come first, with 0.950" in text
+    assert "cnn +0.150" in text
+    assert "within chance" not in text
+
+
+def test_the_answer_calls_small_differences_small():
+    text = " ".join(
+        words.answer(made_up(waveform__cnn=(0.85, 0.84), log_spectrogram__cnn=(0.84, 0.85)), 0.84)
+    )
+    assert "Too close to it to call: waveform-cnn (0.840)" in text
+    assert "cnn +0.010 (within chance)" in text
+    assert "For 2 of the 2 the difference is within chance" in text
+    assert "Not surely better than always naming the largest class (0.840): log_spectrogram-cnn" in text
+
+
+def test_scores_are_means_over_seeds():
+    row = {"dataset": "d", "synthetic": False, "task": "t", "input": "i", "model": "m", "wiring": "published"}
+    measured = {
+        "protocol": "grouped",
+        "macro_f1": 0.5,
+        "loss": None,
+        "windows": 10,
+        "parameters": 1,
+        "folds": 1,
+    }
+    (pair,) = side_by_side(
+        [{**row, **measured, "seed": n, "accuracy": value} for n, value in enumerate((0.6, 0.8))]
+    )
+    assert pair.score("accuracy", "grouped") == pytest.approx(0.7)
+    assert pair.score("loss", "grouped") is None
+    assert pair.inflation() is None
+
+
+def test_the_tutorials_figures():
+    assert tutorial_figures("genres")["accuracy"] == {"summary-ann": 0.67}
+    assert len(tutorial_figures("sirens")["accuracy"]) == 4
+    assert tutorial_figures("birds") is None
+
+
+def test_the_tutorials_figures_are_not_passed_off_as_a_target_elsewhere(sample):
+    sample.datasets = {"sirens_standin": ["a", "b"], "sirens": ["a", "b"]}
+    sample.write()
+    compare.main()
+    text = html(sample)
+    assert text.count("for orientation, not a target") == 1
+    assert text.count("this dataset, with its published split") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0123, "+0.012"), (-0.5, "−0.500"), (0.0004, "0.000"), (-0.0004, "0.000"), (None, "–")],
+)
+def test_differences_are_written_with_their_sign(value, text):
+    assert numbers.signed(value) == text

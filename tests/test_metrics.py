@@ -1,0 +1,94 @@
+"""Scores against values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from earshot import metrics
+
+
+def table(labels: list[str], predicted: list[str], **probabilities: list[float]) -> pd.DataFrame:
+    columns = {f"p_{name}": np.array(values, np.float32) for name, values in probabilities.items()}
+    return pd.DataFrame({"label": labels, "predicted": predicted, **columns})
+
+
+def certain(labels: list[str], predicted: list[str], classes: list[str]) -> pd.DataFrame:
+    return table(labels, predicted, **{name: [float(p == name) for p in predicted] for name in classes})
+
+
+def test_perfect_predictions():
+    found = metrics.scores(certain(["a", "b", "b"], ["a", "b", "b"], ["a", "b"]))
+    assert found == {"accuracy": 1.0, "macro_f1": 1.0, "loss": 0.0, "windows": 3}
+
+
+def test_guessing_costs_the_logarithm_of_the_number_of_classes():
+    quarter = {name: [0.25] * 4 for name in "abcd"}
+    found = metrics.scores(table(list("abcd"), ["a"] * 4, **quarter))
+    assert found["accuracy"] == 0.25
+    assert found["macro_f1"] == pytest.approx((2 / 5) / 4)  # a: precision 1/4, recall 1; the others 0
+    assert found["loss"] == pytest.approx(math.log(4))
+
+
+def test_a_certain_mistake_costs_what_the_clip_allows():
+    found = metrics.scores(certain(["a"], ["b"], ["a", "b"]))
+    assert found["loss"] == pytest.approx(-math.log(metrics.CLIP))
+
+
+def test_classes_are_the_sorted_probability_columns():
+    assert metrics.classes_of(certain(["b"], ["b"], ["rock", "b", "p_b"])) == ["b", "p_b", "rock"]
+
+
+def test_a_class_that_is_not_tested_is_told_and_left_out_of_macro_f1():
+    frame = certain(["a", "b"], ["a", "b"], ["a", "b", "c"])
+    assert metrics.scores(frame)["macro_f1"] == 1.0
+    assert metrics.absent(frame) == ["c"]
+
+
+def test_a_class_that_is_predicted_but_not_tested_counts_as_a_mistake():
+    assert metrics.scores(certain(["a", "a"], ["a", "c"], ["a", "c"]))["macro_f1"] == pytest.approx(
+        (2 / 3) / 2
+    )
+
+
+def test_probabilities_that_are_no_numbers_give_no_loss():
+    found = metrics.scores(table(["a"], ["a"], a=[math.nan], b=[math.nan]))
+    assert found["loss"] is None
+    assert found["accuracy"] == 1.0
+
+
+def test_confusion_has_true_classes_in_rows():
+    frame = certain(["a", "a", "b"], ["a", "b", "b"], ["a", "b", "c"])
+    assert metrics.confusion(frame).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1))
+def test_accuracy_is_the_confusion_matrix_diagonal(pairs):
+    frame = certain([true for true, _ in pairs], [predicted for _, predicted in pairs], list("abc"))
+    counts = metrics.confusion(frame)
+    assert counts.sum() == len(pairs)
+    assert metrics.scores(frame)["accuracy"] == pytest.approx(np.trace(counts) / len(pairs))
+
+
+def test_chance_margin_of_a_hundred_windows():
+    margin = metrics.chance_margin(0.8, 100, 0.8, 100)
+    share = 81 / 102
+    assert margin == pytest.approx(1.96 * math.sqrt(2 * share * (1 - share) / 102))
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 10_000))
+def test_chance_margin_is_never_zero_and_shrinks_with_windows(a, b, windows):
+    few, many = (
+        metrics.chance_margin(a, windows, b, windows),
+        metrics.chance_margin(a, 100 * windows, b, windows),
+    )
+    assert many > 0
+    assert few > 0
+    assert metrics.chance_margin(a, windows, b, windows) == pytest.approx(
+        metrics.chance_margin(b, windows, a, windows)
+    )
