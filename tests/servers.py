@@ -17,7 +17,7 @@ class Reply:
     status: int = 200
     stop_after: int | None = None  # bytes of the body; then the connection is closed
     stall: bool = False  # at the point where it would stop, say nothing more instead
-    announced: int | None = None  # Content-Length, where it isn't the truth
+    announced: int | None = None  # Content-Length, where it isn't the truth; -1 for none
     ranges: bool = True
     mark: bool = True  # send an ETag
     body: bytes | None = None  # instead of the file
@@ -35,6 +35,7 @@ class Server:
         self.closing = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
+        self._http.handle_error = lambda *_: None  # a client that leaves early is no news
         self.address = f"http://127.0.0.1:{self._http.server_port}"
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -77,9 +78,9 @@ class Server:
                     self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
                 if reply.mark:
                     self.send_header("ETag", mark)
-                self.send_header(
-                    "Content-Length", str(len(body) if reply.announced is None else reply.announced)
-                )
+                announced = len(body) if reply.announced is None else reply.announced
+                if announced >= 0:
+                    self.send_header("Content-Length", str(announced))
                 self.end_headers()
                 body = body[: reply.stop_after]
                 self.wfile.write(body)

@@ -12,14 +12,14 @@ from earshot.datasets.card import card_path, load_card
 from earshot.errors import EarshotError
 
 PROJECT = Path(__file__).parents[1]
-SHIPPED = sorted(path.stem for path in (PROJECT / "conf" / "dataset").glob("*.yaml"))
+SHIPPED = sorted(path.stem for path in (PROJECT / "conf" / "cards").glob("*.yaml"))
 GOOD = {"title": "Ours", "licence": "CC0", "citation": "none", "source": {"folder": "recordings"}}
 
 
 @pytest.fixture
 def write_card(tmp_path, monkeypatch):
     monkeypatch.setenv("EARSHOT_ROOT", str(tmp_path))
-    folder = tmp_path / "conf" / "dataset"
+    folder = tmp_path / "conf" / "cards"
     folder.mkdir(parents=True)
 
     def write(name="ours", **changes):
@@ -57,7 +57,7 @@ def test_downloads_are_all_checked(shipped):
 
 
 def test_gtzan_mini_lists_its_101_tracks(shipped):
-    listed = read_list(PROJECT / "conf" / "dataset" / "gtzan_mini.sha256")
+    listed = read_list(PROJECT / "conf" / "cards" / "gtzan_mini.sha256")
     genres = [name.split("/")[1] for name in listed]
     assert len(listed) == 101
     assert {genre: genres.count(genre) for genre in set(genres)} == dict.fromkeys(set(genres), 10) | {
@@ -67,7 +67,7 @@ def test_gtzan_mini_lists_its_101_tracks(shipped):
 
 def test_stand_in_says_so_and_comes_from_a_mirror_alone(write_card, tmp_path):
     for path in (PROJECT / "tests" / "cards").iterdir():
-        (tmp_path / "conf" / "dataset" / path.name).write_bytes(path.read_bytes())
+        (tmp_path / "conf" / "cards" / path.name).write_bytes(path.read_bytes())
     card = load_card("sirens_standin")
     assert "Stand-in" in card.title and "stand-in" in card.licence
     assert not card.source.files and not card.source.archive
@@ -116,12 +116,12 @@ def test_fault_in_a_card_is_named_with_its_key(changes, told, write_card, tmp_pa
     write_card(**changes)
     with pytest.raises(EarshotError, match=told) as error:
         load_card("ours")
-    assert str(tmp_path / "conf" / "dataset" / "ours.yaml") in str(error.value)
+    assert str(tmp_path / "conf" / "cards" / "ours.yaml") in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2", "just text", "- a\n- b", "name: other"])
 def test_file_that_is_no_card(text, write_card, tmp_path):
-    (tmp_path / "conf" / "dataset" / "ours.yaml").write_text(text)
+    (tmp_path / "conf" / "cards" / "ours.yaml").write_text(text)
     with pytest.raises(EarshotError, match="not a dataset card"):
         load_card("ours")
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import soundfile
-
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".au", ".aif", ".aiff", ".m4a"})
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:
@@ -63,8 +60,3 @@ def load(path: Path, sample_rate: int) -> np.ndarray:
 
     return soxr.resample(mono, recorded_at, sample_rate, quality="HQ")
 
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -250,6 +250,8 @@ def _write(response: requests.Response, part: _Part, kept: int, expected: Expect
                 raise FetchError("sends more bytes than the card allows")
             file.write(chunk)
             bar.update(len(chunk))
+    if expected.bytes and part.size < expected.bytes:  # without an announced length a break looks like an end
+        raise _Broken(f"the connection broke off after {part.size} of {expected.bytes} bytes")
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -266,4 +268,6 @@ def _reason(error: requests.RequestException) -> str:
     innermost: BaseException = error
     while cause := innermost.__cause__ or innermost.__context__:
         innermost = cause
-    return getattr(innermost, "strerror", None) or str(innermost) or type(innermost).__name__
+    told = getattr(innermost, "strerror", None) or str(innermost) or type(innermost).__name__
+    broke_off = isinstance(error, requests.exceptions.ChunkedEncodingError)
+    return f"the connection broke off: {told}" if broke_off else told

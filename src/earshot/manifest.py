@@ -12,8 +12,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from earshot import audio, config, store
+from earshot.checksums import digest
 from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.errors import EarshotError, without_traceback
+from earshot.filetypes import AUDIO_SUFFIXES
 from earshot.process import leave_with_parent
 from earshot.windows import window_of
 
@@ -43,7 +45,7 @@ def find_files(card: Card, folder: Path) -> list[dict[str, Any]]:
     EarshotError
         If a recording that the card names is missing, or there is no file at all.
     """
-    rows = _class_folder_files(card, folder) if isinstance(card.layout, ClassFolders) else _long_files(card, folder)
+    rows = _long_files(card, folder) if _is_long(card) else _class_folder_files(card, folder)
     if not rows:
         raise EarshotError(f"{folder} holds no recordings of {card.name}. Run `dvc repro -f download@{card.name}`")
     return rows
@@ -79,10 +81,10 @@ def examine(path: Path, shortest: float, silence_dbfs: float) -> dict[str, Any]:
     shortest : seconds; a recording below that has no window
     silence_dbfs : a recording whose peak is below this (dB of full scale) is silent
     """
-    facts = {"sha256": audio.sha256(path), "reason": None}
+    facts = {"sha256": digest(path), "reason": None}
     if path.stat().st_size == 0:
         return facts | {"reason": "empty"}
-    if path.suffix.lower() not in audio.SUFFIXES:
+    if path.suffix.lower() not in AUDIO_SUFFIXES:
         return facts | {"reason": "not an audio file"}
     try:
         samples, sample_rate = audio.read(path)
@@ -133,6 +135,8 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.
         row["reason"] = row["reason"] or (None if _is_long(card) else _fault_of_label(row, labels))
         if row["reason"] is None and first_with.setdefault(row["sha256"], row["recording"]) != row["recording"]:
             row["reason"] = "duplicate bytes"
+        if row["reason"] and row["path"] in card.known_bad:
+            row["reason"] += f" (known: {card.known_bad[row['path']]})"
         row["status"] = "set aside" if row["reason"] else "read"
     frame = pd.DataFrame(rows).merge(_groups(card, folder, rows), on="recording", how="left")
     return frame.reindex(columns=COLUMNS)

@@ -121,8 +121,15 @@ def check_groups(spans: pd.DataFrame, folds: int, dataset: str) -> None:
     )
 
 
-def check_parts(split: pd.DataFrame, labels: list[str], dataset: str) -> None:
+def check_parts(split: pd.DataFrame, labels: list[str], untested: list[str], dataset: str) -> None:
     """Stop where a part of a fold lacks a class, so that its score would mean something else.
+
+    Parameters
+    ----------
+    split : columns fold, part and label at least
+    labels : all classes
+    untested : those that stand in the training parts alone
+    dataset : its name, for the message
 
     Raises
     ------
@@ -130,7 +137,8 @@ def check_parts(split: pd.DataFrame, labels: list[str], dataset: str) -> None:
         Naming the fold, the part and the class.
     """
     for (fold, part), rows in split.groupby(["fold", "part"]):
-        if absent := sorted(set(labels) - set(rows["label"])):
+        expected = set(labels) if part == "train" else set(labels) - set(untested)
+        if absent := sorted(expected - set(rows["label"])):
             raise EarshotError(
                 f"{dataset}: the {part} part of fold {fold} has no {', '.join(absent)}. In params.yaml: fewer "
                 "split.folds, another split.random_state, or shorter split.block_seconds for long recordings"
@@ -224,6 +232,17 @@ def grouped_spans(card: Card, manifest: pd.DataFrame, params: dict, folder: Path
     return blocks(spans, params["split"]["block_seconds"], params["split"]["guard_seconds"])
 
 
+def train_only(card: Card) -> list[str]:
+    """Return the classes that the card says are trained on and never tested in the grouped protocol."""
+    return card.layout.groups.train_only if isinstance(card.layout, ClassFolders) and card.layout.groups else []
+
+
+def with_train_only(split: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
+    """Add spans to the training part of every fold."""
+    added = [_table(spans, fold, {"train": np.arange(len(spans))}) for fold in split["fold"].unique()]
+    return pd.concat([split, *added], ignore_index=True)
+
+
 def make(protocol: str, card: Card, manifest: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
     """Split a dataset by a protocol, `published` or `grouped`."""
     setting, window = params["split"], windows.window_of(params["windows"], card.task)
@@ -236,10 +255,17 @@ def make(protocol: str, card: Card, manifest: pd.DataFrame, params: dict, folder
         raise EarshotError(f"protocols in params.yaml: '{protocol}' is none of published, grouped")
     spans = grouped_spans(card, manifest, params, folder)
     n_windows = np.array([len(windows.starts(s.start, s.stop, **window)) for s in spans.itertuples()])
-    spans, n_windows = spans[n_windows > 0].reset_index(drop=True), n_windows[n_windows > 0]
+    tested = (n_windows > 0) & ~spans["label"].isin(train_only(card))
     folds = windows.for_task(setting["folds"], card.task)
-    check_groups(spans, folds, card.name)
-    return grouped(spans, n_windows, folds, setting["validation_share"], setting["random_state"])
+    check_groups(spans[tested], folds, card.name)
+    split = grouped(
+        spans[tested].reset_index(drop=True),
+        n_windows[tested],
+        folds,
+        setting["validation_share"],
+        setting["random_state"],
+    )
+    return with_train_only(split, spans[(n_windows > 0) & ~tested])
 
 
 @click.command()
@@ -253,7 +279,7 @@ def main(dataset: str, protocol: str) -> None:
     manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
     split = make(protocol, card, manifest, config.params(), config.data("raw", dataset))
     labels = sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
-    check_parts(split, labels, dataset)
+    check_parts(split, labels, train_only(card) if protocol == "grouped" else [], dataset)
     store.write_table(config.data("splits", dataset, f"{protocol}.parquet"), split, {"protocol": protocol})
     sizes = split.groupby(["fold", "part"], sort=False)["group"].agg(["size", "nunique"])
     print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")

@@ -1,6 +1,6 @@
 """A dataset card: everything earshot knows of a dataset before it has seen the data.
 
-A card is one file, `conf/dataset/NAME.yaml`. Adding a dataset is adding a card.
+A card is one file, `conf/cards/NAME.yaml`. Adding a dataset is adding a card.
 """
 
 from __future__ import annotations
@@ -92,12 +92,14 @@ class Groups(_Part):
 
     `file` is the CSV; `filename`, `group` and `fold` are the names of its columns: the recording's file name
     without folders, its group, and the fold in which it is tested where the dataset has a published split.
+    A class with too few groups to be tested without a leak can be named under `train_only`.
     """
 
     file: InFolder
     filename: str = "filename"
     group: str = "group"
     fold: str | None = None
+    train_only: list[str] = []
 
 
 class ClassFolders(_Part):
@@ -124,7 +126,7 @@ class Card(_Part):
     """What is known of a dataset.
 
     `task` names the experiments (`TASK-INPUT-MODEL`); `needs` names a card of group labels that is fetched
-    with this one; `known_bad` tells why files that are known not to decode are set aside.
+    with this one; `known_bad` maps files that are known to be set aside to the reason.
     """
 
     name: str
@@ -146,7 +148,7 @@ class Card(_Part):
 
 def card_path(name: str) -> Path:
     """Return where the card of dataset `name` stands."""
-    return config.root() / "conf" / "dataset" / f"{name}.yaml"
+    return config.root() / "conf" / "cards" / f"{name}.yaml"
 
 
 def dataset_names() -> list[str]:

@@ -12,8 +12,8 @@ The sirens follow what is published:
   section 1028), swept within 500 to 1600 Hz and 500 to 1800 Hz (electronic sirens such as those measured by
   C. Howard, A. Maddern and E. Privopoulos, "Acoustic characteristics for effective ambulance sirens",
   Acoustics Australia 39(2), 2011);
-- two-tone: two notes between 360 and 630 Hz, a perfect fourth apart (DIN 14610);
-- piercer: no standard sets its rate; makers sell it as a sweep several times faster than yelp, here 10 to 16
+- two-tone: two notes between 360 and 630 Hz, a perfect fourth apart, such as a' and d'' (DIN 14610);
+- piercer: no standard sets its rate; makers sell it as a sweep several times faster than yelp, here 10 to 14
   cycles per second over yelp's range.
 """
 
@@ -47,27 +47,27 @@ Sound = Callable[[np.random.Generator, int], np.ndarray]
 
 def wail(rng: np.random.Generator, samples: int) -> np.ndarray:
     """Return the frequency of a wail in Hz: a slow sweep, 10 to 30 cycles per minute."""
-    low, high = rng.uniform(550, 650), rng.uniform(1300, 1600)
-    return sweep(samples, rng.uniform(10, 30) / 60, low, high, rng.uniform(0.3, 0.6), rng.uniform(), RATE)
+    low, high = rng.uniform(550, 650), rng.uniform(1350, 1600)
+    return sweep(samples, rng.uniform(10, 30) / 60, low, high, rng.uniform(0.4, 0.6), rng.uniform(), RATE)
 
 
 def yelp(rng: np.random.Generator, samples: int) -> np.ndarray:
     """Return the frequency of a yelp in Hz: a fast sweep, 150 to 250 cycles per minute."""
-    low, high = rng.uniform(550, 650), rng.uniform(1400, 1800)
-    return sweep(samples, rng.uniform(150, 250) / 60, low, high, rng.uniform(0.3, 0.9), rng.uniform(), RATE)
+    low, high = rng.uniform(550, 650), rng.uniform(1450, 1750)
+    return sweep(samples, rng.uniform(150, 250) / 60, low, high, rng.uniform(0.4, 0.8), rng.uniform(), RATE)
 
 
 def two_tone(rng: np.random.Generator, samples: int) -> np.ndarray:
     """Return the frequency of a two-tone horn in Hz: notes a fourth apart, about 0.75 pairs a second."""
-    low = rng.choice([362, 410]) * rng.uniform(0.99, 1.03)  # country and town
+    low = 440 * rng.uniform(0.96, 1.04)
     pairs = rng.uniform(0.6, 0.9) * np.arange(samples) / RATE + rng.uniform()
     return np.where(pairs % 1 < 0.5, low, low * 4 / 3)
 
 
 def piercer(rng: np.random.Generator, samples: int) -> np.ndarray:
-    """Return the frequency of a piercer in Hz: yelp's range swept 10 to 16 times a second."""
-    low, high = rng.uniform(550, 650), rng.uniform(1400, 1800)
-    return sweep(samples, rng.uniform(10, 16), low, high, rng.uniform(0.4, 0.9), rng.uniform(), RATE)
+    """Return the frequency of a piercer in Hz: yelp's range swept 10 to 14 times a second."""
+    low, high = rng.uniform(550, 650), rng.uniform(1450, 1750)
+    return sweep(samples, rng.uniform(10, 14), low, high, rng.uniform(0.4, 0.8), rng.uniform(), RATE)
 
 
 def siren(frequency: Sound) -> Sound:
@@ -76,7 +76,7 @@ def siren(frequency: Sound) -> Sound:
     def play(rng: np.random.Generator, samples: int) -> np.ndarray:
         number = np.arange(1, 9)
         even = rng.uniform(0.1, 0.8)
-        amplitudes = number ** -rng.uniform(0.8, 2.0) * np.where(number % 2, 1.0, even)
+        amplitudes = number ** -rng.uniform(0.2, 1.6) * np.where(number % 2, 1.0, even)
         tone = harmonic_tone(frequency(rng, samples), amplitudes, RATE)
         resonances = [300, 600, 1000, 1500, 2500, 5000]
         return equalise(tone, resonances, rng.uniform(-9, 9, len(resonances)), RATE)
@@ -109,7 +109,7 @@ class Scene:
             seconds=seconds,
             level_db=rng.uniform(-36, -22),
             snr_db=12 - 20 * rng.uniform() ** 2,
-            speed=rng.uniform(3, 20),
+            speed=rng.uniform(3, 16),
             distance=rng.uniform(15, 60),
             closest=rng.uniform(-0.2, 1.2) * seconds,
         )
@@ -123,8 +123,8 @@ def source(rng: np.random.Generator, scene: Scene, foregrounds: list[Sound]) -> 
     played = [
         at_rms(play(rng, b - a), 1.0) for play, (a, b) in zip(foregrounds, pairwise(edges), strict=True)
     ]
-    # Cars and corners stand between for moments: +-3 dB, about twice a second.
-    shadows = 10 ** (0.15 * random_curve(rng, emitted, 2 * scene.seconds))
+    # Cars and corners stand between for moments: +-5 dB, about twice a second.
+    shadows = 10 ** (0.25 * random_curve(rng, emitted, 2 * scene.seconds))
     drive = {"speed": scene.speed, "distance": scene.distance, "closest": scene.closest}
     heard = pass_by(np.concatenate(played) * shadows, samples, **drive, rate=RATE)
     walls = room(rng, decay=rng.uniform(0.3, 1.2), wet_db=rng.uniform(-14, -2), rate=RATE)

@@ -92,14 +92,14 @@ def reversing_beeper(rng: np.random.Generator, samples: int) -> np.ndarray:
 def theft_alarm(rng: np.random.Generator, samples: int) -> np.ndarray:
     """Return a car alarm: chirps with pauses between, which Title 13 section 1021 tells from a siren."""
     low = rng.uniform(600, 1000)
-    shape = rng.choice([0.02, 0.5, 0.98])
+    shape = rng.choice([0.02, 0.98])
     chirps = sweep(samples, rng.uniform(1.0, 9.0), low, low * rng.uniform(1.3, 2), shape, 0, RATE)
     return harmonic_tone(chirps, np.arange(1, 7) ** -1.2, RATE) * _bursts(rng, samples, 0.4, 1.5)
 
 
 def ice_cream_van(rng: np.random.Generator, samples: int) -> np.ndarray:
-    """Return an ice-cream van's music box: plucked notes between 500 and 1900 Hz."""
-    frequency, age = _tune(rng, samples, rng.uniform(500, 750), rng.uniform(2.5, 6))
+    """Return an ice-cream van's music box: plucked notes between 600 and 2150 Hz."""
+    frequency, age = _tune(rng, samples, rng.uniform(600, 850), rng.uniform(2.5, 6))
     return harmonic_tone(frequency, [1, 0.3, 0.5, 0.1, 0.2], RATE) * np.exp(-age * rng.uniform(1, 5))
 
 
@@ -120,7 +120,7 @@ def speech(rng: np.random.Generator, samples: int) -> np.ndarray:
 
 def singing(rng: np.random.Generator, samples: int) -> np.ndarray:
     """Return something like singing: long notes with 5 to 7 Hz vibrato and glides between."""
-    notes, _ = _tune(rng, samples, rng.uniform(220, 520), rng.uniform(0.6, 2))
+    notes, _ = _tune(rng, samples, rng.uniform(180, 440), rng.uniform(0.6, 2))
     vibrato = 1 + rng.uniform(0.01, 0.05) * np.sin(2 * np.pi * rng.uniform(5, 7) * _seconds(samples))
     return _voice(rng, rounded(notes, 0.12, RATE) * vibrato, rng.uniform(0.6, 2))
 

@@ -96,7 +96,7 @@ def within_chance(a: Scores | None, b: Scores | None) -> bool:
 
 def _title(what: tuple, several_wirings: bool) -> str:
     *_, source, model, wiring = what
-    return f"{source}-{model} ({wiring})" if several_wirings else f"{source}-{model}"
+    return f"{source}-{model} ({wiring} wiring)" if several_wirings else f"{source}-{model}"
 
 
 def _over_seeds(rows: list[dict[str, Any]]) -> Scores:

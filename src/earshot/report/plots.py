@@ -1,11 +1,8 @@
-"""The report's plots: matplotlib draws them as SVG that takes its colours from the page's style sheet."""
+"""The report's plots, drawn with matplotlib."""
 
 from __future__ import annotations
 
-import io
-import re
 from typing import Any
-from xml.etree import ElementTree
 
 import pandas as pd
 from matplotlib import style
@@ -15,17 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from earshot.report.numbers import score
 from earshot.report.pairs import Pair
+from earshot.report.svg import GROUPED, INK, LINE, MUTED, PAGE, PUBLISHED, inline
 
-# Colours that stand for what the page decides, in light and in dark.
-THEME = {
-    "#000001": "currentColor",
-    "#000002": "var(--muted)",
-    "#000003": "var(--published)",
-    "#000004": "var(--grouped)",
-    "#000005": "var(--page)",
-    "#000006": "var(--line)",
-}
-INK, MUTED, PUBLISHED, GROUPED, PAGE, LINE = THEME
 COLOUR = {"published": PUBLISHED, "grouped": GROUPED}
 
 # Everything that decides the bytes is set here, nothing comes from the user's matplotlibrc.
@@ -79,7 +67,7 @@ def published_against_grouped(pairs: list[Pair], largest_class: float, prefix: s
         axes.set(xlim=_limits(pairs, largest_class), ylim=(len(pairs) - 0.4, -0.6), xlabel="accuracy")
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-        return _inline(figure, prefix, label)
+        return inline(figure, prefix, label)
 
 
 def learning_curves(history: dict[str, pd.DataFrame], runs: dict[str, list], prefix: str, label: str) -> str:
@@ -103,7 +91,7 @@ def learning_curves(history: dict[str, pd.DataFrame], runs: dict[str, list], pre
             axes.set_xlabel("epoch")
         panels[0].set_ylabel("loss")
         panels[0].set_ylim(bottom=0)  # last: it ends the scaling to what is drawn
-        return _inline(figure, prefix, label)
+        return inline(figure, prefix, label)
 
 
 def _dumbbell(axes: Axes, row: int, pair: Pair) -> None:
@@ -149,37 +137,3 @@ def _losses(axes: Axes, curves: pd.DataFrame, runs: list[dict[str, Any]], colour
 
 def _panel_title(protocol: str, runs: int) -> str:
     return protocol if runs == 1 else f"{protocol} ({runs} runs)"
-
-
-def _inline(figure: Figure, prefix: str, label: str) -> str:
-    """Return the figure as an `<svg>` that can stand in an HTML page beside others."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", transparent=True)
-    root = ElementTree.fromstring(buffer.getvalue())
-    _drop(root, {"metadata", "style"})  # addresses, and rules that would reach the whole page
-    for element in root.iter():
-        element.tag = _local(element.tag)
-        element.attrib = {_local(name): _themed(value, prefix) for name, value in element.attrib.items()}
-        if "id" in element.attrib:
-            element.attrib["id"] = f"{prefix}-{element.attrib['id']}"
-    for size in ("width", "height", "version"):
-        root.attrib.pop(size, None)
-    root.attrib.update({"role": "img", "aria-label": label, "class": "plot"})
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _drop(root: ElementTree.Element, tags: set[str]) -> None:
-    for parent in list(root.iter()):
-        for child in [child for child in parent if _local(child.tag) in tags]:
-            parent.remove(child)
-
-
-def _local(name: str) -> str:
-    """Take the namespace off a name: HTML needs none."""
-    return name.rpartition("}")[2]
-
-
-def _themed(value: str, prefix: str) -> str:
-    """Point references to the prefixed ids, and name the page's colours for the ones that stand for them."""
-    value = re.sub(r"^#(?=[A-Za-z])|(?<=url\()#", f"#{prefix}-", value)
-    return re.sub(r"#00000[1-6]\b", lambda match: THEME[match.group()], value)

@@ -55,32 +55,36 @@ def read_study(dataset: str, settings: dict[str, Any]) -> Study:
     manifest = config.data("manifest", f"{dataset}.json")
     counts = _read(manifest, lambda path: json.loads(path.read_text("utf-8")))
     _checked(manifest, counts, ["read", "set_aside", "classes", "seconds"])
-    cells = [cell for name in settings["experiments"] for cell in _read_cells(dataset, name, settings)]
+    cells = [
+        cell for named in config.experiments(settings) for cell in _read_cells(dataset, *named, settings)
+    ]
     return Study(load_card(dataset), counts, cells)
 
 
-def _read_cells(dataset: str, experiment: str, settings: dict[str, Any]) -> list[Cell]:
+def _read_cells(dataset: str, input_name: str, model: str, settings: dict[str, Any]) -> list[Cell]:
+    experiment = f"{input_name}-{model}"
     path = config.data("predictions", dataset, f"{experiment}.parquet")
     predictions = _checked(path, read_table(path), [*RUN, "label", "predicted"])
     _check_classes(path, predictions)
     curves = config.data("history", dataset, f"{experiment}.csv")
     history = _checked(curves, _read(curves, pd.read_csv), [*RUN, "epoch", "train_loss", "val_loss"])
-    source, _, model = experiment.partition("-")
     return [
-        Cell(source, model, *key, _of(predictions, key), _of(history, key), _runs(path, predictions, key))
+        Cell(input_name, model, *key, _of(predictions, key), _of(history, key), _runs(path, predictions, key))
         for key in _listed(path, predictions, settings)
     ]
 
 
 def _listed(path: Path, predictions: pd.DataFrame, settings: dict[str, Any]) -> list[Key]:
-    """Return the listed cells that are there: of the wirings, a model without any has only one."""
+    """Return the cells that params.yaml lists; a model without wirings has one that need not be listed."""
+    wirings = set(predictions["wiring"])
+    wirings = [wiring for wiring in settings["wirings"] if wiring in wirings] or sorted(wirings)
+    keys = list(product(wirings, settings["protocols"], settings["seeds"]))
     there = set(predictions[CELL].itertuples(index=False, name=None))
-    keys = product(settings["wirings"], settings["protocols"], settings["seeds"])
-    keys = [key for key in keys if key in there]
-    for needed in product(settings["protocols"], settings["seeds"]):
-        if needed not in [key[1:] for key in keys]:
-            protocol, seed = needed
-            raise EarshotError(f"{path} lacks protocol {protocol}, seed {seed}. Run `dvc repro`")
+    for wiring, protocol, seed in keys:
+        if (wiring, protocol, seed) not in there:
+            raise EarshotError(
+                f"{path} lacks protocol {protocol}, wiring {wiring}, seed {seed}. Run `dvc repro`"
+            )
     return keys
 
 
