@@ -14,13 +14,15 @@ help:  ## list the targets
 
 install: $(READY)  ## make .venv from pinned versions
 
-# Bytecode is compiled once here: without it, importing torch and Lightning takes twice as long at every stage.
+# Bytecode and librosa's numba functions are compiled once here and not at the start of every stage. (The errors
+# that compileall would print are those of files for other versions of Python.)
 $(READY): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "earshot needs Python 3.11 as '$(PYTHON)'; name yours with make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
+	@$(BIN)/python -W ignore -c "import librosa, numpy; librosa.feature.mfcc(y=numpy.zeros(22050, 'f4')); librosa.feature.chroma_stft(y=numpy.ones(22050, 'f4'))"
 	@touch $@
 
 repro: $(READY)  ## run the whole pipeline and show the comparison
@@ -45,5 +47,5 @@ constraints: $(READY)  ## write the installed versions to constraints.txt
 	@{ echo '# Exact versions of everything that is installed. Renewed with `make constraints`.'; \
 	   $(BIN)/pip freeze --all --exclude-editable --exclude pip | sed 's/+cpu//'; } > constraints.txt
 
-clean:  ## remove everything the pipeline wrote (downloads too); the environment stays
-	rm -rf data/raw data/manifest data/splits data/features data/models data/predictions data/metrics data/report data/cache outputs mlruns mlflow.db
+clean:  ## remove what the pipeline wrote, also downloads and MLflow's runs; .venv and DVC's cache stay
+	rm -rf $(filter-out data/README.md,$(wildcard data/*)) outputs multirun

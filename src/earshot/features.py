@@ -15,7 +15,6 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,6 @@ from earshot.errors import EarshotError, without_traceback
 from earshot.process import leave_with_parent
 
 LIBRARIES = ("librosa", "numpy", "scipy", "soundfile", "soxr")
-
-
-def recipe_of(name: str, built: inputs.Input) -> dict[str, Any]:
-    """Return what decides an input's values: its name and settings, as JSON knows them."""
-    return json.loads(json.dumps({"input": name, **asdict(built)}))
 
 
 def cache_key(recipe: dict[str, Any], built: inputs.Input) -> str:
@@ -118,7 +112,7 @@ def main(dataset: str, input_name: str, workers: int) -> None:
     leave_with_parent()
     card = load_card(dataset)
     built = inputs.build(input_name, config.params(), card.task, isinstance(card.layout, ClassFolders))
-    recipe = recipe_of(input_name, built)
+    recipe = inputs.recipe(input_name, built)
     key = cache_key(recipe, built)
     manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
     manifest = manifest[manifest["status"] == "read"].reset_index(drop=True)

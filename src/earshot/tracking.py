@@ -29,9 +29,14 @@ WEIGHTS_TAG = "earshot.weights"
 MAX_BATCH = 100  # parameters or tags that MLflow takes at once
 
 
+def local_uri() -> str:
+    """Return the address of the project's own store, data/mlflow/mlflow.db."""
+    return f"sqlite:///{config.data('mlflow', 'mlflow.db')}"
+
+
 def uri() -> str:
-    """Return where runs are kept: `MLFLOW_TRACKING_URI`, or data/mlflow/mlflow.db."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{config.data('mlflow', 'mlflow.db')}"
+    """Return where runs are kept: `MLFLOW_TRACKING_URI` where set, else the project's own store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or local_uri()
 
 
 class Run:

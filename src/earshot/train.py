@@ -81,12 +81,11 @@ def load(cfg: DictConfig) -> Data:
     from earshot import inputs, store
     from earshot.datamodule import read_features
     from earshot.datasets.card import ClassFolders, load_card
-    from earshot.features import recipe_of
 
     card = load_card(dataset_of(cfg))
     params = OmegaConf.to_container(cfg, resolve=True)
     built = inputs.build(cfg.input, params, card.task, isinstance(card.layout, ClassFolders))
-    recipe = recipe_of(cfg.input, built)
+    recipe = inputs.recipe(cfg.input, built)
     path = config.data("features", card.name, f"{cfg.input}.parquet")
     features = read_features(path, recipe)
     manifest = store.read_table(config.data("manifest", f"{card.name}.parquet"))

@@ -16,6 +16,11 @@ def phase(frequency: np.ndarray, rate: int) -> np.ndarray:
     return 2 * np.pi * np.cumsum(frequency) / rate
 
 
+def ramp(angle: np.ndarray) -> np.ndarray:
+    """Return a falling sawtooth wave in [-1, 1] of the given phase in radians: all harmonics, as 1/n."""
+    return 1 - (angle / np.pi) % 2
+
+
 def harmonic_tone(frequency: np.ndarray, amplitudes: np.ndarray, rate: int) -> np.ndarray:
     """Sum harmonics 1, 2, ... of a `frequency` track (Hz at each sample) with the given amplitudes.
 
@@ -24,8 +29,10 @@ def harmonic_tone(frequency: np.ndarray, amplitudes: np.ndarray, rate: int) -> n
     angle = phase(frequency, rate)
     before, harmonic, twice_cosine = np.zeros(len(angle)), np.sin(angle), 2 * np.cos(angle)
     tone = np.zeros(len(angle))
+    highest = 0.45 * rate / frequency
+    certain = highest.min()
     for number, amplitude in enumerate(amplitudes, start=1):
-        tone += amplitude * harmonic * (number * frequency < 0.45 * rate)
+        tone += amplitude * (harmonic if number < certain else harmonic * (number < highest))
         # sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x): ten times faster than a sine per harmonic
         before, harmonic = harmonic, twice_cosine * harmonic - before
     return tone

@@ -108,7 +108,7 @@ class Scene:
         return cls(
             seconds=seconds,
             level_db=rng.uniform(-36, -22),
-            snr_db=12 - 20 * rng.uniform() ** 2,
+            snr_db=12 - 20 * rng.uniform() ** 1.7,
             speed=rng.uniform(3, 16),
             distance=rng.uniform(15, 60),
             closest=rng.uniform(-0.2, 1.2) * seconds,

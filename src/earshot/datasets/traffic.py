@@ -15,6 +15,7 @@ from earshot.datasets.sound import (
     harmonic_tone,
     mix_at_snr,
     phase,
+    ramp,
     random_curve,
     rounded,
     sweep,
@@ -60,7 +61,7 @@ def _tune(
 
 def _voice(rng: np.random.Generator, pitch: np.ndarray, vowels_per_second: float) -> np.ndarray:
     """Return a voice with the given pitch (Hz per sample) that glides between vowels."""
-    glottis = signal.sawtooth(phase(pitch, RATE))
+    glottis = ramp(phase(pitch, RATE))
     vowels = rng.integers(0, len(FORMANTS), int(len(pitch) / RATE * vowels_per_second) + 1)
     vowel = vowels[(_seconds(len(pitch)) * vowels_per_second).astype(int)]
     voice = np.zeros(len(pitch))
@@ -139,7 +140,7 @@ def motorbike(rng: np.random.Generator, samples: int) -> np.ndarray:
     firing = sweep(samples, gears, low, high, 0.92, rng.uniform(), RATE)
     jitter = 2 ** (0.03 * random_curve(rng, samples, samples / RATE * 10))
     exhaust = [100, rng.uniform(250, 500), rng.uniform(700, 1400), 3000, 7000]
-    return equalise(signal.sawtooth(phase(firing * jitter, RATE), 0.1), exhaust, [-12, 0, 3, -9, -24], RATE)
+    return equalise(ramp(phase(firing * jitter, RATE)), exhaust, [-12, 0, 3, -9, -24], RATE)
 
 
 IN_THE_SIREN_BAND = {
@@ -162,7 +163,7 @@ def engine(rng: np.random.Generator, samples: int) -> np.ndarray:
     """Return an engine whose speed drifts: it fires 25 to 70 times a second, every second stroke harder."""
     drift = rng.uniform(0.05, 0.4) * random_curve(rng, samples, samples / RATE)
     turning = phase(rng.uniform(25, 70) * 2**drift, RATE)
-    strokes = signal.sawtooth(turning, 0.15) * (1 + 0.4 * np.sin(turning / 2))
+    strokes = ramp(turning) * (1 + 0.4 * np.sin(turning / 2))
     body = [40, rng.uniform(90, 200), rng.uniform(400, 900), 3000]
     return equalise(strokes, body, [-6, 0, -6, -30], RATE)
 
@@ -182,9 +183,9 @@ def wind(rng: np.random.Generator, samples: int) -> np.ndarray:
 
 
 def street(rng: np.random.Generator, samples: int) -> np.ndarray:
-    """Return the noise of a street: rumble, tyres, wind, engines and up to two of the sounds in the band."""
+    """Return street noise: rumble, tyres, wind, an engine and up to two of the sounds in the siren band."""
     noise = coloured_noise(rng, samples, rng.uniform(1.0, 1.8))
-    for part in (tyres, wind, engine, engine):
+    for part in (tyres, wind, engine):
         noise = mix_at_snr(part(rng, samples), noise, rng.uniform(-12, 6))
     for name in rng.choice(list(IN_THE_SIREN_BAND), rng.integers(0, 3), replace=False):
         noise = mix_at_snr(IN_THE_SIREN_BAND[name](rng, samples), noise, rng.uniform(-14, -4))

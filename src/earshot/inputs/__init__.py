@@ -13,7 +13,9 @@ Each is a frozen dataclass whose fields are its settings in params.yaml, with on
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from earshot import windows
@@ -56,6 +58,11 @@ def build(name: str, params: Mapping[str, Any], task: str | None, clips: bool) -
         raise EarshotError(f"features.{name} in params.yaml: {error}") from None
     _check_grid(name, built, window["hop"])
     return built
+
+
+def recipe(name: str, built: Input) -> dict[str, Any]:
+    """Return what decides an input's values, as JSON knows it: its name and settings."""
+    return json.loads(json.dumps({"input": name, **asdict(built)}))
 
 
 def _check_grid(name: str, built: Input, hop: float) -> None:

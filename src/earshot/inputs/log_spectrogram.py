@@ -11,6 +11,8 @@ import scipy.signal
 if TYPE_CHECKING:
     import torch
 
+CONSTANT = 1e-4  # a deviation below that is rounding: sound moves a bin's log power by 0.1 and more
+
 
 @dataclass(frozen=True)
 class LogSpectrogram:
@@ -60,4 +62,4 @@ class LogSpectrogram:
         """
         centred = batch - batch.mean(dim=1, keepdim=True)
         deviation = centred.square().mean(dim=1, keepdim=True).sqrt()
-        return centred / deviation.clamp_min(1e-6)
+        return (centred / deviation).masked_fill_(deviation < CONSTANT, 0)

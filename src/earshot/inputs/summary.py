@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -56,7 +57,10 @@ class Summary:
         return np.stack([self._summarise(samples[offset : offset + n]) for offset in offsets])
 
     def _summarise(self, samples: np.ndarray) -> np.ndarray:
-        over_time = list(self._over_time(samples))
+        with warnings.catch_warnings():
+            # a window without any pitch is no fault; librosa takes its tuning as 0 then
+            warnings.filterwarnings("ignore", message="Trying to estimate tuning from empty")
+            over_time = list(self._over_time(samples))
         parts = [values.mean(axis=1) for values in over_time]
         parts += [values.var(axis=1) for values in over_time if self.variances]
         return np.concatenate(parts).astype(np.float32)

@@ -1,0 +1,89 @@
+"""`earshot ...`, for people. The stages themselves are `python -m earshot.STAGE`, and DVC runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import click
+
+from earshot import config
+from earshot.errors import EarshotError, without_traceback
+
+# What a command needs is imported in it, so that each starts at once.
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="earshot")
+def main() -> None:
+    """Reproducible audio-classification experiments that tell the truth."""
+
+
+@main.command()
+@click.argument("targets", nargs=-1)
+@without_traceback
+def repro(targets: tuple[str, ...]) -> None:
+    """Run what has changed (`dvc repro`), then show the comparison.
+
+    TARGETS are stages, e.g. features@synthetic_sirens-log_mel; by default all of them.
+    """
+    config.params()  # says so where this isn't the project's folder
+    done = subprocess.run([sys.executable, "-m", "dvc", "repro", *targets], cwd=config.root(), check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    if not targets:
+        _summary()
+
+
+@main.command()
+@without_traceback
+def report() -> None:
+    """Show the comparison of the last run, and where its report is."""
+    _summary()
+
+
+def _summary() -> None:
+    from earshot.compare import print_summary
+
+    print_summary()
+
+
+@main.command()
+@without_traceback
+def datasets() -> None:
+    """List the datasets there is a card for."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from earshot.datasets.card import dataset_names, load_card
+
+    table = Table("dataset", "task", "what it is", "licence", box=None)
+    for name in dataset_names():
+        card = load_card(name)
+        table.add_row(name, card.task or "-", card.title, card.licence)
+    Console().print(table)
+
+
+@main.command()
+@click.option("--port", default=5000, show_default=True, help="On this machine (127.0.0.1) alone.")
+@without_traceback
+def dashboard(port: int) -> None:
+    """Open the MLflow dashboard of all runs."""
+    from earshot import tracking
+
+    uri = tracking.uri()
+    if uri.startswith("http"):
+        print(f"runs are kept by the server at {uri}: open that address")
+        return
+    if uri == tracking.local_uri() and not config.data("mlflow", "mlflow.db").exists():
+        raise EarshotError("there are no runs yet. Run `make repro` or `python -m earshot.train` first")
+    print(f"the dashboard is at http://127.0.0.1:{port} (Ctrl-C ends it)")
+    # without its job runner the server starts in a fifth of the memory; earshot uses none of its jobs
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
+    os.execve(sys.executable, [*command, "--host", "127.0.0.1"], environment)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What several tests use: a project of their own, and small recordings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+PROJECT = Path(__file__).parent.parent
+
+
+class Project:
+    """A project folder with the real conf/ and params.yaml, and nothing in data/ yet."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        for name in ("conf", "params.yaml", "dvc.yaml", ".dvcignore"):
+            copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
+            copy(PROJECT / name, root / name)
+
+    def params(self, **changes) -> dict:
+        """Change sections of params.yaml; return the whole."""
+        path = self.root / "params.yaml"
+        params = yaml.safe_load(path.read_text()) | changes
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+        return params
+
+    def card(self, name: str, **content) -> None:
+        """Write a card."""
+        facts = {"title": name, "task": name, "licence": "none", "citation": "none", **content}
+        (self.root / "conf" / "cards" / f"{name}.yaml").write_text(yaml.safe_dump(facts))
+
+    def data(self, *parts: str) -> Path:
+        return self.root.joinpath("data", *parts)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Project:
+    monkeypatch.setenv("EARSHOT_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def mirror(monkeypatch) -> Path:
+    """Return the folder of real recordings, or skip."""
+    folder = Path(os.environ.get("EARSHOT_MIRROR", PROJECT.parent / "shared" / "mirror"))
+    if not folder.is_dir():
+        pytest.skip("the real recordings are not here: set EARSHOT_MIRROR to the folder that holds them")
+    monkeypatch.setenv("EARSHOT_MIRROR", str(folder))
+    return folder
+
+
+def noise(seconds: float, sample_rate: int, seed: int = 0, channels: int = 1) -> np.ndarray:
+    """Return white noise of peak 0.5 or so: float32, shape (n, channels)."""
+    rng = np.random.default_rng(seed)
+    return (0.1 * rng.standard_normal((round(seconds * sample_rate), channels))).clip(-0.9, 0.9).astype(np.float32)
+
+
+def tone(frequency: float, seconds: float, sample_rate: int, seed: int = 0) -> np.ndarray:
+    """Return a tone in a little noise: float32, shape (n,)."""
+    time = np.arange(round(seconds * sample_rate)) / sample_rate
+    return (0.3 * np.sin(2 * np.pi * frequency * time)).astype(np.float32) + noise(seconds, sample_rate, seed)[:, 0]
+
+
+def write_audio(path: Path, samples: np.ndarray, sample_rate: int, **kwargs) -> Path:
+    """Write a recording; make its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, sample_rate, **kwargs)
+    return path

@@ -1,0 +1,164 @@
+"""Each input is what its source says: compared with librosa's and scipy's own functions."""
+
+from __future__ import annotations
+
+import librosa
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+import yaml
+from conftest import PROJECT, noise, tone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earshot import inputs
+from earshot.errors import EarshotError
+
+PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())
+
+
+def build(name: str, task: str = "sirens", clips: bool = False, **changes) -> inputs.Input:
+    params = PARAMS | {"features": PARAMS["features"] | {name: (PARAMS["features"][name] or {}) | changes}}
+    return inputs.build(name, params, task, clips)
+
+
+@pytest.fixture(scope="module")
+def tracks() -> list[np.ndarray]:
+    """Ten tracks that differ: chords of tones with vibrato and noise, at 22050 Hz."""
+    rng = np.random.default_rng(3)
+    found = []
+    for number in range(10):
+        time = np.arange(4 * 22050) / 22050
+        track = 0.02 * (number + 1) * noise(4, 22050, seed=number)[:, 0]
+        for frequency in rng.uniform(80, 3000, 4):
+            track += 0.1 * np.sin(2 * np.pi * frequency * time + 3 * np.sin(2 * np.pi * 5 * time)).astype(np.float32)
+        found.append(track.astype(np.float32))
+    return found
+
+
+def tutorial_columns(y: np.ndarray, sr: int) -> list[float]:
+    """The genre tutorial's 26 numbers, each from the samples by librosa's own function."""
+    feature = librosa.feature
+    over_time = [
+        feature.chroma_stft(y=y, sr=sr),
+        feature.rms(y=y),
+        feature.spectral_centroid(y=y, sr=sr),
+        feature.spectral_bandwidth(y=y, sr=sr),
+        feature.spectral_rolloff(y=y, sr=sr),
+        feature.zero_crossing_rate(y),
+        *feature.mfcc(y=y, sr=sr),
+    ]
+    return [float(np.mean(values)) for values in over_time]
+
+
+def test_summary_is_the_tutorials_26_columns(tracks):
+    summary = build("summary", "genres", clips=True)
+    ours = np.concatenate([summary.extract(track) for track in tracks])
+    theirs = np.array([tutorial_columns(track, 22050) for track in tracks])
+    assert ours.shape == (10, 26) and len(summary.columns) == 26
+    assert (np.abs(ours - theirs) < 1e-4 * theirs.std(axis=0)).all()
+
+
+def test_summary_has_the_columns_that_are_off_by_default(tracks):
+    summary = build("summary", "genres", True, variances=True, bandwidth_orders=[2, 3, 4], n_mfcc=13)
+    row = dict(zip(summary.columns, summary.extract(tracks[0])[0], strict=True))
+    assert len(row) == 2 * (5 + 3 + 13)
+    third = librosa.feature.spectral_bandwidth(y=tracks[0], sr=22050, p=3)
+    assert row["spectral_bandwidth_3"] == pytest.approx(third.mean(), rel=1e-4)
+    assert row["spectral_bandwidth_3_var"] == pytest.approx(third.var(), rel=1e-3)
+    assert row["chroma_stft_var"] == pytest.approx(librosa.feature.chroma_stft(y=tracks[0], sr=22050).var(), rel=1e-3)
+
+
+def test_summary_of_a_clip_reads_its_first_30_seconds():
+    track = tone(440, 31, 22050)
+    summary = build("summary", "genres", clips=True)
+    assert np.array_equal(summary.extract(track), summary.extract(track[: 30 * 22050]))
+
+
+def test_summary_of_a_long_recording_is_a_row_for_each_window():
+    recording = tone(440, 5, 22050)
+    rows = build("summary").extract(recording)
+    assert rows.shape == (4, 26)
+    assert np.allclose(rows[2], build("summary").extract(recording[2 * 22050 : 4 * 22050])[0], rtol=1e-5)
+
+
+def finished(built: inputs.Input, recording: np.ndarray, start: float, length: float) -> np.ndarray:
+    """Return a window as the model sees it, cut out of the recording's rows."""
+    first = round(built.first_row(start))
+    rows = torch.from_numpy(built.extract(recording)[first : first + built.n_rows(length)])
+    return built.finish(rows[None])[0].numpy()
+
+
+def tutorial_log_spectrogram(window: np.ndarray) -> np.ndarray:
+    """The siren tutorial's normalised log spectrogram of one window of 2 s."""
+    _, _, density = scipy.signal.spectrogram(window, fs=16000, nperseg=320, noverlap=160)
+    spectrogram = np.log(density.T.astype(np.float32) + 1e-10)
+    return (spectrogram - spectrogram.mean(axis=0)) / spectrogram.std(axis=0)
+
+
+@pytest.mark.parametrize("start", [0, 1, 3])
+def test_log_spectrogram_of_a_window_is_scipys(start):
+    recording = noise(6, 16000)[:, 0]
+    window = recording[start * 16000 : (start + 2) * 16000]
+    ours = finished(build("log_spectrogram"), recording, start, 2.0)
+    assert ours.shape == (199, 161)
+    assert np.abs(ours - tutorial_log_spectrogram(window)).max() < 1e-5
+
+
+def test_log_spectrogram_before_normalising_is_scipys_to_the_last_bit():
+    recording = tone(900, 6, 16000)
+    _, _, density = scipy.signal.spectrogram(recording[16000:48000], fs=16000, nperseg=320, noverlap=160)
+    rows = build("log_spectrogram").extract(recording)[100:299]
+    assert np.array_equal(rows, np.log(density.T + np.float32(1e-10)))
+
+
+def test_log_spectrogram_of_silence_is_zero_not_nan():
+    assert np.array_equal(finished(build("log_spectrogram"), np.zeros(32000, np.float32), 0, 2.0), np.zeros((199, 161)))
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_log_mel_of_a_window_is_librosas(start):
+    recording = tone(700, 5, 16000)
+    window = recording[start * 16000 : (start + 2) * 16000]
+    theirs = librosa.feature.melspectrogram(y=window, sr=16000, n_fft=1024, hop_length=320, n_mels=128, center=False)
+    ours = finished(build("log_mel"), recording, start, 2.0)
+    assert ours.shape == (97, 128)
+    assert np.abs(ours - librosa.power_to_db(theirs, top_db=None).T).max() < 1e-3
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_waveform_keeps_16_bit_exactly(seed):
+    samples = np.random.default_rng(seed).integers(-32768, 32768, 500) / 32768
+    ours = finished(build("waveform"), np.resize(samples.astype(np.float32), 32000), 0, 2.0)
+    assert ours.shape == (32000, 1)
+    assert np.array_equal(ours[:500, 0], samples.astype(np.float32))
+
+
+def test_waveform_clips_what_is_over_full_scale():
+    assert build("waveform").extract(np.array([1.5, -1.5])).ravel().tolist() == [32767, -32768]
+
+
+@pytest.mark.parametrize("name", ["waveform", "log_spectrogram", "log_mel"])
+def test_rows_of_the_last_window_are_all_there(name):
+    built = build(name)
+    n_rows = len(built.extract(noise(10, 16000)[:, 0]))
+    assert round(built.first_row(8.0)) + built.n_rows(2.0) <= n_rows
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("log_mel", {"n_mel": 64}, "features.log_mel in params.yaml.*n_mel"),
+        ("log_spectrogram", {"noverlap": 73}, "do not start on a frame of log_spectrogram"),
+    ],
+)
+def test_a_wrong_setting_is_named(name, changes, said):
+    with pytest.raises(EarshotError, match=said):
+        build(name, **changes)
+
+
+def test_an_unknown_input_is_named():
+    with pytest.raises(EarshotError, match="no input is called 'cepstrum'.*summary, waveform"):
+        inputs.build("cepstrum", PARAMS, "sirens", False)

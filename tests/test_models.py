@@ -1,0 +1,148 @@
+"""The models: the tutorials' architectures, started as Keras starts them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import PROJECT
+from torch.nn import functional
+
+from earshot import models
+from earshot.errors import EarshotError
+from earshot.models import heads
+from earshot.models.max_over_time import MaxOverTime
+
+SHAPES = {"waveform": (32000, 1), "log_spectrogram": (199, 161), "log_mel": (97, 128)}
+
+
+def settings(of: str, **changes) -> dict:
+    return yaml.safe_load((PROJECT / "conf" / "model" / f"{of}.yaml").read_text()) | changes
+
+
+def keras_lstm(n_in: int, units: int) -> int:
+    return 4 * units * (n_in + units + 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "wiring", "shape", "parameters"),
+    [
+        ("cnn", "published", SHAPES["waveform"], 481),
+        ("cnn", "stacked", SHAPES["waveform"], (13 + 1) * 8 + (8 * 11 + 1) * 16 + 17 * 16 + 17),
+        ("cnn", "published", SHAPES["log_spectrogram"], (161 * 11 + 1) * 16 + 17 * 16 + 17),
+        ("lstm", "published", SHAPES["waveform"], keras_lstm(160, 64) + 65 * 64 + 65),
+        (
+            "lstm",
+            "stacked",
+            SHAPES["log_spectrogram"],
+            keras_lstm(161, 128) + keras_lstm(128, 128) + keras_lstm(128, 64) + 65 * 64 + 65,
+        ),
+    ],
+)
+def test_parameters_as_keras_counts_them(name, wiring, shape, parameters):
+    assert models.n_parameters(models.build(settings(name, wiring=wiring), *shape, 2)) == parameters
+
+
+def test_parameters_of_the_ann():
+    built = models.build(settings("ann"), 1, 26, 10)
+    assert models.n_parameters(built) == 27 * 256 + 257 * 128 + 129 * 64 + 65 * 10
+
+
+@pytest.mark.parametrize("n_classes", [2, 10])
+@pytest.mark.parametrize("wiring", models.WIRINGS)
+@pytest.mark.parametrize("name", ["cnn", "lstm"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_every_model_serves_every_input_over_time(name, wiring, shape, n_classes):
+    logits = models.build(settings(name, wiring=wiring), *shape, n_classes)(torch.randn(3, *shape))
+    assert logits.shape == (3, 1 if n_classes == 2 else n_classes)
+    assert torch.allclose(heads.probabilities(logits).sum(dim=1), torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "said"),
+    [("cnn", (1, 26), "use model=ann"), ("lstm", (1, 26), "use model=ann"), ("ann", (199, 161), "use input=summary")],
+)
+def test_a_model_that_makes_no_sense_of_an_input_says_so(name, shape, said):
+    with pytest.raises(EarshotError, match=said):
+        models.build(settings(name), *shape, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"name": "gru"}, "no model is called 'gru'"), ({"wiring": "both"}, "must be one of"), ({"kernel": 3}, "kernel")],
+)
+def test_a_wrong_setting_is_named(changes, said):
+    with pytest.raises(EarshotError, match=said):
+        models.build(settings("cnn", **changes), 199, 161, 2)
+
+
+def test_weights_start_as_in_keras():
+    net = models.build(settings("lstm", wiring="stacked"), 199, 161, 2)
+    first = net.model.recurrent[0]
+    limit = np.sqrt(6 / (161 + 4 * 128))
+    assert first.weight_ih_l0.abs().max() <= limit and first.weight_ih_l0.abs().max() > 0.99 * limit
+    assert torch.allclose(first.weight_hh_l0.T @ first.weight_hh_l0, torch.eye(128), atol=1e-5)
+    assert first.bias_ih_l0.reshape(4, 128).sum(dim=1).tolist() == [0, 128, 0, 0]
+    assert not first.bias_hh_l0.any() and not first.bias_hh_l0.requires_grad
+    convolution = models.build(settings("cnn"), 199, 161, 2).model.last.convolution
+    limit = np.sqrt(6 / (11 * (161 + 16)))
+    assert 0.99 * limit < convolution.weight.abs().max() <= limit and not convolution.bias.any()
+
+
+def five_layers(convolution: torch.nn.Conv1d, x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
+    """What the tutorial's code does, layer by layer."""
+    outputs = functional.dropout(torch.relu(convolution(x)), p, training)
+    return functional.max_pool1d(outputs, 2).amax(dim=-1)
+
+
+@pytest.mark.parametrize("n_rows", [199, 400])
+def test_max_over_time_is_the_five_layers(n_rows):
+    torch.manual_seed(0)
+    layer = MaxOverTime(torch.nn.Conv1d(3, 4, 11, padding=5), dropout=0.3).eval()
+    x = torch.randn(5, 3, n_rows)
+    expected = five_layers(layer.convolution, x, 0.3, training=False)
+    assert torch.allclose(layer(x), expected, atol=1e-5)
+    gradients = [
+        torch.autograd.grad(outputs.square().sum(), [layer.convolution.weight, layer.convolution.bias])
+        for outputs in (layer(x), expected)
+    ]
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_max_over_time_gives_its_input_the_same_gradient():
+    torch.manual_seed(0)
+    layer = MaxOverTime(torch.nn.Conv1d(3, 4, 11, padding=5), dropout=0.0)
+    x = torch.randn(2, 3, 60, requires_grad=True)
+    ours, theirs = (
+        torch.autograd.grad(outputs.square().sum(), x)[0]
+        for outputs in (layer(x), five_layers(layer.convolution, x, 0.0, training=True))
+    )
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_max_over_time_drops_as_dropout_does():
+    torch.manual_seed(0)
+    layer = MaxOverTime(torch.nn.Conv1d(1, 2, 5, padding=2), dropout=0.3).train()
+    x = torch.randn(1, 1, 20).expand(20000, 1, 20)
+    with torch.no_grad():
+        ours, theirs = layer(x), five_layers(layer.convolution, x, 0.3, training=True)
+    for channel in range(2):
+        values = sorted({round(v, 4) for v in theirs[:, channel].tolist()})
+        ours_counts, their_counts = (
+            np.array([(outputs[:, channel] - value).abs().lt(2e-4).float().mean() for value in values])
+            for outputs in (ours, theirs)
+        )
+        assert their_counts.sum() == pytest.approx(1, abs=1e-3) and ours_counts.sum() == pytest.approx(1, abs=1e-3)
+        assert np.abs(ours_counts - their_counts).max() < 0.02
+
+
+def test_the_waveform_lstm_sees_200_steps_of_160_samples():
+    net = models.build(settings("lstm"), 32000, 1, 2).eval()
+    x = torch.randn(2, 32000, 1)
+    outputs, _ = net.model.recurrent[0](x.reshape(2, 200, 160))
+    expected = net.model.output(torch.relu(net.model.dense(outputs[:, -1])))
+    assert torch.allclose(net(x), expected)
+    with pytest.raises(EarshotError, match="samples_per_step"):
+        models.build(settings("lstm"), 32001, 1, 2)

@@ -1,0 +1,189 @@
+"""Splits: as published where that is asked for, and without a leak where that is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import PROJECT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
+
+from earshot import split, windows
+from earshot.datasets.card import Card
+from earshot.errors import EarshotError
+
+PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())
+FACTS = {"title": "t", "licence": "l", "citation": "c", "source": {"folder": "."}}
+
+
+def sirens(segments: bool = False) -> Card:
+    layout = {"kind": "long_recordings", "recordings": {"emergency": "a.wav", "traffic": "b.wav"}}
+    if segments:
+        layout["segments"] = {"emergency": "a.csv", "traffic": "b.csv"}
+    return Card(name="x", task="sirens", layout=layout, **FACTS)
+
+
+def genres(**groups) -> Card:
+    layout = {"kind": "class_folders", "groups": {"file": "groups.csv", **groups}}
+    return Card(name="x", task="genres", layout=layout, **FACTS)
+
+
+def manifest_of_two(seconds: tuple[float, float] = (1375.2182, 1629.6511)) -> pd.DataFrame:
+    """Two long recordings; by default as long as the siren tutorial's."""
+    names = ["a.wav", "b.wav"]
+    facts = {"recording": names, "group": names, "label": ["emergency", "traffic"], "seconds": seconds}
+    return pd.DataFrame({**facts, "sample_rate": [22050, 16000], "fold": None, "status": "read"})
+
+
+def manifest_of_tracks(artists: int = 4, tracks: int = 3, classes: int = 3) -> pd.DataFrame:
+    rows = [
+        {"recording": f"{c}/{a}{t}.wav", "group": f"{c}{a}", "label": f"class{c}", "seconds": 30.0, "fold": None}
+        for c in range(classes)
+        for a in range(artists)
+        for t in range(tracks)
+    ]
+    return pd.DataFrame(rows).assign(status="read")
+
+
+def assert_no_leak(table: pd.DataFrame, gap: float = 0.0) -> None:
+    """No group on two sides of a fold, and no two spans of one recording on two sides nearer than `gap`."""
+    for _, rows in table.groupby("fold"):
+        assert (rows.groupby("group")["part"].nunique() == 1).all()
+        for _, spans in rows.sort_values("start").groupby("recording"):
+            following = spans.shift(-1)
+            other_side = (spans["part"] != following["part"]) & following["part"].notna()
+            assert (following["start"] - spans["stop"])[other_side].min() >= gap - 1e-9 or not other_side.any()
+
+
+def test_published_is_the_tutorials_split():
+    table = split.make("published", sirens(), manifest_of_two(), PARAMS, None)
+    sizes = table["part"].value_counts()
+    assert (sizes["train"], sizes["validation"], sizes["test"]) == (2401, 601, 601)
+    labels = np.repeat([0, 1], [1374, 1628])
+    _, test = train_test_split(np.arange(3002), stratify=labels, test_size=0.2, random_state=12)
+    starts = np.concatenate([np.arange(1374), np.arange(1628)])
+    theirs = sorted(zip(labels[test], starts[test], strict=True))
+    rows = table[table["part"] == "test"]
+    assert sorted(zip((rows["label"] == "traffic").astype(int), rows["start"], strict=True)) == theirs
+
+
+def test_published_chooses_the_checkpoint_by_the_test_part():
+    table = split.make("published", genres(), manifest_of_tracks(), PARAMS, None)
+    by_part = {part: set(rows["recording"]) for part, rows in table.groupby("part")}
+    assert by_part["validation"] == by_part["test"]
+    assert not by_part["train"] & by_part["test"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.tuples(st.floats(650, 2000), st.floats(650, 2000)),
+    block=st.sampled_from([30.0, 45.5, 60.0]),
+    guard=st.sampled_from([2.0, 3.0]),
+)
+def test_blocks_of_long_recordings_keep_a_guard_gap(lengths, block, guard):
+    params = PARAMS | {"split": PARAMS["split"] | {"block_seconds": block, "guard_seconds": guard}}
+    table = split.make("grouped", sirens(), manifest_of_two(lengths), params, None)
+    assert table["fold"].nunique() == 5
+    assert_no_leak(table, gap=guard)
+    tested = table[table["part"] == "test"]
+    assert not tested.duplicated(["recording", "start"]).any()
+
+
+def test_a_guard_shorter_than_a_window_is_refused():
+    params = PARAMS | {"split": PARAMS["split"] | {"guard_seconds": 1.0}}
+    with pytest.raises(EarshotError, match="split.guard_seconds"):
+        split.make("grouped", sirens(), manifest_of_two(), params, None)
+
+
+def write_segments(folder, name: str, seconds: float, sample_rate: int, every: float = 4.3) -> None:
+    edges = np.append(np.arange(0, seconds, every), seconds)
+    samples = np.rint(edges * sample_rate).astype(int)
+    # two neighbouring segments share a source, which must stay whole
+    frame = pd.DataFrame({"start_sample": samples[:-1], "end_sample": samples[1:]})
+    frame["source"] = [f"{name}-{number // 2}" for number in range(len(frame))]
+    frame.to_csv(folder / f"{name}.csv", index=False)
+
+
+def test_sources_of_long_recordings_stay_whole(tmp_path):
+    write_segments(tmp_path, "a", 400, 22050)
+    write_segments(tmp_path, "b", 400, 16000)
+    table = split.make("grouped", sirens(segments=True), manifest_of_two((400, 400)), PARAMS, tmp_path)
+    assert_no_leak(table)
+    tested = table[table["part"] == "test"]
+    assert tested["group"].is_unique and len(tested) >= 90
+    for span in tested.itertuples():
+        assert len(windows.starts(span.start, span.stop, 2.0, 1.0)) > 0
+        number = int(span.group.split("-")[1])
+        assert span.start == pytest.approx(number * 8.6, abs=1e-4)
+
+
+def test_every_track_is_tested_once_on_unheard_artists():
+    manifest = manifest_of_tracks()
+    table = split.make("grouped", genres(), manifest, PARAMS, None)
+    assert_no_leak(table)
+    assert sorted(table.loc[table["part"] == "test", "recording"]) == sorted(manifest["recording"])
+    split.check_parts(table, ["class0", "class1", "class2"], [], "x")
+
+
+def test_a_published_fold_is_used():
+    manifest = manifest_of_tracks(artists=6)
+    manifest["fold"] = (manifest["group"].str[-1].astype(int) % 3 + 1).astype(str)
+    table = split.make("grouped", genres(fold="fold"), manifest, PARAMS, None)
+    tested = table[table["part"] == "test"].merge(manifest[["recording", "fold"]], on="recording")
+    assert (tested["fold_x"] + 1 == tested["fold_y"].astype(int)).all()
+
+
+def test_tracks_without_a_group_are_left_out_of_the_grouped_protocol():
+    manifest = manifest_of_tracks()
+    manifest.loc[0, "group"] = None
+    table = split.make("grouped", genres(), manifest, PARAMS, None)
+    assert manifest.loc[0, "recording"] not in set(table["recording"])
+
+
+def test_too_few_groups_are_named_with_what_is_possible():
+    manifest = manifest_of_tracks(artists=4)
+    manifest.loc[manifest["label"] == "class1", "group"] = "one artist"
+    with pytest.raises(EarshotError, match="class1 has 1.*no number of folds is possible"):
+        split.make("grouped", genres(), manifest, PARAMS, None)
+    params = PARAMS | {"split": PARAMS["split"] | {"folds": {"default": 9}}}
+    with pytest.raises(EarshotError, match="need 9 groups.*split.folds of 4 or less"):
+        split.make("grouped", genres(), manifest_of_tracks(artists=4), params, None)
+
+
+def test_a_class_that_is_train_only_is_never_tested():
+    manifest = manifest_of_tracks()
+    manifest.loc[manifest["label"] == "class1", "group"] = "one artist"
+    table = split.make("grouped", genres(train_only=["class1"]), manifest, PARAMS, None)
+    assert_no_leak(table)
+    assert set(table.loc[table["label"] == "class1", "part"]) == {"train"}
+    assert (table[table["label"] == "class1"].groupby("fold").size() == 12).all()
+    split.check_parts(table, ["class0", "class1", "class2"], ["class1"], "x")
+
+
+def test_a_part_without_a_class_is_named():
+    table = split.make("grouped", genres(), manifest_of_tracks(), PARAMS, None)
+    lacking = table[~((table["fold"] == 1) & (table["part"] == "test") & (table["label"] == "class2"))]
+    with pytest.raises(EarshotError, match="the test part of fold 1 has no class2"):
+        split.check_parts(lacking, ["class0", "class1", "class2"], [], "x")
+
+
+def test_an_unknown_protocol_is_named():
+    with pytest.raises(EarshotError, match="'shuffled' is none of published, grouped"):
+        split.make("shuffled", genres(), manifest_of_tracks(), PARAMS, None)
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(1375.2182, 1374), (1629.6511, 1628), (2.0, 1), (1.99, 0)])
+def test_the_number_of_windows(seconds, count):
+    assert len(windows.starts(0.0, seconds, 2.0, 1.0)) == count
+
+
+@settings(deadline=None)
+@given(start=st.floats(0, 100), length=st.sampled_from([0.3, 2.0, 3.0]), hop=st.sampled_from([0.1, 0.5, 1.0, 3.0]))
+def test_windows_stay_inside_and_on_the_grid(start, length, hop):
+    found = windows.starts(start, start + 20, length, hop)
+    assert (found >= start - windows.GRID).all() and (found + length <= start + 20 + windows.GRID).all()
+    assert np.allclose(found / hop, np.rint(found / hop))
+    assert len(found) >= (20 - length) / hop - 1
