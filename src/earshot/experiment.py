@@ -1,35 +1,41 @@
 """Stage: one experiment on one dataset, for every protocol, wiring, seed and fold.
 
-One process for all of them, since importing torch, Lightning and MLflow takes longer than a small training.
-Each run is the one that `python -m earshot.train` makes of the same settings.
+One stage for all of them, since importing torch, Lightning and MLflow takes longer than a small training. Each run
+is the one that `python -m earshot.train` makes of the same settings.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
+import multiprocessing
+import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import click
+import hydra
+import pandas as pd
 from omegaconf import DictConfig
+from tqdm import tqdm
 
-from earshot import config
+from earshot import config, store, train
+from earshot.datasets.card import load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.process import leave_with_parent
 
 
 def compose(overrides: list[str]) -> DictConfig:
     """Return the Hydra config with overrides, as `python -m earshot.train OVERRIDES` sees it."""
-    import hydra
-
     with hydra.initialize_config_dir(str(config.root() / "conf"), version_base="1.3"):
         return hydra.compose("config", overrides)
 
 
 def runs(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictConfig]:
     """Yield the config of each run of an experiment on a dataset, as params.yaml asks."""
-    from earshot import store
-
     params = config.params()
     given = [f"dataset={dataset}", f"task={task}", f"input={input_name}", f"model={model}"]
     # a model whose code and text agree has no wiring to choose
@@ -41,32 +47,62 @@ def runs(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictC
             yield compose([*given, *chosen, *([f"model.wiring={wiring}"] if wiring else [])])
 
 
+@functools.lru_cache(maxsize=1)
+def _data(dataset: str, input_name: str) -> train.Data:
+    """Read an input's features once for all the runs of a process."""
+    return train.load(compose([f"dataset={dataset}", f"input={input_name}"]))
+
+
+def one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """Train one run; return its settings and epochs."""
+    signal.signal(signal.SIGTERM, train.leave_in_order)
+    trained = train.train(cfg, _data(cfg.dataset, cfg.input), out, alone=False)
+    return trained.settings, trained.epochs
+
+
+def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str) -> list[dict[str, Any]]:
+    """Train all runs, some side by side, and return the epochs of each in the order of `configs`.
+
+    Parameters
+    ----------
+    configs : one for each run
+    folder : where each run gets a folder of its own
+    workers : processes; the results do not depend on it
+    label : of the progress bar
+    """
+    epochs = []
+    context = multiprocessing.get_context("spawn")  # torch is not to be forked
+    with ProcessPoolExecutor(min(workers, len(configs)), context, initializer=leave_with_parent) as pool:
+        futures = [pool.submit(one, cfg, folder / train.run_name(cfg)) for cfg in configs]
+        progress = tqdm(zip(configs, futures, strict=True), total=len(configs), desc=label, unit="run", disable=None)
+        for cfg, future in progress:
+            settings, scores = future.result()
+            kept = scores[settings["best_epoch"] - 1]
+            tqdm.write(
+                f"  {train.run_name(cfg)}: epoch {settings['best_epoch']} of {settings['epochs']}, validation "
+                f"loss {kept['val_loss']:.4f}, accuracy {kept['val_accuracy']:.4f}"
+            )
+            run = {key: settings[key] for key in ("protocol", "wiring", "seed", "fold")}
+            epochs += [run | epoch for epoch in scores]
+    return epochs
+
+
 @click.command()
 @click.argument("dataset")
 @click.argument("input_name", metavar="INPUT")
 @click.argument("model")
+@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
 @without_traceback
-def main(dataset: str, input_name: str, model: str) -> None:
+def main(dataset: str, input_name: str, model: str, workers: int) -> None:
     """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv."""
     leave_with_parent()
-    import pandas as pd
-
-    from earshot import store, train
-    from earshot.datasets.card import load_card
-
-    signal.signal(signal.SIGTERM, train.leave_in_order)
     card = load_card(dataset)
     experiment = f"{input_name}-{model}"
-    data, epochs = None, []
-    for cfg in runs(dataset, card.task, input_name, model):
-        data = data or train.load(cfg)
-        name = train.run_name(cfg)
-        print(f"{card.task}-{experiment} on {card.label}: {name}", flush=True)
-        trained = train.train(cfg, data, config.data("models", dataset, experiment, name))
-        run = {key: trained.settings[key] for key in ("protocol", "wiring", "seed", "fold")}
-        epochs += [run | epoch for epoch in trained.epochs]
-    if not epochs:
+    configs = list(runs(dataset, card.task, input_name, model))
+    if not configs:
         raise EarshotError("params.yaml asks for no run: protocols, wirings and seeds each need an entry")
+    print(f"{card.task}-{experiment} on {card.label}: {len(configs)} runs", flush=True)
+    epochs = train_all(configs, config.data("models", dataset, experiment), workers, experiment)
     history = pd.DataFrame(epochs).to_csv(index=False, float_format="%.6f")
     store.write_text(config.data("history", dataset, f"{experiment}.csv"), history)
 

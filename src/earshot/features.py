@@ -105,7 +105,7 @@ def write(path: Path, parts: Iterator[pa.Table], recipe: dict[str, Any]) -> None
 @click.command()
 @click.argument("dataset")
 @click.argument("input_name", metavar="INPUT")
-@click.option("--workers", type=int, default=lambda: os.cpu_count(), help="Processes; by default one per core.")
+@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
 @without_traceback
 def main(dataset: str, input_name: str, workers: int) -> None:
     """Write data/features/DATASET/INPUT.parquet."""

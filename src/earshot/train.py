@@ -113,8 +113,11 @@ def run_name(cfg: DictConfig) -> str:
     return f"{cfg.protocol}-{wiring}-seed{cfg.seed}-fold{cfg.fold}"
 
 
-def train(cfg: DictConfig, data: Data, out: Path) -> Trained:
-    """Train as the config says, log to MLflow, and write the weights and their settings to `out`."""
+def train(cfg: DictConfig, data: Data, out: Path, alone: bool = True) -> Trained:
+    """Train as the config says, log to MLflow, and write the weights and their settings to `out`.
+
+    A run that is `alone` tells of each epoch: by a progress bar in a terminal, by lines in a log.
+    """
     from earshot import tracking
 
     experiment = f"{data.card.task}-{cfg.input}-{cfg.model.name}"
@@ -125,13 +128,21 @@ def train(cfg: DictConfig, data: Data, out: Path) -> Trained:
         run.text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
         for name, part_windows in windows.items():
             run.dataset(data.card.name, data.digest, str(data.path), f"{name}, {len(part_windows)} windows")
-        trained = fit(cfg, data, windows["train"], windows["validation"], run)
+        watchers = [_to_mlflow(run), *(_lines(cfg) if alone else [])]
+        trained = fit(cfg, data, windows["train"], windows["validation"], watchers, alone and sys.stderr.isatty())
         run.tag(tracking.WEIGHTS_TAG, save(trained, out))
         _log_figures(run, trained, windows["validation"])
     return trained
 
 
-def fit(cfg: DictConfig, data: Data, training: Windows, validation: Windows, run: Run) -> Trained:
+def fit(
+    cfg: DictConfig,
+    data: Data,
+    training: Windows,
+    validation: Windows,
+    on_epoch: list[Callable[[Epoch], None]] | None = None,
+    progress_bar: bool = False,
+) -> Trained:
     """Fit a model to the training windows; the validation windows choose the epoch that is kept."""
     import pytorch_lightning as pl
     import torch
@@ -146,7 +157,7 @@ def fit(cfg: DictConfig, data: Data, training: Windows, validation: Windows, run
     net = models.build(settings, *shape, len(data.classes))
     if data.input.standardised:
         net.standardiser.set(*statistics(training))
-    history = History(cfg.model.training.checkpoint, [_to_mlflow(run), *_lines(cfg)])
+    history = History(cfg.model.training.checkpoint, on_epoch or [])
     trainer = pl.Trainer(
         max_epochs=cfg.model.training.max_epochs,
         accelerator=cfg.trainer.accelerator,
@@ -156,7 +167,7 @@ def fit(cfg: DictConfig, data: Data, training: Windows, validation: Windows, run
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=progress_bar,
         num_sanity_val_steps=0,
     )
     batches = WindowDataModule(training, validation, cfg.model.training.batch_size, cfg.seed)
@@ -178,7 +189,6 @@ def fit(cfg: DictConfig, data: Data, training: Windows, validation: Windows, run
         "windows": {"train": len(training), "validation": len(validation)},
         "digest": data.digest,
     }
-    torch.use_deterministic_algorithms(False)
     return Trained(described, history.weights, history.epochs)
 
 
@@ -194,7 +204,7 @@ def _settle(cfg: DictConfig) -> None:
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     pl.seed_everything(cfg.seed, verbose=False)
     torch.set_num_threads(cfg.trainer.threads)
-    # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower
+    # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
     torch.set_flush_denormal(True)
 
 

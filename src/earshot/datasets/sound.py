@@ -33,7 +33,7 @@ def harmonic_tone(frequency: np.ndarray, amplitudes: np.ndarray, rate: int) -> n
     certain = highest.min()
     for number, amplitude in enumerate(amplitudes, start=1):
         tone += amplitude * (harmonic if number < certain else harmonic * (number < highest))
-        # sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x): ten times faster than a sine per harmonic
+        # sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x), much cheaper than a sine each
         before, harmonic = harmonic, twice_cosine * harmonic - before
     return tone
 
@@ -60,7 +60,7 @@ def coloured_noise(rng: np.random.Generator, samples: int, slope: float) -> np.n
     length = fft.next_fast_len(samples, real=True)
     spectrum = fft.rfft(rng.standard_normal(length))
     bins = np.arange(len(spectrum))
-    # Below 20 Hz (of some 2**17 bins) the slope would only pump up what no loudspeaker plays.
+    # Flat below a 400th of the band (20 Hz of 8 kHz), where the slope would pump up what nobody hears.
     spectrum *= np.maximum(bins, len(bins) / 400) ** (-slope / 2)
     return at_rms(fft.irfft(spectrum, length)[:samples], 1.0)
 

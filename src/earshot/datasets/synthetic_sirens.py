@@ -76,7 +76,7 @@ def siren(frequency: Sound) -> Sound:
     def play(rng: np.random.Generator, samples: int) -> np.ndarray:
         number = np.arange(1, 9)
         even = rng.uniform(0.1, 0.8)
-        amplitudes = number ** -rng.uniform(0.2, 1.6) * np.where(number % 2, 1.0, even)
+        amplitudes = number ** -rng.uniform(0.4, 1.6) * np.where(number % 2, 1.0, even)
         tone = harmonic_tone(frequency(rng, samples), amplitudes, RATE)
         resonances = [300, 600, 1000, 1500, 2500, 5000]
         return equalise(tone, resonances, rng.uniform(-9, 9, len(resonances)), RATE)
@@ -108,7 +108,7 @@ class Scene:
         return cls(
             seconds=seconds,
             level_db=rng.uniform(-36, -22),
-            snr_db=12 - 20 * rng.uniform() ** 1.7,
+            snr_db=rng.triangular(-8, 6, 12),
             speed=rng.uniform(3, 16),
             distance=rng.uniform(15, 60),
             closest=rng.uniform(-0.2, 1.2) * seconds,

@@ -1,0 +1,180 @@
+"""Feature extraction: kept per recording, the same bytes however it is run, and refused where it doesn't fit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import tone, write_audio
+
+from earshot import audio, datamodule, features, inputs, manifest, store
+from earshot.errors import EarshotError
+
+
+@pytest.fixture
+def birds(project):
+    """Six recordings of 3 s in two classes, with their manifest."""
+    project.card("birds", source={"folder": "."}, layout={"kind": "class_folders"})
+    for number in range(6):
+        label = "crow" if number % 2 else "wren"
+        path = project.data("raw", "birds", label, f"{label}.{number}.wav")
+        write_audio(path, tone(300 + 100 * number, 3, 16000, seed=number), 16000)
+    invoke(manifest.main, "birds")
+    return project
+
+
+def invoke(command, *arguments):
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def parquet(project, name):
+    return project.data("features", "birds", f"{name}.parquet")
+
+
+@pytest.mark.parametrize("name", list(inputs.INPUTS))
+def test_the_bytes_do_not_depend_on_the_number_of_workers(birds, name):
+    found = []
+    for workers in ("1", "2"):
+        for path in birds.data("cache").rglob("*.npy"):
+            path.unlink()
+        invoke(features.main, "birds", name, "--workers", workers)
+        found.append(parquet(birds, name).read_bytes())
+    assert found[0] == found[1]
+
+
+def test_the_summary_is_a_table_for_pandas(birds):
+    invoke(features.main, "birds", "summary")
+    table = pd.read_parquet(parquet(birds, "summary"))
+    assert list(table.columns[:4]) == ["recording", "window", "chroma_stft", "rms"] and len(table) == 6
+
+
+def test_frames_are_readable_with_pandas_alone(birds):
+    invoke(features.main, "birds", "log_mel")
+    table = pd.read_parquet(parquet(birds, "log_mel"))
+    row = table.iloc[0]
+    assert row["values"].reshape(row["frames"], row["bins"]).shape == (147, 128)
+    assert store.read_recipe(parquet(birds, "log_mel"))["n_mels"] == 128
+
+
+def test_one_more_file_costs_one_file(birds):
+    assert "6 recordings, 0 of them kept" in invoke(features.main, "birds", "waveform")
+    write_audio(birds.data("raw", "birds", "wren", "wren.9.wav"), tone(900, 3, 16000), 16000)
+    invoke(manifest.main, "birds")
+    assert "7 recordings, 6 of them kept" in invoke(features.main, "birds", "waveform")
+    assert len(list(birds.data("cache", "features", "waveform").rglob("*.npy"))) == 7
+
+
+def test_another_setting_is_not_taken_from_what_was_kept(birds):
+    invoke(features.main, "birds", "log_mel")
+    params = birds.params()
+    birds.params(features=params["features"] | {"log_mel": {"n_mels": 64, "n_fft": 1024, "hop_length": 320}})
+    assert "0 of them kept" in invoke(features.main, "birds", "log_mel")
+
+
+def test_a_killed_extraction_goes_on_where_it_was(birds):
+    invoke(features.main, "birds", "summary")
+    whole = parquet(birds, "summary").read_bytes()
+    parquet(birds, "summary").unlink()
+    kept = sorted(birds.data("cache", "features", "summary").rglob("*.npy"))
+    for path in kept:
+        path.unlink()
+    command = [sys.executable, "-m", "earshot.features", "birds", "summary", "--workers", "1"]
+    process = subprocess.Popen(command, cwd=birds.root)
+    while not any(path.exists() for path in kept):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.2)
+    finished = [path for path in kept if path.exists()]
+    assert 0 < len(finished) < 6 and not parquet(birds, "summary").exists()
+    made = [path.stat().st_mtime_ns for path in finished]
+    assert f"{len(finished)} of them kept" in invoke(features.main, "birds", "summary")
+    assert [path.stat().st_mtime_ns for path in finished] == made
+    assert parquet(birds, "summary").read_bytes() == whole
+
+
+def test_workers_leave_with_the_stage(birds):
+    command = [sys.executable, "-m", "earshot.features", "birds", "summary", "--workers", "2"]
+    process = subprocess.Popen(command, cwd=birds.root)
+    children: list[str] = []
+    deadline = time.monotonic() + 60
+    while len(children) < 2 and time.monotonic() < deadline:
+        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
+        children = listed.stdout.split()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.5)
+    for child in children:
+        state = subprocess.run(["ps", "-o", "stat=", "-p", child], capture_output=True, text=True).stdout.strip()
+        assert not state or state.startswith("Z")
+
+
+def test_a_file_that_turned_bad_is_named(birds):
+    bad = birds.data("raw", "birds", "wren", "wren.0.wav")
+    bad.write_bytes(b"RIFF")
+    done = CliRunner().invoke(features.main, ["birds", "waveform"])
+    assert done.exit_code == 1 and str(bad) in done.output
+    assert not parquet(birds, "waveform").exists()
+
+
+def build(project, name="log_mel"):
+    return inputs.build(name, project.params(), "birds", clips=True)
+
+
+def test_features_of_another_recipe_are_refused(birds):
+    invoke(features.main, "birds", "log_mel")
+    asked = inputs.recipe("log_mel", build(birds)) | {"n_mels": 64}
+    with pytest.raises(EarshotError, match="log_mel.n_mels = 128, and 64 is asked for.*dvc repro features@birds-log_mel"):
+        datamodule.read_features(parquet(birds, "log_mel"), asked)
+
+
+def test_missing_and_torn_features_are_named(birds):
+    recipe = inputs.recipe("log_mel", build(birds))
+    with pytest.raises(EarshotError, match=r"log_mel.parquet is missing. Run `dvc repro`"):
+        datamodule.read_features(parquet(birds, "log_mel"), recipe)
+    invoke(features.main, "birds", "log_mel")
+    parquet(birds, "log_mel").write_bytes(parquet(birds, "log_mel").read_bytes()[:1000])
+    with pytest.raises(EarshotError, match="can't be read"):
+        datamodule.read_features(parquet(birds, "log_mel"), recipe)
+
+
+@pytest.mark.parametrize("name", ["waveform", "log_spectrogram", "log_mel"])
+def test_a_window_is_a_view_of_its_recording(birds, name):
+    invoke(features.main, "birds", name)
+    built = build(birds, name)
+    stored = datamodule.read_features(parquet(birds, name), inputs.recipe(name, built))
+    spans = pd.DataFrame({"recording": ["wren/wren.4.wav"], "group": "g", "label": "wren", "start": 0.0, "stop": 3.0})
+    table = datamodule.windows_in(spans, built, {"length": 2.0, "hop": 1.0})
+    assert list(table["start"]) == [0.0, 1.0]
+    found = datamodule.Windows(stored, table, built, ["crow", "wren"])
+    x, y = found[[0, 1]]
+    rows = built.extract(audio.load(birds.data("raw", "birds", "wren", "wren.4.wav"), 16000))
+    first = round(built.first_row(1.0))
+    expected = built.finish(torch.from_numpy(rows[first : first + built.n_rows(2.0)])[None])[0]
+    assert y.tolist() == [1, 1]
+    assert np.allclose(x[1], expected, atol=1e-6)
+
+
+def test_statistics_are_those_of_the_training_windows(birds):
+    invoke(features.main, "birds", "log_mel")
+    built = build(birds)
+    stored = datamodule.read_features(parquet(birds, "log_mel"), inputs.recipe("log_mel", built))
+    spans = pd.DataFrame(
+        {"recording": ["wren/wren.0.wav", "crow/crow.1.wav"], "group": "g", "label": "wren", "start": 0.0, "stop": 2.0}
+    )
+    train = datamodule.Windows(
+        stored, datamodule.windows_in(spans, built, {"length": 2.0, "hop": 1.0}), built, ["crow", "wren"]
+    )
+    mean, deviation = datamodule.statistics(train, batch_size=1)
+    rows = np.concatenate([np.asarray(train[[n]][0][0]) for n in range(2)])
+    assert np.allclose(mean, rows.mean(axis=0), atol=1e-3) and np.allclose(deviation, rows.std(axis=0), atol=1e-3)

@@ -1,0 +1,251 @@
+"""Training: every config runs, one batch is overfitted, results repeat, and MLflow shows how each run ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import PROJECT, tone, write_audio
+from mlflow import MlflowClient
+
+from earshot import evaluate, experiment, features, manifest, metrics, predict, split, store, tracking, train
+from earshot.errors import EarshotError
+
+QUICK = ["model.training.max_epochs=2"]
+EXPERIMENTS = sorted(path.stem for path in (PROJECT / "conf" / "experiment").glob("*.yaml"))
+RATE = 4000  # low, so that training takes no time; the windows stay as they are
+
+
+def invoke(command, *arguments):
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Two small datasets of tasks `genres` and `sirens`, with splits and all features."""
+    from conftest import Project
+
+    project = Project(tmp_path_factory.mktemp("train"))
+    patch = pytest.MonkeyPatch()
+    patch.setenv("EARSHOT_ROOT", str(project.root))
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    params = project.params(datasets=["tunes", "horns"], audio={"sample_rate": RATE})
+    features_of = params["features"]
+    features_of["summary"] |= {"sample_rate": RATE, "n_fft": 512, "hop_length": 256}
+    features_of["log_spectrogram"] |= {"nperseg": 80, "noverlap": 40}
+    features_of["log_mel"] |= {"n_mels": 16, "n_fft": 256, "hop_length": 80}
+    project.params(features=features_of, split=params["split"] | {"block_seconds": 6.0, "folds": {"default": 3}})
+    project.card("tunes", task="genres", source={"folder": "."}, layout={"kind": "class_folders"})
+    for number in range(15):
+        label = ("high", "low", "middle")[number % 3]
+        path = project.data("raw", "tunes", label, f"{label}.{number}.wav")
+        write_audio(path, tone({"high": 1500, "low": 200, "middle": 700}[label], 4, RATE, seed=number), RATE)
+    layout = {"kind": "long_recordings", "recordings": {"horn": "horn.wav", "other": "other.wav"}}
+    project.card("horns", task="sirens", source={"folder": "."}, layout=layout)
+    write_audio(project.data("raw", "horns", "horn.wav"), tone(900, 40, RATE), RATE)
+    write_audio(project.data("raw", "horns", "other.wav"), tone(300, 44, RATE, seed=1), RATE)
+    for dataset in ("tunes", "horns"):
+        invoke(manifest.main, dataset)
+        for protocol in ("published", "grouped"):
+            invoke(split.main, dataset, protocol)
+        for name in features_of:
+            invoke(features.main, dataset, name, "--workers", "1")
+    yield project
+    patch.undo()
+
+
+@pytest.fixture
+def trained_on(shared, tmp_path, monkeypatch):
+    """Return the shared data with an MLflow store of the test's own."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return shared
+
+
+def runs_of(task: str):
+    client = MlflowClient(tracking.uri())
+    return client, client.search_runs([client.get_experiment_by_name(task).experiment_id])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_trains_two_epochs(trained_on, tmp_path, name):
+    cfg = experiment.compose([f"experiment={name}", *QUICK, *(["model.samples_per_step=40"] if "lstm" in name else [])])
+    trained = train.train(cfg, train.load(cfg), tmp_path / "out")
+    assert [epoch["epoch"] for epoch in trained.epochs] == [1, 2]
+    assert all(np.isfinite(list(epoch.values())).all() for epoch in trained.epochs)
+    settings, weights = predict.read(tmp_path / "out")
+    assert settings == json.loads(json.dumps(trained.settings)) and settings["task"] == name.split("-")[0]
+    assert all(torch.equal(weights[key], trained.weights[key]) for key in trained.weights)
+
+
+@pytest.mark.parametrize("wiring", ["published", "stacked"])
+@pytest.mark.parametrize("name", ["cnn", "lstm"])
+def test_one_batch_is_overfitted(trained_on, tmp_path, name, wiring):
+    changed = ["dropout=0.0", "training.max_epochs=60", "training.batch_size=16", f"wiring={wiring}"]
+    cfg = experiment.compose(
+        ["experiment=sirens-log_mel-" + name, "optimizer.lr=0.01", *(f"model.{change}" for change in changed)]
+    )
+    data = train.load(cfg)
+    windows = train.part(cfg, data, "train")
+    windows.rows, windows.labels = windows.rows[::5][:12], windows.labels.flip(0)[::5][:12]  # labels to learn by heart
+    trained = train.fit(cfg, data, windows, windows)
+    assert trained.epochs[-1]["train_accuracy"] == 1.0 and trained.epochs[-1]["train_loss"] < 0.2
+
+
+def test_the_same_seed_gives_the_same_bytes(trained_on, tmp_path):
+    cfg = experiment.compose(["experiment=sirens-log_spectrogram-cnn", *QUICK])
+    for name in ("a", "b"):
+        train.train(cfg, train.load(cfg), tmp_path / name)
+    other = experiment.compose(["experiment=sirens-log_spectrogram-cnn", "seed=1", *QUICK])
+    train.train(other, train.load(other), tmp_path / "c")
+    a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_the_best_epoch_is_kept(trained_on, tmp_path):
+    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", "optimizer.lr=0.3", "model.training.max_epochs=6"])
+    data = train.load(cfg)
+    windows = {name: train.part(cfg, data, name) for name in ("train", "validation")}
+    trained = train.fit(cfg, data, windows["train"], windows["validation"])
+    losses = [epoch["val_loss"] for epoch in trained.epochs]
+    assert trained.settings["best_epoch"] == int(np.argmin(losses)) + 1
+    p = predict.probabilities(predict.restore(trained.settings, trained.weights), windows["validation"])
+    truth = p[np.arange(len(p)), windows["validation"].labels.numpy()]
+    assert -np.log(truth).mean() == pytest.approx(min(losses), rel=1e-3)
+
+
+def test_a_run_is_finished_and_says_what_it_was(trained_on, tmp_path):
+    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", *QUICK])
+    data = train.load(cfg)
+    train.train(cfg, data, tmp_path / "out")
+    client, (run,) = runs_of("sirens")
+    assert run.info.status == "FINISHED"
+    params = run.data.params
+    assert (params["dataset"], params["protocol"], params["seed"]) == ("horns", "grouped", "0")
+    assert params["model.dropout"] == "0.3" and params["optimizer.lr"] == "0.001" and params["features.n_mels"] == "16"
+    assert {point.step for point in client.get_metric_history(run.info.run_id, "val_loss")} == {1, 2}
+    assert run.inputs.dataset_inputs[0].dataset.digest == data.digest[:36]
+    assert len(run.data.tags["mlflow.source.git.commit"]) in (40, len("unknown"))
+    artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert artifacts == {"config.yaml", "curves.png", "confusion_matrix_validation.png"}
+
+
+def test_a_run_that_fails_is_failed(trained_on, tmp_path):
+    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", "optimizer.lr=-1", *QUICK])
+    with pytest.raises(Exception, match="learning rate"):
+        train.train(cfg, train.load(cfg), tmp_path / "out")
+    _, (run,) = runs_of("sirens")
+    assert run.info.status == "FAILED" and not (tmp_path / "out").exists()
+
+
+def start(*overrides: str, cwd) -> subprocess.Popen:
+    command = [sys.executable, "-m", "earshot.train", "experiment=sirens-log_mel-cnn", *overrides]
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+
+
+def test_a_terminated_run_is_failed_and_a_killed_one_is_by_the_next(trained_on):
+    for sent, status in ((signal.SIGTERM, "FAILED"), (signal.SIGKILL, "RUNNING")):
+        process = start("model.training.max_epochs=100000", cwd=trained_on.root)
+        os.set_blocking(process.stdout.fileno(), True)
+        time.sleep(0.1)
+        # a line is printed every 10 000 epochs: the run is under way once MLflow has its first metric
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not has_metrics():
+            time.sleep(0.2)
+        process.send_signal(sent)
+        process.wait(timeout=30)
+        process.stdout.close()
+        _, runs = runs_of("sirens")
+        assert runs[0].info.status == status
+    assert start(*QUICK, cwd=trained_on.root).wait(timeout=120) == 0
+    _, runs = runs_of("sirens")
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FAILED", "FINISHED"]
+
+
+def has_metrics() -> bool:
+    """Whether the latest run of the test's store has logged an epoch."""
+    path = tracking.uri().removeprefix("sqlite:///")
+    if not os.path.exists(path):
+        return False
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+            query = "SELECT COUNT(*) FROM metrics WHERE run_uuid = (SELECT run_uuid FROM runs ORDER BY start_time DESC)"
+            return database.execute(query).fetchone()[0] > 0 and bool(
+                database.execute("SELECT 1 FROM runs WHERE status = 'RUNNING'").fetchone()
+            )
+    except sqlite3.OperationalError:
+        return False
+
+
+def test_training_goes_on_without_mlflow(trained_on, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", *QUICK])
+    train.train(cfg, train.load(cfg), tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").exists()
+    assert capsys.readouterr().err.count("warning: MLflow at http://127.0.0.1:1 can't be reached") == 1
+
+
+def test_features_of_other_numbers_are_refused_without_a_traceback(trained_on):
+    process = start("features.log_mel.n_mels=32", cwd=trained_on.root)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and "Traceback" not in output
+    assert "log_mel.n_mels = 16, and 32 is asked for" in output and "dvc repro features@horns-log_mel" in output
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["task=birds"], "have 0 of task 'birds': say which one with dataset=NAME"),
+        (["fold=7"], "fold=7 is not in .*grouped.parquet, which has folds 0 to 2"),
+        (["dataset=nightingales"], "no dataset is called 'nightingales'"),
+    ],
+)
+def test_a_wrong_choice_is_named(trained_on, overrides, said):
+    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", *overrides])
+    with pytest.raises(EarshotError, match=said):
+        train.part(cfg, train.load(cfg), "train")
+
+
+def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
+    trained_on.params(protocols=["published", "grouped"], seeds=[0, 1], wirings=["published", "stacked"])
+    model = trained_on.root / "conf" / "model" / "cnn.yaml"
+    model.write_text(model.read_text().replace("max_epochs: 10", "max_epochs: 2"))
+    invoke(experiment.main, "horns", "log_mel", "cnn")
+    made = sorted(path.name for path in trained_on.data("models", "horns", "log_mel-cnn").iterdir())
+    assert len(made) == 2 * 2 * (1 + 3) and made[0] == "grouped-published-seed0-fold0"
+    history = pd.read_csv(trained_on.data("history", "horns", "log_mel-cnn.csv"))
+    assert len(history) == 2 * len(made)
+
+    overrides = ["protocol=grouped", "fold=2", "seed=1", "model.wiring=stacked"]
+    process = start(*overrides, f"hydra.run.dir={tmp_path}", cwd=trained_on.root)
+    assert process.wait(timeout=120) == 0, process.stdout.read()
+    stage = trained_on.data("models", "horns", "log_mel-cnn", "grouped-stacked-seed1-fold2", "model.safetensors")
+    assert (tmp_path / "model.safetensors").read_bytes() == stage.read_bytes()
+
+    invoke(evaluate.main, "horns", "log_mel", "cnn")
+    predictions = store.read_table(trained_on.data("predictions", "horns", "log_mel-cnn.parquet"))
+    recipe = store.read_recipe(trained_on.data("predictions", "horns", "log_mel-cnn.parquet"))
+    assert len(recipe["runs"]) == len(made)
+    for key, rows in predictions[predictions["protocol"] == "grouped"].groupby(["wiring", "seed"]):
+        assert not rows.duplicated(["recording", "start"]).any(), key
+    told = json.loads(trained_on.data("metrics", "horns", "log_mel-cnn.json").read_text())
+    chosen = predictions[(predictions["protocol"] == "published") & (predictions["wiring"] == "stacked")]
+    by_seed = [metrics.scores(rows)["accuracy"] for _, rows in chosen.groupby("seed")]
+    assert told["published"]["stacked"]["accuracy"] == pytest.approx(np.mean(by_seed), abs=1e-6)
+    _, runs = runs_of("sirens")
+    tested = [run for run in runs if "test_accuracy" in run.data.metrics]
+    assert len(tested) == len(made)
