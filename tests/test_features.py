@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner
 from conftest import tone, write_audio
 
-from earshot import audio, datamodule, features, inputs, manifest, store
+from earshot import audio, dataset, features, inputs, manifest, store
 from earshot.errors import EarshotError
 
 
@@ -135,28 +135,28 @@ def test_features_of_another_recipe_are_refused(birds):
     invoke(features.main, "birds", "log_mel")
     asked = inputs.recipe("log_mel", build(birds)) | {"n_mels": 64}
     with pytest.raises(EarshotError, match="log_mel.n_mels = 128, and 64 is asked for.*dvc repro features@birds-log_mel"):
-        datamodule.read_features(parquet(birds, "log_mel"), asked)
+        dataset.read_features(parquet(birds, "log_mel"), asked)
 
 
 def test_missing_and_torn_features_are_named(birds):
     recipe = inputs.recipe("log_mel", build(birds))
     with pytest.raises(EarshotError, match=r"log_mel.parquet is missing. Run `dvc repro`"):
-        datamodule.read_features(parquet(birds, "log_mel"), recipe)
+        dataset.read_features(parquet(birds, "log_mel"), recipe)
     invoke(features.main, "birds", "log_mel")
     parquet(birds, "log_mel").write_bytes(parquet(birds, "log_mel").read_bytes()[:1000])
     with pytest.raises(EarshotError, match="can't be read"):
-        datamodule.read_features(parquet(birds, "log_mel"), recipe)
+        dataset.read_features(parquet(birds, "log_mel"), recipe)
 
 
 @pytest.mark.parametrize("name", ["waveform", "log_spectrogram", "log_mel"])
 def test_a_window_is_a_view_of_its_recording(birds, name):
     invoke(features.main, "birds", name)
     built = build(birds, name)
-    stored = datamodule.read_features(parquet(birds, name), inputs.recipe(name, built))
+    stored = dataset.read_features(parquet(birds, name), inputs.recipe(name, built))
     spans = pd.DataFrame({"recording": ["wren/wren.4.wav"], "group": "g", "label": "wren", "start": 0.0, "stop": 3.0})
-    table = datamodule.windows_in(spans, built, {"length": 2.0, "hop": 1.0})
+    table = dataset.windows_in(spans, built, {"length": 2.0, "hop": 1.0})
     assert list(table["start"]) == [0.0, 1.0]
-    found = datamodule.Windows(stored, table, built, ["crow", "wren"])
+    found = dataset.Windows(stored, table, built, ["crow", "wren"])
     x, y = found[[0, 1]]
     rows = built.extract(audio.load(birds.data("raw", "birds", "wren", "wren.4.wav"), 16000))
     first = round(built.first_row(1.0))
@@ -168,13 +168,13 @@ def test_a_window_is_a_view_of_its_recording(birds, name):
 def test_statistics_are_those_of_the_training_windows(birds):
     invoke(features.main, "birds", "log_mel")
     built = build(birds)
-    stored = datamodule.read_features(parquet(birds, "log_mel"), inputs.recipe("log_mel", built))
+    stored = dataset.read_features(parquet(birds, "log_mel"), inputs.recipe("log_mel", built))
     spans = pd.DataFrame(
         {"recording": ["wren/wren.0.wav", "crow/crow.1.wav"], "group": "g", "label": "wren", "start": 0.0, "stop": 2.0}
     )
-    train = datamodule.Windows(
-        stored, datamodule.windows_in(spans, built, {"length": 2.0, "hop": 1.0}), built, ["crow", "wren"]
+    train = dataset.Windows(
+        stored, dataset.windows_in(spans, built, {"length": 2.0, "hop": 1.0}), built, ["crow", "wren"]
     )
-    mean, deviation = datamodule.statistics(train, batch_size=1)
+    mean, deviation = dataset.statistics(train, batch_size=1)
     rows = np.concatenate([np.asarray(train[[n]][0][0]) for n in range(2)])
     assert np.allclose(mean, rows.mean(axis=0), atol=1e-3) and np.allclose(deviation, rows.std(axis=0), atol=1e-3)

@@ -29,11 +29,19 @@ def repro(targets: tuple[str, ...]) -> None:
     TARGETS are stages, e.g. features@synthetic_sirens-log_mel; by default all of them.
     """
     config.params()  # says so where this isn't the project's folder
+    before = _compared()
     done = subprocess.run([sys.executable, "-m", "dvc", "repro", *targets], cwd=config.root(), check=False)
     if done.returncode:
         raise SystemExit(done.returncode)
-    if not targets:
+    if not targets and _compared() == before:  # otherwise the last stage has just shown it
+        print("Nothing has changed since the last comparison:")
         _summary()
+
+
+def _compared() -> float | None:
+    """Return when the comparison was made, or None."""
+    path = config.data("report", "comparison.json")
+    return path.stat().st_mtime if path.exists() else None
 
 
 @main.command()

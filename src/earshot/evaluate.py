@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 import pandas as pd
+from omegaconf import DictConfig, OmegaConf
 
 from earshot import config, metrics, predict, store, train
 from earshot.errors import EarshotError, without_traceback
+from earshot.experiment import compose
 from earshot.process import leave_with_parent
 
 if TYPE_CHECKING:
-    from earshot.datamodule import Windows
+    from earshot.dataset import Windows
 
 RUN = ["protocol", "wiring", "seed", "fold"]
 
@@ -38,21 +40,22 @@ def predictions(settings: dict[str, Any], test: Windows, probabilities: np.ndarr
     return frame
 
 
-def evaluate(folder: Path, data: train.Data | None) -> tuple[pd.DataFrame, dict[str, Any], train.Data]:
-    """Predict the test windows of one trained model, and tell its MLflow run the scores."""
-    from earshot.experiment import compose
+def evaluate(folder: Path, cfg: DictConfig, data: train.Data) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Predict the test windows of one trained model, and tell its MLflow run the scores.
 
+    Returns
+    -------
+    frame : see `predictions`
+    run : what the model is, and how much it was trained and tested on
+    """
     settings, weights = predict.read(folder)
-    chosen = [f"{key}={settings[key]}" for key in ("dataset", "task", "protocol", "seed", "fold")]
-    cfg = compose([*chosen, f"input={settings['input']['input']}", f"model={settings['model']['name']}"])
-    data = data or train.load(cfg)
     if settings["digest"] != data.digest:
         raise EarshotError(f"{folder} was trained on other features than {data.path} holds. Run `dvc repro`")
-    test = train.part(cfg, data, "test")
+    test = train.part(OmegaConf.merge(cfg, {key: settings[key] for key in ("protocol", "fold")}), data, "test")
     frame = predictions(settings, test, predict.probabilities(predict.restore(settings, weights), test))
     _log(folder, data, settings, frame)
     run = {key: settings[key] for key in (*RUN, "parameters", "epochs", "best_epoch")}
-    return frame, run | {"windows": settings["windows"] | {"test": len(test)}}, data
+    return frame, run | {"windows": settings["windows"] | {"test": len(test)}}
 
 
 def _log(folder: Path, data: train.Data, settings: dict[str, Any], frame: pd.DataFrame) -> None:
@@ -90,13 +93,11 @@ def main(dataset: str, input_name: str, model: str) -> None:
     folders = sorted(path.parent for path in config.data("models", dataset, experiment).glob("*/config.json"))
     if not folders:
         raise EarshotError(f"{config.data('models', dataset, experiment)} holds no trained model. Run `dvc repro`")
-    frames, described, data = [], [], None
-    for folder in folders:
-        frame, run, data = evaluate(folder, data)
-        frames.append(frame)
-        described.append(run)
+    cfg = compose([f"dataset={dataset}", f"input={input_name}", f"model={model}"])
+    data = train.load(cfg)
+    frames, described = zip(*(evaluate(folder, cfg, data) for folder in folders), strict=True)
     frame = pd.concat(frames, ignore_index=True)
-    recipe = {"dataset": dataset, "experiment": experiment, "runs": described}
+    recipe = {"dataset": dataset, "experiment": experiment, "runs": list(described)}
     store.write_table(config.data("predictions", dataset, f"{experiment}.parquet"), frame, recipe)
     scores = mean_scores(frame)
     store.write_json(config.data("metrics", dataset, f"{experiment}.json"), scores)

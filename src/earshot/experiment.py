@@ -19,7 +19,7 @@ from typing import Any
 import click
 import hydra
 import pandas as pd
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from earshot import config, store, train
@@ -36,15 +36,15 @@ def compose(overrides: list[str]) -> DictConfig:
 
 def runs(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictConfig]:
     """Yield the config of each run of an experiment on a dataset, as params.yaml asks."""
-    params = config.params()
-    given = [f"dataset={dataset}", f"task={task}", f"input={input_name}", f"model={model}"]
+    cfg = compose([f"dataset={dataset}", f"task={task}", f"input={input_name}", f"model={model}"])
     # a model whose code and text agree has no wiring to choose
-    wirings = params["wirings"] if "wiring" in compose(given).model else [None]
-    for protocol, wiring, seed in itertools.product(params["protocols"], wirings, params["seeds"]):
+    wirings = cfg.wirings if "wiring" in cfg.model else [None]
+    for protocol, wiring, seed in itertools.product(cfg.protocols, wirings, cfg.seeds):
         split = store.read_table(config.data("splits", dataset, f"{protocol}.parquet"))
-        for fold in sorted(split["fold"].unique()):
-            chosen = [f"protocol={protocol}", f"seed={seed}", f"fold={fold}"]
-            yield compose([*given, *chosen, *([f"model.wiring={wiring}"] if wiring else [])])
+        for fold in sorted(split["fold"].unique().tolist()):
+            chosen = {"protocol": protocol, "seed": seed, "fold": fold}
+            chosen |= {"model": {"wiring": wiring}} if wiring else {}
+            yield OmegaConf.merge(cfg, chosen)
 
 
 @functools.lru_cache(maxsize=1)

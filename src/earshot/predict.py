@@ -15,7 +15,7 @@ from earshot.errors import EarshotError
 from earshot.models import heads
 
 if TYPE_CHECKING:
-    from earshot.datamodule import Windows
+    from earshot.dataset import Windows
 
 BATCH_SIZE = 256  # changes nothing but memory
 

@@ -19,7 +19,7 @@ from earshot.errors import EarshotError, without_traceback
 if TYPE_CHECKING:
     import torch
 
-    from earshot.datamodule import Features, Windows
+    from earshot.dataset import Features, Windows
     from earshot.datasets.card import Card
     from earshot.inputs import Input
     from earshot.module import Epoch
@@ -79,7 +79,7 @@ def dataset_of(cfg: DictConfig) -> str:
 def load(cfg: DictConfig) -> Data:
     """Read the features that the config asks for."""
     from earshot import inputs, store
-    from earshot.datamodule import read_features
+    from earshot.dataset import read_features
     from earshot.datasets.card import ClassFolders, load_card
 
     card = load_card(dataset_of(cfg))
@@ -96,7 +96,7 @@ def load(cfg: DictConfig) -> Data:
 def part(cfg: DictConfig, data: Data, name: str) -> Windows:
     """Return the windows of one part of the config's protocol and fold."""
     from earshot import store, windows
-    from earshot.datamodule import Windows, windows_in
+    from earshot.dataset import Windows, windows_in
 
     path = config.data("splits", data.card.name, f"{cfg.protocol}.parquet")
     split = store.read_table(path)
@@ -148,7 +148,8 @@ def fit(
     import torch
 
     from earshot import models
-    from earshot.datamodule import WindowDataModule, statistics
+    from earshot.datamodule import WindowDataModule
+    from earshot.dataset import statistics
     from earshot.module import Classifier, History
 
     _settle(cfg)

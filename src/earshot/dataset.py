@@ -1,0 +1,125 @@
+"""Windows as a model is given them: views into the stored features, cut inside the spans of a split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import torch
+from torch.utils.data import Dataset
+
+from earshot import inputs, store, windows
+from earshot.errors import EarshotError
+
+
+@dataclass(frozen=True)
+class Features:
+    """All rows of a dataset's input, one recording after another.
+
+    rows : shape (N, F)
+    first : the first row of each recording
+    count : the number of rows of each recording
+    """
+
+    rows: torch.Tensor
+    first: dict[str, int]
+    count: dict[str, int]
+
+
+def read_features(path: Path, recipe: dict[str, Any]) -> Features:
+    """Read an input's features, if they are the ones that are meant.
+
+    Parameters
+    ----------
+    path : data/features/DATASET/INPUT.parquet
+    recipe : what the file's recipe must say; it may say more
+
+    Raises
+    ------
+    EarshotError
+        If the file is missing, or was made by another recipe: names the key, both values and the command.
+    """
+    stored = store.read_recipe(path)
+    for key, wanted in recipe.items():
+        if stored.get(key) != wanted:
+            raise EarshotError(
+                f"{path} was made with {recipe['input']}.{key} = {stored.get(key)}, and {wanted} is asked for. Set it "
+                f"in params.yaml and run `dvc repro features@{path.parent.name}-{path.stem}`, or try several values "
+                f"with `dvc exp run -S`"
+            )
+    table = pq.read_table(path)
+    if "values" in table.column_names:
+        counts, bins = table["frames"].to_numpy(), table["bins"][0].as_py()
+        rows = table["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, bins)
+        recordings = table["recording"].to_pylist()
+    else:
+        frame = table.to_pandas()
+        sizes = frame.groupby("recording", sort=False).size()
+        recordings, counts = list(sizes.index), sizes.to_numpy()
+        rows = frame.drop(columns=["recording", "window"]).to_numpy(np.float32)
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    # torch wants memory it may write to; nothing here does
+    rows = torch.from_numpy(rows if rows.flags.writeable else rows.copy())
+    return Features(rows, *(dict(zip(recordings, map(int, numbers), strict=True)) for numbers in (first, counts)))
+
+
+def windows_in(spans: pd.DataFrame, built: inputs.Input, window: dict[str, float]) -> pd.DataFrame:
+    """Cut the windows of an input out of spans.
+
+    Returns
+    -------
+    Columns recording, group, label, start and seconds; in the order of the spans
+    """
+    if getattr(built, "hop", window["hop"]) is None:  # one summary for each short recording
+        return spans.assign(seconds=(spans["stop"] - spans["start"]).clip(upper=built.length)).drop(columns="stop")
+    found = [windows.starts(start, stop, **window) for start, stop in zip(spans["start"], spans["stop"], strict=True)]
+    rows = spans.loc[np.repeat(spans.index, [len(starts) for starts in found])].drop(columns="stop")
+    return rows.assign(start=np.concatenate([np.empty(0), *found]), seconds=window["length"]).reset_index(drop=True)
+
+
+class Windows(Dataset):
+    """Windows of one part of a split; asked for in batches.
+
+    A batch is (x, y): x of shape (B, T, F) as float32, y of shape (B,) with class numbers.
+    """
+
+    def __init__(self, features: Features, table: pd.DataFrame, built: inputs.Input, classes: list[str]):
+        """Take the windows in `table` (see `windows_in`) out of `features`."""
+        self.features, self.built = features, built
+        self.table = table
+        self.length = built.n_rows(float(table["seconds"].iloc[0])) if len(table) else 0
+        rows = [
+            features.first[recording] + round(built.first_row(start))
+            for recording, start in zip(table["recording"], table["start"], strict=True)
+        ]
+        self.rows = torch.tensor(rows, dtype=torch.long)
+        self.labels = torch.tensor([classes.index(label) for label in table["label"]], dtype=torch.long)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the windows at the positions in `index` as one batch."""
+        index = torch.as_tensor(index)
+        batch = torch.stack([self.features.rows[row : row + self.length] for row in self.rows[index].tolist()])
+        return self.built.finish(batch), self.labels[index]
+
+
+def statistics(train: Windows, batch_size: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and population deviation of each feature over all rows of all training windows.
+
+    Returns
+    -------
+    mean, deviation : float32, shape (F,)
+    """
+    total, square, count = 0.0, 0.0, 0
+    for first in range(0, len(train), batch_size):
+        x, _ = train[list(range(first, min(first + batch_size, len(train))))]
+        values = x.reshape(-1, x.shape[-1]).double()
+        total, square, count = total + values.sum(0), square + values.square().sum(0), count + len(values)
+    mean = total / count
+    return mean.float(), (square / count - mean.square()).clamp_min(0).sqrt().float()
