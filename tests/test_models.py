@@ -12,7 +12,7 @@ from torch.nn import functional
 from earshot import models
 from earshot.errors import EarshotError
 from earshot.models import heads
-from earshot.models.max_over_time import MaxOverTime
+from earshot.models.max_over_time import MaxOverTime, highest
 
 SHAPES = {"waveform": (32000, 1), "log_spectrogram": (199, 161), "log_mel": (97, 128)}
 
@@ -96,12 +96,14 @@ def five_layers(convolution: torch.nn.Conv1d, x: torch.Tensor, p: float, trainin
     return functional.max_pool1d(outputs, 2).amax(dim=-1)
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("n_rows", [199, 400])
-def test_max_over_time_is_the_five_layers(n_rows):
+def test_max_over_time_is_the_five_layers(n_rows, training):
     torch.manual_seed(0)
-    layer = MaxOverTime(torch.nn.Conv1d(3, 4, 11, padding=5), dropout=0.3).eval()
+    layer = MaxOverTime(torch.nn.Conv1d(3, 4, 11, padding=5), dropout=0.0)
+    layer.train(training)
     x = torch.randn(5, 3, n_rows)
-    expected = five_layers(layer.convolution, x, 0.3, training=False)
+    expected = five_layers(layer.convolution, x, 0.0, training=training)
     assert torch.allclose(layer(x), expected, atol=1e-5)
     gradients = [
         torch.autograd.grad(outputs.square().sum(), [layer.convolution.weight, layer.convolution.bias])
@@ -146,3 +148,9 @@ def test_the_waveform_lstm_sees_200_steps_of_160_samples():
     assert torch.allclose(net(x), expected)
     with pytest.raises(EarshotError, match="samples_per_step"):
         models.build(settings("lstm"), 32001, 1, 2)
+
+
+@pytest.mark.parametrize(("n", "k"), [(32000, 6), (32000, 1), (4000, 7), (198, 6), (32010, 3)])
+def test_the_highest_values_are_those_of_topk(n, k):
+    values = torch.randn(3, 4, n, generator=torch.Generator().manual_seed(k))
+    assert torch.equal(highest(values, k), values.topk(k).indices)

@@ -8,6 +8,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def leave_with_parent() -> None:
@@ -21,3 +22,17 @@ def leave_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == 1:  # the parent was gone before the call
         sys.exit("error: the process that started this stage is gone")
+
+
+def keep_memory() -> None:
+    """Have freed memory kept by this process instead of given back to the system.
+
+    Training frees and asks for the same megabytes at every step, and having them mapped anew costs more than
+    what is computed in them: the CNN on waveforms runs at a fraction of its speed. glibc only.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # the most that glibc takes
+        mallopt(M_TRIM_THRESHOLD, 2**30)

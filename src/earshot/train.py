@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from earshot import config
 from earshot.errors import EarshotError, without_traceback
+from earshot.process import keep_memory
 
 if TYPE_CHECKING:
     import torch
@@ -204,6 +205,7 @@ def _settle(cfg: DictConfig) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     pl.seed_everything(cfg.seed, verbose=False)
+    keep_memory()
     torch.set_num_threads(cfg.trainer.threads)
     # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
     torch.set_flush_denormal(True)
