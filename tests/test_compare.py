@@ -83,6 +83,7 @@ class Sample:
         counts = {
             "read": 1010,
             "set_aside": set_aside,
+            "warnings": ["one class was recorded louder"],
             "classes": dict.fromkeys(classes, 101),
             "seconds": 30300.5,
         }
@@ -299,6 +300,10 @@ def test_names_from_folders_are_escaped(sample):
 
 def test_files_set_aside_are_told_with_their_reasons(compared):
     assert "3 set aside: does not decode (1), shorter than a window (2)" in html(compared)
+
+
+def test_warnings_of_the_manifest_are_told(compared):
+    assert "one class was recorded louder" in html(compared)
 
 
 def test_a_class_without_a_test_window_is_told(sample):

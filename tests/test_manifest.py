@@ -110,6 +110,14 @@ def test_a_table_of_groups_is_joined_by_file_name(folder, project):
     assert "who.csv has no column name; it has file, bird" in run("birds").output
 
 
+def test_sample_rates_that_give_the_class_away_are_told(folder):
+    assert not manifest.counts(build(folder))["warnings"]
+    for name in ("wren/wren.1.wav", "wren/wren.2.wav"):
+        write_audio(folder / name, noise(2.5, 16000, seed=int(name[10])), 16000)
+    (warning,) = manifest.counts(manifest.build(load_card("birds"), folder, 2.0, -80))["warnings"]
+    assert "crow 8000 Hz, wren 16000 Hz" in warning and "above 4000 Hz" in warning
+
+
 def test_a_missing_long_recording_is_named(project):
     layout = {"kind": "long_recordings", "recordings": {"a": "a.wav", "b": "b.wav"}}
     project.card("two", source={"folder": "."}, layout=layout)

@@ -177,7 +177,21 @@ def counts(frame: pd.DataFrame) -> dict[str, Any]:
         "set_aside": frame["reason"].value_counts().sort_index().to_dict(),
         "classes": read["label"].value_counts().sort_index().to_dict(),
         "seconds": round(float(read["seconds"].sum()), 3),
+        "warnings": warnings(read),
     }
+
+
+def warnings(read: pd.DataFrame) -> list[str]:
+    """Tell what in the recordings, and not in what they are of, gives their class away."""
+    rates = read.groupby("label")["sample_rate"].unique().map(lambda found: tuple(sorted(map(int, found))))
+    if rates.nunique() < 2:
+        return []
+    listed = ", ".join(f"{label} {'/'.join(map(str, found))} Hz" for label, found in rates.items())
+    return [
+        f"The classes were recorded at different sample rates ({listed}). What reaches above "
+        f"{min(map(min, rates)) // 2} Hz, as features at a higher rate do, can tell them apart by the band that one "
+        "of them lacks, in both protocols."
+    ]
 
 
 def check(frame: pd.DataFrame, dataset: str, max_set_aside: float) -> None:
@@ -213,6 +227,8 @@ def main(dataset: str) -> None:
     summary = counts(frame)
     aside = ", ".join(f"{number} {reason}" for reason, number in summary["set_aside"].items()) or "none"
     print(f"{card.label}: {summary['read']} files read, set aside: {aside}")
+    for warning in summary["warnings"]:
+        print(f"  warning: {warning}")
     check(frame, dataset, params["manifest"]["max_set_aside"])
     store.write_table(config.data("manifest", f"{dataset}.parquet"), frame, {"dataset": dataset})
     store.write_json(config.data("manifest", f"{dataset}.json"), summary)

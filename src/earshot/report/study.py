@@ -54,7 +54,7 @@ def read_study(dataset: str, settings: dict[str, Any]) -> Study:
     """
     manifest = config.data("manifest", f"{dataset}.json")
     counts = _read(manifest, lambda path: json.loads(path.read_text("utf-8")))
-    _checked(manifest, counts, ["read", "set_aside", "classes", "seconds"])
+    _checked(manifest, counts, ["read", "set_aside", "classes", "seconds", "warnings"])
     cells = [
         cell for named in config.experiments(settings) for cell in _read_cells(dataset, *named, settings)
     ]

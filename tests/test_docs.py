@@ -1,0 +1,63 @@
+"""What the documents say can be done: their commands exist, their cards load, their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import PROJECT
+
+from earshot import experiment
+from earshot.datasets.card import Card
+
+DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")), PROJECT / "data" / "README.md"]
+# Commands that tests run: make's targets call earshot and pytest, `dvc repro` is test_pipeline's.
+RUN_ELSEWHERE = [r"dvc repro --force --single-item download@\w+"]
+
+
+def blocks(language: str) -> list[tuple[Path, str]]:
+    fences = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    return [(path, block) for path in DOCUMENTS for block in fences.findall(path.read_text())]
+
+
+def commands() -> list[str]:
+    lines = [line for _, block in blocks("sh") for line in block.splitlines()]
+    inline = [code for path in DOCUMENTS for code in re.findall(r"`((?:make|dvc|python -m) [^`]+)`", path.read_text())]
+    return sorted({line.split("#")[0].strip() for line in lines + inline} - {""})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_is_one_that_works(command):
+    command = re.sub(r"^[A-Z_]+=\S+ ", "", command)
+    if command.startswith("make "):
+        subprocess.run(["make", "--dry-run", *command.split()[1:]], cwd=PROJECT, check=True, capture_output=True)
+    elif command.startswith("python -m earshot.train"):
+        assert experiment.compose(command.split()[3:]).seed in (0, 1)
+    else:
+        assert command == "dvc repro" or any(re.fullmatch(pattern, command) for pattern in RUN_ELSEWHERE), command
+
+
+def test_the_cards_in_the_documents_load():
+    cards = [content for _, block in blocks("yaml") if "citation" in (content := yaml.safe_load(block))]
+    assert len(cards) == 2
+    for content in cards:
+        assert Card(name="mine", **content).layout is not None
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text()):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), target
+
+
+def test_the_settings_the_documents_name_exist():
+    text = " ".join(path.read_text() for path in DOCUMENTS)
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    for section, key in re.findall(r"`(split|manifest|features|audio)\.(\w+)`", text):
+        assert key in params[section]
+
+
