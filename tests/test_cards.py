@@ -60,9 +60,7 @@ def test_gtzan_mini_lists_its_101_tracks(shipped):
     listed = read_list(PROJECT / "conf" / "cards" / "gtzan_mini.sha256")
     genres = [name.split("/")[1] for name in listed]
     assert len(listed) == 101
-    assert {genre: genres.count(genre) for genre in set(genres)} == dict.fromkeys(set(genres), 10) | {
-        "jazz": 11
-    }
+    assert {genre: genres.count(genre) for genre in set(genres)} == dict.fromkeys(set(genres), 10) | {"jazz": 11}
 
 
 def test_stand_in_says_so_and_comes_from_a_mirror_alone(write_card, tmp_path):

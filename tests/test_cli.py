@@ -14,8 +14,8 @@ import psutil
 import pytest
 import requests
 from click.testing import CliRunner
-from conftest import PROJECT
 
+from conftest import PROJECT
 from earshot import cli, tracking
 
 

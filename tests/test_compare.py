@@ -89,9 +89,7 @@ class Sample:
         }
         write_json(self.root / "data" / "manifest" / f"{dataset}.json", counts)
 
-    def _write_results(
-        self, dataset: str, classes: list[str], experiment: str, random: np.random.Generator
-    ) -> None:
+    def _write_results(self, dataset: str, classes: list[str], experiment: str, random: np.random.Generator) -> None:
         cells = [(w, p, s) for w in self.wirings for p in self.protocols for s in self.seeds]
         tables, runs, curves = [], [], []
         for wiring, protocol, seed in cells:
@@ -101,17 +99,13 @@ class Sample:
                 tables.append(self._table(classes, skill, fold, random).assign(**run))
                 windows = {"train": 4 * self.windows, "validation": 40, "test": self.windows}
                 best = self.epochs - fold
-                runs.append(
-                    {**run, "parameters": 481, "epochs": self.epochs, "best_epoch": best, "windows": windows}
-                )
+                runs.append({**run, "parameters": 481, "epochs": self.epochs, "best_epoch": best, "windows": windows})
                 curves.append(self._curve(len(classes), skill, random).assign(**run))
         path = self.predictions(dataset, experiment)
         write_table(path, pd.concat(tables, ignore_index=True), {"runs": runs})
         write_text(self.history(dataset, experiment), pd.concat(curves).to_csv(index=False))
 
-    def _table(
-        self, classes: list[str], skill: float, fold: int, random: np.random.Generator
-    ) -> pd.DataFrame:
+    def _table(self, classes: list[str], skill: float, fold: int, random: np.random.Generator) -> pd.DataFrame:
         true = random.integers(len(classes), size=self.windows)
         logits = random.normal(size=(self.windows, len(classes)))
         logits[np.arange(self.windows), true] += skill
@@ -132,9 +126,7 @@ class Sample:
         epoch = np.arange(1, self.epochs + 1)
         start, rate = np.log(classes), skill / 10
         train = start * np.exp(-rate * epoch) + random.normal(scale=0.01, size=self.epochs)
-        validation = start * (0.25 + 0.75 * np.exp(-rate * epoch)) + random.normal(
-            scale=0.03, size=self.epochs
-        )
+        validation = start * (0.25 + 0.75 * np.exp(-rate * epoch)) + random.normal(scale=0.03, size=self.epochs)
         return pd.DataFrame(
             {
                 "epoch": epoch,
@@ -394,10 +386,7 @@ def made_up(**accuracies: tuple[float, float]) -> list:
 
 def test_the_answer_names_winner_inflation_and_the_gain_of_the_spectrogram():
     text = " ".join(words.answer(made_up(waveform__cnn=(0.95, 0.70), log_spectrogram__cnn=(0.93, 0.85)), 0.5))
-    assert (
-        "log_spectrogram-cnn scores highest, with an accuracy of 0.850. Next comes waveform-cnn (0.700)"
-        in text
-    )
+    assert "log_spectrogram-cnn scores highest, with an accuracy of 0.850. Next comes waveform-cnn (0.700)" in text
     assert "0.165 higher on average: from +0.080 (log_spectrogram-cnn) to +0.250 (waveform-cnn)" in text
     assert "As published, waveform-cnn would have come first, with 0.950" in text
     assert "cnn +0.150" in text
@@ -405,9 +394,7 @@ def test_the_answer_names_winner_inflation_and_the_gain_of_the_spectrogram():
 
 
 def test_the_answer_calls_small_differences_small():
-    text = " ".join(
-        words.answer(made_up(waveform__cnn=(0.85, 0.84), log_spectrogram__cnn=(0.84, 0.85)), 0.84)
-    )
+    text = " ".join(words.answer(made_up(waveform__cnn=(0.85, 0.84), log_spectrogram__cnn=(0.84, 0.85)), 0.84))
     assert "Too close to it to call: waveform-cnn (0.840)" in text
     assert "cnn +0.010 (within chance)" in text
     assert "For 2 of the 2 the difference is within chance" in text
@@ -424,9 +411,7 @@ def test_scores_are_means_over_seeds():
         "parameters": 1,
         "folds": 1,
     }
-    (pair,) = side_by_side(
-        [{**row, **measured, "seed": n, "accuracy": value} for n, value in enumerate((0.6, 0.8))]
-    )
+    (pair,) = side_by_side([{**row, **measured, "seed": n, "accuracy": value} for n, value in enumerate((0.6, 0.8))])
     assert pair.score("accuracy", "grouped") == pytest.approx(0.7)
     assert pair.score("loss", "grouped") is None
     assert pair.inflation() is None

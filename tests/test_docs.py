@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import PROJECT
 
+from conftest import PROJECT
 from earshot import experiment
 from earshot.datasets.card import Card
 
 DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")), PROJECT / "data" / "README.md"]
 # Commands that tests run: make's targets call earshot and pytest, `dvc repro` is test_pipeline's.
-RUN_ELSEWHERE = [r"dvc repro --force --single-item download@\w+"]
+RUN_ELSEWHERE = [r"dvc metrics show", r"dvc repro --force --single-item download@\w+"]
 
 
 def blocks(language: str) -> list[tuple[Path, str]]:
@@ -59,5 +59,3 @@ def test_the_settings_the_documents_name_exist():
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
     for section, key in re.findall(r"`(split|manifest|features|audio)\.(\w+)`", text):
         assert key in params[section]
-
-

@@ -70,11 +70,7 @@ class Project:
 
     def raw(self, name: str) -> dict[str, bytes]:
         folder = self.root / "data" / "raw" / name
-        return {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in folder.rglob("*")
-            if path.is_file()
-        }
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     def arrived(self) -> int:
         parts = (self.root / "data" / "cache").rglob("*.part")
@@ -244,9 +240,7 @@ def test_wrong_bytes_are_deleted_and_the_next_address_is_tried(project, bells, s
 
 def test_wrong_bytes_everywhere_are_told(project, bells, server):
     server.files["a.wav"] = OTHER
-    with pytest.raises(
-        EarshotError, match=rf"wrong bytes: SHA-256 is {sha256(OTHER)}, expected {sha256(CONTENT)}"
-    ):
+    with pytest.raises(EarshotError, match=rf"wrong bytes: SHA-256 is {sha256(OTHER)}, expected {sha256(CONTENT)}"):
         download("bells")
     assert project.nothing_there("bells") and project.arrived() == 0
 
@@ -286,9 +280,7 @@ def test_nothing_reachable_is_told_in_one_message_with_all_that_helps(project, t
 
 
 def start(name: str, code: str = "from earshot.download import main; main()") -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    return subprocess.Popen([sys.executable, "-c", code, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def test_killed_download_goes_on_where_it_was(project, bells, server):

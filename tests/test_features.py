@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import tone, write_audio
 
+from conftest import tone, write_audio
 from earshot import audio, dataset, features, inputs, manifest, store
 from earshot.errors import EarshotError
 
@@ -134,7 +134,9 @@ def build(project, name="log_mel"):
 def test_features_of_another_recipe_are_refused(birds):
     invoke(features.main, "birds", "log_mel")
     asked = inputs.recipe("log_mel", build(birds)) | {"n_mels": 64}
-    with pytest.raises(EarshotError, match="log_mel.n_mels = 128, and 64 is asked for.*dvc repro features@birds-log_mel"):
+    with pytest.raises(
+        EarshotError, match="log_mel.n_mels = 128, and 64 is asked for.*dvc repro features@birds-log_mel"
+    ):
         dataset.read_features(parquet(birds, "log_mel"), asked)
 
 
@@ -170,7 +172,13 @@ def test_statistics_are_those_of_the_training_windows(birds):
     built = build(birds)
     stored = dataset.read_features(parquet(birds, "log_mel"), inputs.recipe("log_mel", built))
     spans = pd.DataFrame(
-        {"recording": ["wren/wren.0.wav", "crow/crow.1.wav"], "group": "g", "label": "wren", "start": 0.0, "stop": 2.0}
+        {
+            "recording": ["wren/wren.0.wav", "crow/crow.1.wav"],
+            "group": "g",
+            "label": "wren",
+            "start": 0.0,
+            "stop": 2.0,
+        }
     )
     train = dataset.Windows(
         stored, dataset.windows_in(spans, built, {"length": 2.0, "hop": 1.0}), built, ["crow", "wren"]

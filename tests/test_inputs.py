@@ -8,10 +8,10 @@ import pytest
 import scipy.signal
 import torch
 import yaml
-from conftest import PROJECT, noise, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import PROJECT, noise, tone
 from earshot import inputs
 from earshot.errors import EarshotError
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
-from conftest import noise, write_audio
 
+from conftest import noise, write_audio
 from earshot import audio, manifest, store
 from earshot.datasets.card import load_card
 
@@ -63,9 +63,17 @@ def put_nan(path):
         ("crow/x.wav", lambda path: write_audio(path, np.zeros(24000), 8000), "silent"),
         ("crow/x.wav", put_nan, "not finite"),
         ("crow/x.txt", lambda path: path.write_text("notes"), "not an audio file"),
-        ("crow/wren.3.wav", lambda path: write_audio(path, noise(2.5, 8000, seed=9), 8000), "wrong label folder"),
+        (
+            "crow/wren.3.wav",
+            lambda path: write_audio(path, noise(2.5, 8000, seed=9), 8000),
+            "wrong label folder",
+        ),
         ("x.wav", lambda path: write_audio(path, noise(2.5, 8000, seed=9), 8000), "no class folder"),
-        ("wren/x.wav", lambda path: shutil.copy(path.parent.parent / "crow/crow.1.wav", path), "duplicate bytes"),
+        (
+            "wren/x.wav",
+            lambda path: shutil.copy(path.parent.parent / "crow/crow.1.wav", path),
+            "duplicate bytes",
+        ),
     ],
 )
 def test_a_bad_file_is_set_aside_with_its_reason(folder, name, make, reason):

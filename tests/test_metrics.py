@@ -51,9 +51,7 @@ def test_a_class_that_is_not_tested_is_told_and_left_out_of_macro_f1():
 
 
 def test_a_class_that_is_predicted_but_not_tested_counts_as_a_mistake():
-    assert metrics.scores(certain(["a", "a"], ["a", "c"], ["a", "c"]))["macro_f1"] == pytest.approx(
-        (2 / 3) / 2
-    )
+    assert metrics.scores(certain(["a", "a"], ["a", "c"], ["a", "c"]))["macro_f1"] == pytest.approx((2 / 3) / 2)
 
 
 def test_probabilities_that_are_no_numbers_give_no_loss():
@@ -89,6 +87,4 @@ def test_chance_margin_is_never_zero_and_shrinks_with_windows(a, b, windows):
     )
     assert many > 0
     assert few > 0
-    assert metrics.chance_margin(a, windows, b, windows) == pytest.approx(
-        metrics.chance_margin(b, windows, a, windows)
-    )
+    assert metrics.chance_margin(a, windows, b, windows) == pytest.approx(metrics.chance_margin(b, windows, a, windows))

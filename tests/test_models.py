@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import PROJECT
 from torch.nn import functional
 
+from conftest import PROJECT
 from earshot import models
 from earshot.errors import EarshotError
 from earshot.models import heads
@@ -61,7 +61,11 @@ def test_every_model_serves_every_input_over_time(name, wiring, shape, n_classes
 
 @pytest.mark.parametrize(
     ("name", "shape", "said"),
-    [("cnn", (1, 26), "use model=ann"), ("lstm", (1, 26), "use model=ann"), ("ann", (199, 161), "use input=summary")],
+    [
+        ("cnn", (1, 26), "use model=ann"),
+        ("lstm", (1, 26), "use model=ann"),
+        ("ann", (199, 161), "use input=summary"),
+    ],
 )
 def test_a_model_that_makes_no_sense_of_an_input_says_so(name, shape, said):
     with pytest.raises(EarshotError, match=said):
@@ -70,7 +74,11 @@ def test_a_model_that_makes_no_sense_of_an_input_says_so(name, shape, said):
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"name": "gru"}, "no model is called 'gru'"), ({"wiring": "both"}, "must be one of"), ({"kernel": 3}, "kernel")],
+    [
+        ({"name": "gru"}, "no model is called 'gru'"),
+        ({"wiring": "both"}, "must be one of"),
+        ({"kernel": 3}, "kernel"),
+    ],
 )
 def test_a_wrong_setting_is_named(changes, said):
     with pytest.raises(EarshotError, match=said):

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import PROJECT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
+from conftest import PROJECT
 from earshot import split, windows
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
@@ -40,7 +40,13 @@ def manifest_of_two(seconds: tuple[float, float] = (1375.2182, 1629.6511)) -> pd
 
 def manifest_of_tracks(artists: int = 4, tracks: int = 3, classes: int = 3) -> pd.DataFrame:
     rows = [
-        {"recording": f"{c}/{a}{t}.wav", "group": f"{c}{a}", "label": f"class{c}", "seconds": 30.0, "fold": None}
+        {
+            "recording": f"{c}/{a}{t}.wav",
+            "group": f"{c}{a}",
+            "label": f"class{c}",
+            "seconds": 30.0,
+            "fold": None,
+        }
         for c in range(classes)
         for a in range(artists)
         for t in range(tracks)
@@ -181,7 +187,11 @@ def test_the_number_of_windows(seconds, count):
 
 
 @settings(deadline=None)
-@given(start=st.floats(0, 100), length=st.sampled_from([0.3, 2.0, 3.0]), hop=st.sampled_from([0.1, 0.5, 1.0, 3.0]))
+@given(
+    start=st.floats(0, 100),
+    length=st.sampled_from([0.3, 2.0, 3.0]),
+    hop=st.sampled_from([0.1, 0.5, 1.0, 3.0]),
+)
 def test_windows_stay_inside_and_on_the_grid(start, length, hop):
     found = windows.starts(start, start + 20, length, hop)
     assert (found >= start - windows.GRID).all() and (found + length <= start + 20 + windows.GRID).all()

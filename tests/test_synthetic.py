@@ -136,9 +136,7 @@ def test_pass_by_shifts_pitch_as_doppler_says():
     tone = np.sin(2 * np.pi * 1000 * np.arange(12 * rate) / rate)
     heard = sound.pass_by(tone, 10 * rate, speed=speed, distance=5, closest=5, rate=rate)
     frequencies = np.fft.rfftfreq(rate, 1 / rate)
-    first, last = (
-        frequencies[np.argmax(np.abs(np.fft.rfft(part)))] for part in (heard[:rate], heard[-rate:])
-    )
+    first, last = (frequencies[np.argmax(np.abs(np.fft.rfft(part)))] for part in (heard[:rate], heard[-rate:]))
     assert first == pytest.approx(1000 / (1 - speed / sound.SPEED_OF_SOUND), abs=3)
     assert last == pytest.approx(1000 / (1 + speed / sound.SPEED_OF_SOUND), abs=3)
 

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import PROJECT, tone, write_audio
 from mlflow import MlflowClient
 
+from conftest import PROJECT, tone, write_audio
 from earshot import evaluate, experiment, features, manifest, metrics, predict, split, store, tracking, train
 from earshot.errors import EarshotError
 
@@ -98,7 +98,10 @@ def test_one_batch_is_overfitted(trained_on, tmp_path, name, wiring):
     )
     data = train.load(cfg)
     windows = train.part(cfg, data, "train")
-    windows.rows, windows.labels = windows.rows[::5][:12], windows.labels.flip(0)[::5][:12]  # labels to learn by heart
+    windows.rows, windows.labels = (
+        windows.rows[::5][:12],
+        windows.labels.flip(0)[::5][:12],
+    )  # labels to learn by heart
     trained = train.fit(cfg, data, windows, windows)
     assert trained.epochs[-1]["train_accuracy"] == 1.0 and trained.epochs[-1]["train_loss"] < 0.2
 
@@ -152,8 +155,6 @@ def test_a_run_that_fails_is_failed(trained_on, tmp_path):
 def start(*overrides: str, cwd) -> subprocess.Popen:
     command = [sys.executable, "-m", "earshot.train", "experiment=sirens-log_mel-cnn", *overrides]
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
 
 
 def test_a_terminated_run_is_failed_and_a_killed_one_is_by_the_next(trained_on):

@@ -181,9 +181,7 @@ def test_broken_archive_is_told(kind, tmp_path, guarded):
         unpack(archive, guarded / "target", most_bytes=100_000)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"<html>not found</html>", b"PK\x03\x04nonsense", b"\x1f\x8bnonsense"]
-)
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\x03\x04nonsense", b"\x1f\x8bnonsense"])
 def test_file_that_is_no_archive_is_told(content, tmp_path, guarded):
     (tmp_path / "x.zip").write_bytes(content)
     with pytest.raises(UnpackError, match="can't be read as a tar or zip"):

@@ -59,4 +59,3 @@ def load(path: Path, sample_rate: int) -> np.ndarray:
     import soxr
 
     return soxr.resample(mono, recorded_at, sample_rate, quality="HQ")
-

@@ -73,9 +73,7 @@ def row(study: Study, cell: Cell) -> dict[str, Any]:
         "epochs": fmean(run["epochs"] for run in cell.runs),
         "best_epoch": fmean(run["best_epoch"] for run in cell.runs),
     }
-    return {
-        name: round(value, DECIMALS) if isinstance(value, float) else value for name, value in found.items()
-    }
+    return {name: round(value, DECIMALS) if isinstance(value, float) else value for name, value in found.items()}
 
 
 def write_csv(rows: list[dict[str, Any]]) -> None:

@@ -45,9 +45,7 @@ def download(name: str) -> None:
             _publish(obtained.files, config.data("raw", name), work)
     except OSError as error:
         place = error.filename or work
-        raise EarshotError(
-            f"{name}: {place}: {error.strerror or error}. What has arrived is kept in {work}"
-        ) from None
+        raise EarshotError(f"{name}: {place}: {error.strerror or error}. What has arrived is kept in {work}") from None
 
 
 @contextmanager
@@ -88,9 +86,7 @@ def _summary(card: Card, obtained: Obtained) -> str:
     sizes = [path.stat().st_size for path in obtained.files.rglob("*") if path.is_file()]
     total = f"{sum(sizes) / 1e6:.3g} MB"
     files = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
-    return (
-        f"{card.name}: {files}, {total}, {obtained.state}, from {obtained.origin}\n  licence: {card.licence}"
-    )
+    return f"{card.name}: {files}, {total}, {obtained.state}, from {obtained.origin}\n  licence: {card.licence}"
 
 
 def _publish(files: Path, final: Path, work: Path) -> None:

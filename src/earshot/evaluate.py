@@ -73,7 +73,9 @@ def _log(folder: Path, data: train.Data, settings: dict[str, Any], frame: pd.Dat
 
 def mean_scores(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     """Return protocol -> wiring -> score, pooled over folds and averaged over seeds."""
-    pooled = pd.DataFrame([dict(zip(RUN[:3], key)) | metrics.scores(rows) for key, rows in frame.groupby(RUN[:3])])
+    pooled = pd.DataFrame(
+        [dict(zip(RUN[:3], key, strict=True)) | metrics.scores(rows) for key, rows in frame.groupby(RUN[:3])]
+    )
     means = pooled.drop(columns=["seed", "windows"]).groupby(RUN[:2]).mean().round(6)
     nested: dict[str, dict[str, dict[str, float]]] = {}
     for (protocol, wiring), row in means.iterrows():

@@ -84,7 +84,12 @@ def tables(manifest: pd.DataFrame, cached: list[Path], columns: list[str] | None
             yield pa.table({"recording": [recording] * len(rows), "window": np.arange(len(rows)), **named})
         else:
             values = pa.ListArray.from_arrays([0, rows.size], rows.ravel())
-            facts = {"recording": [recording], "sha256": [sha256], "frames": [len(rows)], "bins": [rows.shape[1]]}
+            facts = {
+                "recording": [recording],
+                "sha256": [sha256],
+                "frames": [len(rows)],
+                "bins": [rows.shape[1]],
+            }
             yield pa.table({**facts, "values": values})
 
 

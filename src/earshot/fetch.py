@@ -197,9 +197,7 @@ def _receive(address: str, part: _Part, expected: Expected) -> bool:
     headers = {"Accept-Encoding": "identity"}  # else offsets would count compressed bytes
     if part.size:
         headers |= {"Range": f"bytes={part.size}-"} | ({"If-Range": part.mark} if part.mark else {})
-    with requests.get(
-        address, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
-    ) as response:
+    with requests.get(address, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
         kept = _kept_bytes(response, part)
         if response.status_code != 416:
             _write(response, part, kept, expected)

@@ -34,6 +34,4 @@ def setting() -> str:
     value = os.environ.get(VARIABLE)
     if value:
         return f"{VARIABLE} is set to '{value}'"
-    return (
-        f"{VARIABLE} is not set; it can name a folder or an http(s) address that holds a folder per dataset"
-    )
+    return f"{VARIABLE} is not set; it can name a folder or an http(s) address that holds a folder per dataset"

@@ -208,7 +208,9 @@ def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
     except ValueError as error:
         raise EarshotError(f"{path} is not a table of segments: {error}") from None
     run = (table["source"] != table["source"].shift()).cumsum()
-    joined = table.groupby(run).agg(source=("source", "first"), start=("start_sample", "min"), stop=("end_sample", "max"))
+    joined = table.groupby(run).agg(
+        source=("source", "first"), start=("start_sample", "min"), stop=("end_sample", "max")
+    )
     return joined.assign(start=joined["start"] / sample_rate, stop=joined["stop"] / sample_rate).reset_index(drop=True)
 
 

@@ -51,7 +51,10 @@ class Run:
         try:
             getattr(self._client, method)(self.run_id, *args, **kwargs)
         except Exception as error:  # whatever the store or the network raises
-            print(f"warning: MLflow at {uri()} can't be written to, going on without it: {error}", file=sys.stderr)
+            print(
+                f"warning: MLflow at {uri()} can't be written to, going on without it: {error}",
+                file=sys.stderr,
+            )
             self._client = None
 
     def params(self, params: Mapping[str, Any]) -> None:

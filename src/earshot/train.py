@@ -105,7 +105,9 @@ def part(cfg: DictConfig, data: Data, name: str) -> Windows:
     if spans.empty:
         raise EarshotError(f"fold={cfg.fold} is not in {path}, which has folds 0 to {split['fold'].max()}")
     window = windows.window_of(cfg.windows, data.card.task)
-    return Windows(data.features, windows_in(spans.reset_index(drop=True), data.input, window), data.input, data.classes)
+    return Windows(
+        data.features, windows_in(spans.reset_index(drop=True), data.input, window), data.input, data.classes
+    )
 
 
 def run_name(cfg: DictConfig) -> str:
@@ -122,7 +124,11 @@ def train(cfg: DictConfig, data: Data, out: Path, alone: bool = True) -> Trained
     from earshot import tracking
 
     experiment = f"{data.card.task}-{cfg.input}-{cfg.model.name}"
-    tags = {"earshot.dataset": data.card.label, "earshot.experiment": experiment, "earshot.protocol": cfg.protocol}
+    tags = {
+        "earshot.dataset": data.card.label,
+        "earshot.experiment": experiment,
+        "earshot.protocol": cfg.protocol,
+    }
     windows = {name: part(cfg, data, name) for name in ("train", "validation")}
     with tracking.run(data.card.task, f"{experiment} {run_name(cfg)} {data.card.label}", tags) as run:
         run.params({"dataset": data.card.name, **tracking.flatten(_logged(cfg))})
@@ -146,7 +152,6 @@ def fit(
 ) -> Trained:
     """Fit a model to the training windows; the validation windows choose the epoch that is kept."""
     import pytorch_lightning as pl
-    import torch
 
     from earshot import models
     from earshot.datamodule import WindowDataModule

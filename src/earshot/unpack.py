@@ -89,9 +89,7 @@ class _Places:
     def claim(self, path: PurePosixPath) -> None:
         """Take the place of a file and its folders; raise `UnpackError` if it is another's."""
         if self._key(path) in self._taken:
-            raise UnpackError(
-                f"'{path}': its place is taken, by the same name or one that differs only in case"
-            )
+            raise UnpackError(f"'{path}': its place is taken, by the same name or one that differs only in case")
         for place, kind in [(path, "file"), *((folder, "folder") for folder in path.parents[:-1])]:
             if self._taken.setdefault(self._key(place), (str(place), kind)) != (str(place), kind):
                 raise UnpackError(f"'{path}': the place of '{place}' is taken by another name")

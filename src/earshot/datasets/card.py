@@ -77,13 +77,9 @@ class Source(_Part):
     def _one_source(self) -> Source:
         given = [name for name in ("files", "archive", "folder", "generated") if getattr(self, name)]
         if len(given) > 1 or not (given or self.checksums):
-            raise ValueError(
-                f"needs one of files, archive, folder, generated or checksums; has {given or 'none'}"
-            )
+            raise ValueError(f"needs one of files, archive, folder, generated or checksums; has {given or 'none'}")
         if self.checksums and given in (["files"], ["generated"]):
-            raise ValueError(
-                "checksums are for an archive, a folder or a mirror; give each of files its sha256"
-            )
+            raise ValueError("checksums are for an archive, a folder or a mirror; give each of files its sha256")
         return self
 
 

@@ -38,9 +38,7 @@ def harmonic_tone(frequency: np.ndarray, amplitudes: np.ndarray, rate: int) -> n
     return tone
 
 
-def sweep(
-    samples: int, cycles: float, low: float, high: float, rising: float, start: float, rate: int
-) -> np.ndarray:
+def sweep(samples: int, cycles: float, low: float, high: float, rising: float, start: float, rate: int) -> np.ndarray:
     """Return a frequency track that sweeps between `low` and `high` Hz on a log scale.
 
     It does so `cycles` times a second, up for a `rising` share of each cycle, and begins `start` cycles in.
@@ -108,9 +106,7 @@ def reverberate(sound: np.ndarray, response: np.ndarray) -> np.ndarray:
     return signal.oaconvolve(sound, response)[: len(sound)]
 
 
-def pass_by(
-    sound: np.ndarray, samples: int, *, speed: float, distance: float, closest: float, rate: int
-) -> np.ndarray:
+def pass_by(sound: np.ndarray, samples: int, *, speed: float, distance: float, closest: float, rate: int) -> np.ndarray:
     """Return `samples` samples heard at the kerb from a source that drives past on a straight line.
 
     `speed` is in m/s; `distance` is that of the closest point in m, passed `closest` seconds after the start.

@@ -64,8 +64,7 @@ class Artist:
             hat=_hat(rng),
             drive=style.drive * rng.uniform(0.5, 1.5),
             balance_db=np.array(style.loudness) + rng.uniform(-2.5, 2.5, len(PARTS)),
-            equaliser_db=np.interp(OCTAVE_NUMBERS, [0, 3.5, 7], style.tone)
-            + rng.uniform(-2.5, 2.5, len(OCTAVES)),
+            equaliser_db=np.interp(OCTAVE_NUMBERS, [0, 3.5, 7], style.tone) + rng.uniform(-2.5, 2.5, len(OCTAVES)),
             voicing=int(rng.choice([12, 24])),
             hiss=rng.uniform(0.01, 0.05),
             studio=room(rng, decay=rng.uniform(0.2, 1.2), wet_db=rng.uniform(-16, -3), rate=RATE),
@@ -131,9 +130,7 @@ class Score:
             track[start : start + len(heard)] += heard
         return track
 
-    def play(
-        self, instrument: Instrument, steps: list[int], chords: np.ndarray, longest: float
-    ) -> np.ndarray:
+    def play(self, instrument: Instrument, steps: list[int], chords: np.ndarray, longest: float) -> np.ndarray:
         """Play chords, shape (steps, notes), each held until the next one or for `longest` seconds."""
         track = []
         for step, following, chord in zip(steps, [*steps[1:], self.steps + 1], chords, strict=True):
@@ -172,9 +169,7 @@ def perform(rng: np.random.Generator, style: Style, artist: Artist, seconds: flo
 
     balance = artist.balance_db + rng.uniform(-0.7, 0.7, len(PARTS))
     parts = (drums, bass_track, chord_track, lead_track)
-    mix = sum(
-        at_rms(part, 10 ** (level / 20)) for part, level in zip(parts, balance, strict=True) if part.any()
-    )
+    mix = sum(at_rms(part, 10 ** (level / 20)) for part, level in zip(parts, balance, strict=True) if part.any())
     hiss = artist.hiss * coloured_noise(rng, score.samples, 0.5)
     limited = np.tanh(at_rms(mix, 0.3) + hiss)  # as a mastering limiter: drum hits do not stick out
     mastered = equalise(limited, OCTAVES, artist.equaliser_db, RATE)

@@ -120,9 +120,7 @@ def source(rng: np.random.Generator, scene: Scene, foregrounds: list[Sound]) -> 
     samples = int(scene.seconds * RATE)
     emitted = int(samples * (1 + scene.speed / SPEED_OF_SOUND)) + 1
     edges = np.linspace(0, emitted, len(foregrounds) + 1).astype(int)
-    played = [
-        at_rms(play(rng, b - a), 1.0) for play, (a, b) in zip(foregrounds, pairwise(edges), strict=True)
-    ]
+    played = [at_rms(play(rng, b - a), 1.0) for play, (a, b) in zip(foregrounds, pairwise(edges), strict=True)]
     # Cars and corners stand between for moments: +-5 dB, about twice a second.
     shadows = 10 ** (0.25 * random_curve(rng, emitted, 2 * scene.seconds))
     drive = {"speed": scene.speed, "distance": scene.distance, "closest": scene.closest}

@@ -25,9 +25,7 @@ RATE = 16_000  # samples per second
 
 # The vowels of "heed", "had", "hod", "hawed" and "who'd": formants in Hz, means over men from G. Peterson and
 # H. Barney, "Control methods used in a study of the vowels", JASA 24, 1952.
-FORMANTS = np.array(
-    [[270, 2290, 3010], [660, 1720, 2410], [730, 1090, 2440], [570, 840, 2410], [300, 870, 2240]]
-)
+FORMANTS = np.array([[270, 2290, 3010], [660, 1720, 2410], [730, 1090, 2440], [570, 840, 2410], [300, 870, 2240]])
 FORMANT_GAINS = (1.0, 0.6, 0.3)
 
 
@@ -46,9 +44,7 @@ def _bursts(rng: np.random.Generator, samples: int, shortest: float, longest: fl
     return rounded(envelope, 0.02, RATE)
 
 
-def _tune(
-    rng: np.random.Generator, samples: int, lowest: float, per_second: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _tune(rng: np.random.Generator, samples: int, lowest: float, per_second: float) -> tuple[np.ndarray, np.ndarray]:
     """Return a tune: frequency in Hz and seconds since the note began, both per sample.
 
     It is a phrase of four to eight notes of a pentatonic scale, played over and over.
@@ -67,9 +63,7 @@ def _voice(rng: np.random.Generator, pitch: np.ndarray, vowels_per_second: float
     voice = np.zeros(len(pitch))
     for index, formants in enumerate(FORMANTS * rng.uniform(0.95, 1.25)):
         resonances = [signal.iirpeak(formant, 8, RATE) for formant in formants]
-        spoken = sum(
-            gain * signal.lfilter(*r, glottis) for gain, r in zip(FORMANT_GAINS, resonances, strict=True)
-        )
+        spoken = sum(gain * signal.lfilter(*r, glottis) for gain, r in zip(FORMANT_GAINS, resonances, strict=True))
         voice += spoken * rounded((vowel == index).astype(float), 0.08, RATE)
     return voice
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -53,9 +55,7 @@ class LSTM(nn.Module):
             )
         self.step = samples_per_step if n_bins == 1 else n_bins
         sizes = [self.step, *units] if wiring == "stacked" else [self.step, units[-1]]
-        self.recurrent = nn.ModuleList(
-            nn.LSTM(n_in, n_out, batch_first=True) for n_in, n_out in zip(sizes, sizes[1:], strict=False)
-        )
+        self.recurrent = nn.ModuleList(nn.LSTM(n_in, n_out, batch_first=True) for n_in, n_out in pairwise(sizes))
         self.dropout = nn.Dropout(dropout)
         self.dense = nn.Linear(units[-1], dense)
         self.output = nn.Linear(dense, n_outputs(n_classes))

@@ -80,8 +80,7 @@ def _contrast(waveform: Pair, spectrogram: Pair) -> dict[str, Any]:
         "waveform": waveform,
         "spectrogram": spectrogram,
         "gain": {
-            name: difference(spectrogram.score("accuracy", name), waveform.score("accuracy", name))
-            for name in both
+            name: difference(spectrogram.score("accuracy", name), waveform.score("accuracy", name)) for name in both
         },
         "small": {name: within_chance(spectrogram.scores[name], waveform.scores[name]) for name in both},
     }

@@ -95,16 +95,12 @@ def learning_curves(history: dict[str, pd.DataFrame], runs: dict[str, list], pre
 
 
 def _dumbbell(axes: Axes, row: int, pair: Pair) -> None:
-    points = sorted(
-        (pair.score("accuracy", protocol), protocol) for protocol in COLOUR if protocol in pair.scores
-    )
+    points = sorted((pair.score("accuracy", protocol), protocol) for protocol in COLOUR if protocol in pair.scores)
     axes.plot([value for value, _ in points], [row] * len(points), color=LINE, linewidth=3, zorder=1)
     # the figures stand outside: the lower one to the left of its mark, the higher one to the right
     for (value, protocol), side in zip(points, ("right", "left"), strict=False):
         fill = PAGE if protocol == "published" else GROUPED
-        axes.plot(
-            value, row, "o", markersize=7, color=COLOUR[protocol], markerfacecolor=fill, markeredgewidth=1.8
-        )
+        axes.plot(value, row, "o", markersize=7, color=COLOUR[protocol], markerfacecolor=fill, markeredgewidth=1.8)
         offset = (-8 if side == "right" else 8, 0)
         axes.annotate(score(value), (value, row), offset, textcoords="offset points", ha=side, va="center")
 
@@ -112,9 +108,7 @@ def _dumbbell(axes: Axes, row: int, pair: Pair) -> None:
 def _mark_largest_class(axes: Axes, share: float) -> None:
     axes.axvline(share, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
     above = axes.get_xaxis_transform()
-    axes.text(
-        share, 1.01, "largest class", color=MUTED, transform=above, fontsize=8.5, ha="center", va="bottom"
-    )
+    axes.text(share, 1.01, "largest class", color=MUTED, transform=above, fontsize=8.5, ha="center", va="bottom")
 
 
 def _limits(pairs: list[Pair], largest_class: float) -> tuple[float, float]:

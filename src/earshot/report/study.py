@@ -55,9 +55,7 @@ def read_study(dataset: str, settings: dict[str, Any]) -> Study:
     manifest = config.data("manifest", f"{dataset}.json")
     counts = _read(manifest, lambda path: json.loads(path.read_text("utf-8")))
     _checked(manifest, counts, ["read", "set_aside", "classes", "seconds", "warnings"])
-    cells = [
-        cell for named in config.experiments(settings) for cell in _read_cells(dataset, *named, settings)
-    ]
+    cells = [cell for named in config.experiments(settings) for cell in _read_cells(dataset, *named, settings)]
     return Study(load_card(dataset), counts, cells)
 
 
@@ -82,9 +80,7 @@ def _listed(path: Path, predictions: pd.DataFrame, settings: dict[str, Any]) -> 
     there = set(predictions[CELL].itertuples(index=False, name=None))
     for wiring, protocol, seed in keys:
         if (wiring, protocol, seed) not in there:
-            raise EarshotError(
-                f"{path} lacks protocol {protocol}, wiring {wiring}, seed {seed}. Run `dvc repro`"
-            )
+            raise EarshotError(f"{path} lacks protocol {protocol}, wiring {wiring}, seed {seed}. Run `dvc repro`")
     return keys
 
 
@@ -111,9 +107,7 @@ def _checked(path: Path, content: Any, names: list[str]) -> Any:
 def _check_classes(path: Path, predictions: pd.DataFrame) -> None:
     unknown = sorted(set(predictions["label"]) - set(metrics.classes_of(predictions)))
     if unknown:
-        raise EarshotError(
-            f"{path} has no probabilities for the labels {unknown}. Delete it and run `dvc repro`"
-        )
+        raise EarshotError(f"{path} has no probabilities for the labels {unknown}. Delete it and run `dvc repro`")
 
 
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
