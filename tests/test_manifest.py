@@ -133,6 +133,10 @@ def test_a_missing_long_recording_is_named(project):
     assert "b.wav is missing: the card of two names it for class 'b'" in run("two").output
 
 
+def test_a_table_of_groups_is_not_taken_for_a_dataset(project):
+    assert "gtzan_artists holds no recordings: take it out of datasets" in run("gtzan_artists").output
+
+
 FORMATS = [
     ("wav", "PCM_U8", 0.01),
     ("wav", "PCM_16", 1e-4),

@@ -221,6 +221,8 @@ def main(dataset: str) -> None:
     """Write data/manifest/DATASET.parquet and its counts beside it."""
     leave_with_parent()
     card = load_card(dataset)
+    if card.layout is None:
+        raise EarshotError(f"{dataset} holds no recordings: take it out of datasets in params.yaml ({card.title})")
     params = config.params()
     shortest = window_of(params["windows"], card.task)["length"]
     frame = build(card, config.data("raw", dataset), shortest, params["manifest"]["silence_dbfs"])

@@ -1,0 +1,89 @@
+"""The first stages on real recordings, where they are at hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import librosa
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from conftest import PROJECT
+from earshot import audio, dataset, download, manifest, split, store
+from test_inputs import build, tutorial_columns
+
+pytestmark = pytest.mark.real
+
+
+def invoke(command, *arguments):
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture
+def standin(project, mirror):
+    for path in (PROJECT / "tests" / "cards").glob("sirens_standin.*"):
+        shutil.copy(path, project.root / "conf" / "cards")
+    invoke(download.main, "sirens_standin")
+    return project
+
+
+def test_the_stand_in_gives_the_tutorials_windows(standin):
+    shown = invoke(manifest.main, "sirens_standin")
+    assert "emergency 22050 Hz, non_emergency 16000 Hz" in shown, "what gives the classes away is told"
+    invoke(split.main, "sirens_standin", "published")
+    table = store.read_table(standin.data("splits", "sirens_standin", "published.parquet"))
+    windows = table[table["part"].isin(["train", "test"])]["label"].value_counts()
+    assert (windows["emergency"], windows["non_emergency"]) == (1374, 1628)
+
+
+def test_no_source_of_the_stand_in_stands_on_two_sides(standin):
+    invoke(manifest.main, "sirens_standin")
+    invoke(split.main, "sirens_standin", "grouped")
+    table = store.read_table(standin.data("splits", "sirens_standin", "grouped.parquet"))
+    window = {"length": 2.0, "hop": 1.0}
+    for _, rows in table.groupby("fold"):
+        sides: dict[str, set[str]] = {}
+        for part, spans in rows.groupby("part"):
+            cut = dataset.windows_in(
+                spans.drop(columns=["fold", "part"]).reset_index(drop=True), build("waveform"), window
+            )
+            for source in sources_heard(cut, standin.data("raw", "sirens_standin")):
+                sides.setdefault(source, set()).add(part)
+        assert sides and all(len(parts) == 1 for parts in sides.values())
+
+
+def sources_heard(cut: pd.DataFrame, raw) -> set[str]:
+    """Return every source that any window overlaps by at least a sample, by the segments' own table."""
+    found = set()
+    for (label, recording), rows in cut.groupby(["label", "recording"]):
+        rate = {"emergency": 22050, "non_emergency": 16000}[label]
+        table = pd.read_csv(raw / recording.replace(".flac", ".segments.csv"))
+        for start in rows["start"]:
+            heard = (table["start_sample"] < (start + 2) * rate - 1) & (table["end_sample"] > start * rate + 1)
+            found |= {f"{label} {source}" for source in table.loc[heard, "source"]}
+    return found
+
+
+def test_gtzan_mini_is_read_whole_and_split_by_artist(project, mirror):
+    invoke(download.main, "gtzan_mini")
+    assert "101 files read, set aside: none" in invoke(manifest.main, "gtzan_mini")
+    assert json.loads(project.data("manifest", "gtzan_mini.json").read_text())["classes"]["jazz"] == 11
+    invoke(split.main, "gtzan_mini", "grouped")
+    table = store.read_table(project.data("splits", "gtzan_mini", "grouped.parquet"))
+    artists = pd.read_csv(mirror / "gtzan_artists" / "artist_groups.csv").set_index("filename")["artist_group"]
+    for _, rows in table.groupby("fold"):
+        artist = rows["recording"].map(lambda name: artists[name.split("/")[1]])
+        assert (rows.groupby(artist)["part"].nunique() == 1).all()
+
+
+def test_the_summary_of_real_tracks_is_librosas(mirror):
+    paths = sorted((mirror / "gtzan_mini" / "genres").glob("*/*.00003.wav"))
+    summary = build("summary", "genres", clips=True)
+    ours = np.concatenate([summary.extract(audio.load(path, 22050)) for path in paths])
+    theirs = np.array([tutorial_columns(*librosa.load(path, duration=30)) for path in paths])
+    assert len(paths) == 10 and (np.abs(ours - theirs) < 1e-4 * theirs.std(axis=0)).all()
