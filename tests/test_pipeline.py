@@ -32,6 +32,8 @@ class Pipeline(Project):
     def __init__(self, root: Path, one: bool = False):
         super().__init__(root)
         shutil.copytree(PROJECT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        (root / "data").mkdir()
+        shutil.copy(PROJECT / "data" / ".gitignore", root / "data")
         self.environment = os.environ | {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(root / "src"),
@@ -183,8 +185,8 @@ def test_forced_it_gives_the_same_bytes_weights_included(one):
 @pytest.mark.parametrize(("stage", "after"), [("download", 0.2), ("features", 1.0), ("experiment", 7.0)])
 def test_killed_it_goes_on_to_the_same_end(one, stage, after):
     expected = one.lock
-    for made in (*one.data().iterdir(), one.root / ".dvc" / "cache"):
-        shutil.rmtree(made)
+    for folder in (*one.data().glob("*/"), one.root / ".dvc" / "cache"):
+        shutil.rmtree(folder)
     (one.root / "dvc.lock").unlink()
     process = one.start()
     child = wait_for(process, f"earshot.{stage}")

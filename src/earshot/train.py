@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from earshot.dataset import Features, Windows
     from earshot.datasets.card import Card
     from earshot.inputs import Input
-    from earshot.module import Epoch
+    from earshot.module import Epoch, History
     from earshot.tracking import Run
 
 # torch, Lightning and MLflow take seconds to import: functions below do it, so that `--help` is there at once.
@@ -159,9 +159,8 @@ def fit(
     from earshot.module import Classifier, History
 
     _settle(cfg)
-    settings = OmegaConf.to_container(cfg.model, resolve=True)
     shape = (training.length, data.features.rows.shape[1])
-    net = models.build(settings, *shape, len(data.classes))
+    net = models.build(OmegaConf.to_container(cfg.model, resolve=True), *shape, len(data.classes))
     if data.input.standardised:
         net.standardiser.set(*statistics(training))
     history = History(cfg.model.training.checkpoint, on_epoch or [])
@@ -179,24 +178,30 @@ def fit(
     )
     batches = WindowDataModule(training, validation, cfg.model.training.batch_size, cfg.seed)
     trainer.fit(Classifier(net, hydra.utils.instantiate(cfg.optimizer, _partial_=True)), batches)
-    described = {
-        "dataset": data.card.name,
-        "task": data.card.task,
-        "input": data.recipe,
-        "model": settings,
-        "classes": data.classes,
+    described = _described(cfg, data, history) | {
         "window_shape": shape,
-        "protocol": cfg.protocol,
-        "wiring": settings.get("wiring", "published"),
-        "seed": cfg.seed,
-        "fold": cfg.fold,
         "parameters": models.n_parameters(net),
-        "epochs": len(history.epochs),
-        "best_epoch": history.kept_epoch,
         "windows": {"train": len(training), "validation": len(validation)},
-        "digest": data.digest,
     }
     return Trained(described, history.weights, history.epochs)
+
+
+def _described(cfg: DictConfig, data: Data, history: History) -> dict[str, Any]:
+    """Return what a model was made of and how: with its weights, all that is needed to use it."""
+    return {
+        "dataset": data.card.name,
+        "task": data.card.task,
+        "classes": data.classes,
+        "digest": data.digest,
+        "input": data.recipe,
+        "model": OmegaConf.to_container(cfg.model, resolve=True),
+        "wiring": cfg.model.get("wiring", "published"),
+        "protocol": cfg.protocol,
+        "seed": cfg.seed,
+        "fold": cfg.fold,
+        "epochs": len(history.epochs),
+        "best_epoch": history.kept_epoch,
+    }
 
 
 def _settle(cfg: DictConfig) -> None:
