@@ -132,7 +132,7 @@ def test_nothing_is_done_again(pipeline):
     before = pipeline.lock
     assert "Data and pipelines are up to date." in pipeline.repro()
     assert pipeline.lock == before
-    shown = pipeline.run(sys.executable, "-m", "earshot.cli", "repro")
+    shown = pipeline.run("earshot", "repro")
     assert "Nothing has changed since the last comparison" in shown and "tunes" in shown
 
 
@@ -166,7 +166,8 @@ def test_one_setting_of_one_model_runs_its_cells_alone(pipeline):
 def one(tmp_path_factory) -> Pipeline:
     """A pipeline of one experiment that has run once, to the end."""
     made = Pipeline(tmp_path_factory.mktemp("one"), one=True)
-    made.repro()
+    # as in a shell where the environment was not activated
+    made.run("env", "PATH=/usr/bin:/bin", str(BIN / "earshot"), "repro")
     return made
 
 

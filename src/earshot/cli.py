@@ -30,7 +30,10 @@ def repro(targets: tuple[str, ...]) -> None:
     """
     config.params()  # says so where this isn't the project's folder
     before = _compared()
-    done = subprocess.run([sys.executable, "-m", "dvc", "repro", *targets], cwd=config.root(), check=False)
+    # the stages are to run in this environment, whether or not it has been activated
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
+    command = [sys.executable, "-m", "dvc", "repro", *targets]
+    done = subprocess.run(command, cwd=config.root(), env=os.environ | {"PATH": path}, check=False)
     if done.returncode:
         raise SystemExit(done.returncode)
     if not targets and _compared() == before:  # otherwise the last stage has just shown it
