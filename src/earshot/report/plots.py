@@ -115,7 +115,7 @@ def _limits(pairs: list[Pair], largest_class: float) -> tuple[float, float]:
     """Leave room for the figures beside the outermost points."""
     values = [pair.score("accuracy", protocol) for pair in pairs for protocol in pair.scores]
     low, high = min([*values, largest_class]), max(values)
-    room = 0.16 * (high - low) + 0.02
+    room = 0.22 * (high - low) + 0.02
     return low - room, high + room
 
 
