@@ -130,7 +130,7 @@ def train(cfg: DictConfig, data: Data, out: Path, alone: bool = True) -> Trained
         "earshot.protocol": cfg.protocol,
     }
     windows = {name: part(cfg, data, name) for name in ("train", "validation")}
-    with tracking.run(data.card.task, f"{experiment} {run_name(cfg)} {data.card.label}", tags) as run:
+    with tracking.run(data.card.task, f"{cfg.input}-{cfg.model.name} {run_name(cfg)} {data.card.label}", tags) as run:
         run.params({"dataset": data.card.name, **tracking.flatten(_logged(cfg))})
         run.text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
         for name, part_windows in windows.items():
