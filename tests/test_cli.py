@@ -36,6 +36,12 @@ def test_outside_a_project_it_says_so(tmp_path, monkeypatch):
         assert done.exit_code == 1 and "error: " in done.output and "Traceback" not in done.output
 
 
+def test_a_dataset_without_a_card_is_named_with_those_that_have_one(project):
+    project.params(datasets=["nightingales"])
+    done = run("repro")
+    assert done.exit_code == 1 and "no dataset is called 'nightingales'" in done.output and "gtzan_mini" in done.output
+
+
 def test_a_dashboard_without_runs_says_so(project):
     assert "there are no runs yet" in run("dashboard").output
 

@@ -28,7 +28,10 @@ def repro(targets: tuple[str, ...]) -> None:
 
     TARGETS are stages, e.g. features@synthetic_sirens-log_mel; by default all of them.
     """
-    config.params()  # says so where this isn't the project's folder
+    from earshot.datasets.card import load_card
+
+    for name in config.params()["datasets"]:
+        load_card(name)  # what is wrong with a card is said here, before DVC stumbles over it
     before = _compared()
     # the stages are to run in this environment, whether or not it has been activated
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
