@@ -17,8 +17,8 @@ from earshot import config, store, windows
 from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.process import leave_with_parent
+from earshot.spans import SPAN, grouped_spans, recordings, single_windows, train_only
 
-SPAN = ["recording", "group", "label", "start", "stop"]
 PARTS = ("train", "validation", "test")
 
 
@@ -143,100 +143,6 @@ def check_parts(split: pd.DataFrame, labels: list[str], untested: list[str], dat
                 f"{dataset}: the {part} part of fold {fold} has no {', '.join(absent)}. In params.yaml: fewer "
                 "split.folds, another split.random_state, or shorter split.block_seconds for long recordings"
             )
-
-
-def recordings(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return one span for each recording that was read: the whole of it."""
-    read = manifest[manifest["status"] == "read"]
-    return read.assign(start=0.0, stop=read["seconds"])[[*SPAN, "fold"]].reset_index(drop=True)
-
-
-def single_windows(spans: pd.DataFrame, length: float, hop: float) -> pd.DataFrame:
-    """Cut spans into windows, each a span of its own."""
-    return _cut(spans, lambda row: [(s, s + length) for s in windows.starts(row.start, row.stop, length, hop)])
-
-
-def blocks(spans: pd.DataFrame, seconds: float, guard: float) -> pd.DataFrame:
-    """Cut spans into contiguous blocks, each a group of its own, with a gap of `guard` seconds between them."""
-
-    def of(row):
-        edges = np.arange(row.start, row.stop, seconds)
-        return [(start, min(start + seconds - guard, row.stop)) for start in edges]
-
-    cut = _cut(spans, of)
-    return cut.assign(group=cut["recording"] + "#" + cut.groupby("recording").cumcount().astype(str).str.zfill(3))
-
-
-def sources(spans: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Replace each recording by the stretches it was put together from; each source is a group."""
-
-    def of(row):
-        runs = segments[row.label]
-        return list(zip(runs["start"], runs["stop"], strict=True))
-
-    cut = _cut(spans, of)
-    return cut.assign(group=np.concatenate([segments[label]["source"] for label in spans["label"]]))
-
-
-def _cut(spans: pd.DataFrame, of) -> pd.DataFrame:
-    """Replace each span by the (start, stop) pairs that `of(row)` gives."""
-    pieces = [(row.recording, row.group, row.label, *piece) for row in spans.itertuples() for piece in of(row)]
-    return pd.DataFrame(pieces, columns=SPAN)
-
-
-def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
-    """Read a table of segments and join neighbours of one source.
-
-    Parameters
-    ----------
-    path : CSV with columns start_sample, end_sample (exclusive) and source
-    sample_rate : of the recording, in Hz
-
-    Returns
-    -------
-    Columns source, start, stop (seconds)
-
-    Raises
-    ------
-    EarshotError
-        If it is missing or a column is.
-    """
-    try:
-        table = pd.read_csv(path, usecols=["start_sample", "end_sample", "source"], dtype={"source": str})
-    except FileNotFoundError:
-        raise EarshotError(f"{path} is missing: the dataset's card names it under layout.segments") from None
-    except ValueError as error:
-        raise EarshotError(f"{path} is not a table of segments: {error}") from None
-    run = (table["source"] != table["source"].shift()).cumsum()
-    joined = table.groupby(run).agg(
-        source=("source", "first"), start=("start_sample", "min"), stop=("end_sample", "max")
-    )
-    return joined.assign(start=joined["start"] / sample_rate, stop=joined["stop"] / sample_rate).reset_index(drop=True)
-
-
-def grouped_spans(card: Card, manifest: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
-    """Return the spans that must each stay whole: recordings, sources, or blocks of a long recording."""
-    spans = recordings(manifest)
-    if isinstance(card.layout, ClassFolders):
-        return spans[spans["group"].notna()].reset_index(drop=True)
-    if card.layout.segments:
-        rates = manifest.set_index("label")["sample_rate"]
-        tables = {
-            label: read_segments(folder / name, int(rates[label])) for label, name in card.layout.segments.items()
-        }
-        return sources(spans, tables)
-    length = windows.window_of(params["windows"], card.task)["length"]
-    if params["split"]["guard_seconds"] < length:
-        raise EarshotError(
-            f"split.guard_seconds ({params['split']['guard_seconds']:g}) in params.yaml is shorter than a window "
-            f"({length:g} s): neighbouring blocks would share what a window hears"
-        )
-    return blocks(spans, params["split"]["block_seconds"], params["split"]["guard_seconds"])
-
-
-def train_only(card: Card) -> list[str]:
-    """Return the classes that the card says are trained on and never tested in the grouped protocol."""
-    return card.layout.groups.train_only if isinstance(card.layout, ClassFolders) and card.layout.groups else []
 
 
 def with_train_only(split: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
