@@ -19,8 +19,9 @@ def leave_with_parent() -> None:
     """
     if sys.platform != "linux":
         return
+    parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:  # the parent was gone before the call
+    if os.getppid() != parent:  # it died before the call took effect
         sys.exit("error: the process that started this stage is gone")
 
 
