@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,10 @@ class Features:
 
     rows : shape (N, F)
     first : the first row of each recording
-    count : the number of rows of each recording
     """
 
     rows: torch.Tensor
     first: dict[str, int]
-    count: dict[str, int]
 
 
 def read_features(path: Path, recipe: dict[str, Any]) -> Features:
@@ -64,7 +63,7 @@ def read_features(path: Path, recipe: dict[str, Any]) -> Features:
     first = np.concatenate([[0], np.cumsum(counts)[:-1]])
     # torch wants memory it may write to; nothing here does
     rows = torch.from_numpy(rows if rows.flags.writeable else rows.copy())
-    return Features(rows, *(dict(zip(recordings, map(int, numbers), strict=True)) for numbers in (first, counts)))
+    return Features(rows, dict(zip(recordings, first.tolist(), strict=True)))
 
 
 def windows_in(spans: pd.DataFrame, built: inputs.Input, window: dict[str, float]) -> pd.DataFrame:
@@ -108,6 +107,12 @@ class Windows(Dataset):
         batch = torch.stack([self.features.rows[row : row + self.length] for row in self.rows[index].tolist()])
         return self.built.finish(batch), self.labels[index]
 
+    def batches(self, size: int) -> Iterator[torch.Tensor]:
+        """Yield the x of all windows in their order, `size` at a time."""
+        for first in range(0, len(self), size):
+            x, _ = self[list(range(first, min(first + size, len(self))))]
+            yield x
+
 
 def statistics(train: Windows, batch_size: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and population deviation of each feature over all rows of all training windows.
@@ -117,8 +122,7 @@ def statistics(train: Windows, batch_size: int = 256) -> tuple[torch.Tensor, tor
     mean, deviation : float32, shape (F,)
     """
     total, square, count = 0.0, 0.0, 0
-    for first in range(0, len(train), batch_size):
-        x, _ = train[list(range(first, min(first + batch_size, len(train))))]
+    for x in train.batches(batch_size):
         values = x.reshape(-1, x.shape[-1]).double()
         total, square, count = total + values.sum(0), square + values.square().sum(0), count + len(values)
     mean = total / count

@@ -49,8 +49,4 @@ def probabilities(net: nn.Module, windows: Windows) -> np.ndarray:
     """Return the probability of each class for each window: float32, shape (windows, classes)."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     net = net.to(device)
-    found = []
-    for first in range(0, len(windows), BATCH_SIZE):
-        x, _ = windows[list(range(first, min(first + BATCH_SIZE, len(windows))))]
-        found.append(heads.probabilities(net(x.to(device))).cpu())
-    return torch.cat(found).numpy()
+    return torch.cat([heads.probabilities(net(x.to(device))).cpu() for x in windows.batches(BATCH_SIZE)]).numpy()
