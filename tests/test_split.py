@@ -83,6 +83,26 @@ def test_published_chooses_the_checkpoint_by_the_test_part():
     assert not by_part["train"] & by_part["test"]
 
 
+def test_published_windows_know_the_group_they_split_through(tmp_path):
+    write_segments(tmp_path, "a", 400, 22050)
+    write_segments(tmp_path, "b", 400, 16000)
+    table = split.make("published", sirens(segments=True), manifest_of_two((400, 400)), PARAMS, tmp_path)
+    assert len(table[table["part"] != "validation"]) == 2 * 399
+    middles = (table["start"] + table["stop"]) / 2
+    assert (table["group"].str.split("-").str[1].astype(int) == (middles / 8.6).astype(int)).all()
+    blocks = split.make("published", sirens(), manifest_of_two((400, 400)), PARAMS, None)
+    assert (
+        blocks["group"] == blocks["recording"] + "#00" + (blocks["start"] + 1).floordiv(60).astype(int).astype(str)
+    ).all()
+
+
+def test_published_tests_tracks_without_a_group_too():
+    manifest = manifest_of_tracks()
+    manifest.loc[0, "group"] = None
+    table = split.make("published", genres(), manifest, PARAMS, None)
+    assert set(table["recording"]) == set(manifest["recording"]) and table["group"].notna().all()
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     lengths=st.tuples(st.floats(650, 2000), st.floats(650, 2000)),

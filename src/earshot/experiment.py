@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -22,7 +24,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from earshot import config, store, train
+from earshot import config, kept, store, train
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.process import leave_with_parent
@@ -54,10 +56,18 @@ def _data(dataset: str, input_name: str) -> train.Data:
 
 
 def one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    """Train one run; return its settings and epochs."""
+    """Train one run, or take it from those that are kept; return its settings and epochs."""
     signal.signal(signal.SIGTERM, train.leave_in_order)
-    trained = train.train(cfg, _data(cfg.dataset, cfg.input), out, alone=False)
-    return trained.settings, trained.epochs
+    data = _data(cfg.dataset, cfg.input)
+    run = kept.folder(cfg, data)
+    epochs = run / "epochs.json"
+    if not epochs.exists():
+        trained = train.train(cfg, data, run, alone=False)
+        store.write_json(epochs, trained.epochs)  # the last file: with it the run is whole
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("model.safetensors", "config.json"):
+        shutil.copyfile(run / name, out / name)
+    return json.loads((out / "config.json").read_text("utf-8")), json.loads(epochs.read_text("utf-8"))
 
 
 def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str) -> list[dict[str, Any]]:
@@ -77,10 +87,10 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
         progress = tqdm(zip(configs, futures, strict=True), total=len(configs), desc=label, unit="run", disable=None)
         for cfg, future in progress:
             settings, scores = future.result()
-            kept = scores[settings["best_epoch"] - 1]
+            chosen = scores[settings["best_epoch"] - 1]
             tqdm.write(
                 f"  {train.run_name(cfg)}: epoch {settings['best_epoch']} of {settings['epochs']}, validation "
-                f"loss {kept['val_loss']:.4f}, accuracy {kept['val_accuracy']:.4f}"
+                f"loss {chosen['val_loss']:.4f}, accuracy {chosen['val_accuracy']:.4f}"
             )
             run = {key: settings[key] for key in ("protocol", "wiring", "seed", "fold")}
             epochs += [run | epoch for epoch in scores]

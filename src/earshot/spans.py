@@ -47,6 +47,24 @@ def sources(spans: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> pd.DataFr
     return cut.assign(group=np.concatenate([segments[label]["source"] for label in spans["label"]]))
 
 
+def grouped_by(cut: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
+    """Give each row the group of the span that holds its middle, or of the last span before it.
+
+    Parameters
+    ----------
+    cut : columns `SPAN`
+    spans : columns `SPAN`; of the same recordings, each from its beginning
+    """
+    middles = cut.assign(middle=(cut["start"] + cut["stop"]) / 2, row=np.arange(len(cut))).drop(columns="group")
+    found = pd.merge_asof(
+        middles.sort_values("middle"),
+        spans[["recording", "group", "start"]].rename(columns={"start": "middle"}).sort_values("middle"),
+        on="middle",
+        by="recording",
+    )
+    return found.sort_values("row")[SPAN].reset_index(drop=True)
+
+
 def _cut(spans: pd.DataFrame, of) -> pd.DataFrame:
     """Replace each span by the (start, stop) pairs that `of(row)` gives."""
     pieces = [(row.recording, row.group, row.label, *piece) for row in spans.itertuples() for piece in of(row)]

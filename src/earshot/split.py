@@ -17,9 +17,10 @@ from earshot import config, store, windows
 from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.process import leave_with_parent
-from earshot.spans import SPAN, grouped_spans, recordings, single_windows, train_only
+from earshot.spans import SPAN, grouped_by, grouped_spans, recordings, single_windows, train_only
 
 PARTS = ("train", "validation", "test")
+PROTOCOLS = ("published", "grouped")
 
 
 def published(spans: pd.DataFrame, test_share: float, random_state: int) -> pd.DataFrame:
@@ -154,14 +155,17 @@ def with_train_only(split: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
 def make(protocol: str, card: Card, manifest: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
     """Split a dataset by a protocol, `published` or `grouped`."""
     setting, window = params["split"], windows.window_of(params["windows"], card.task)
-    if protocol == "published":
-        spans = recordings(manifest)
-        if not isinstance(card.layout, ClassFolders):
-            spans = single_windows(spans, window["length"], window["hop"])
-        return published(spans, setting["test_share"], setting["random_state"])
-    if protocol != "grouped":
-        raise EarshotError(f"protocols in params.yaml: '{protocol}' is none of published, grouped")
+    if protocol not in PROTOCOLS:
+        raise EarshotError(f"protocols in params.yaml: '{protocol}' is none of {', '.join(PROTOCOLS)}")
     spans = grouped_spans(card, manifest, params, folder)
+    if protocol == "published":
+        # it splits through the groups; which window is of which group is kept for the audit and for intervals
+        whole = recordings(manifest)
+        if isinstance(card.layout, ClassFolders):
+            spans = whole.assign(group=whole["group"].fillna(whole["recording"]))
+        else:
+            spans = grouped_by(single_windows(whole, window["length"], window["hop"]), spans)
+        return published(spans, setting["test_share"], setting["random_state"])
     n_windows = np.array([len(windows.starts(s.start, s.stop, **window)) for s in spans.itertuples()])
     tested = (n_windows > 0) & ~spans["label"].isin(train_only(card))
     folds = windows.for_task(setting["folds"], card.task)
