@@ -18,6 +18,7 @@ from earshot.train import Data
 HERE = Path(__file__).parent
 CODE = ["datamodule.py", "dataset.py", "module.py", "process.py", "train.py", "windows.py", "inputs", "models"]
 LIBRARIES = ("hydra-core", "numpy", "pandas", "pytorch-lightning", "torch")
+SEEN = ["part", "recording", "label", "start", "stop"]  # of a split; a group's name trains nothing
 SETTINGS = ("dataset", "task", "input", "protocol", "seed", "fold", "model", "optimizer", "trainer", "windows")
 
 
@@ -30,7 +31,7 @@ def key(cfg: DictConfig, data: Data) -> str:
     """Return a hash of all that decides a run's weights: settings, data, split, code and libraries."""
     everything = OmegaConf.to_container(cfg, resolve=True)
     split = store.read_table(config.data("splits", data.card.name, f"{cfg.protocol}.parquet"))
-    seen = split[(split["fold"] == cfg.fold) & (split["part"] != "test")]
+    seen = split.loc[(split["fold"] == cfg.fold) & (split["part"] != "test"), SEEN]
     facts = [
         {name: everything[name] for name in SETTINGS},
         data.recipe,
