@@ -16,6 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from earshot import config, store, windows
 from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.errors import EarshotError, without_traceback
+from earshot.leaks.flags import united
 from earshot.process import leave_with_parent
 from earshot.spans import SPAN, grouped_by, grouped_spans, recordings, single_windows, train_only
 
@@ -152,17 +153,25 @@ def with_train_only(split: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([split, *added], ignore_index=True)
 
 
-def make(protocol: str, card: Card, manifest: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
-    """Split a dataset by a protocol, `published` or `grouped`."""
+def make(
+    protocol: str, card: Card, manifest: pd.DataFrame, duplicates: pd.DataFrame, params: dict, folder: Path
+) -> pd.DataFrame:
+    """Split a dataset by a protocol, `published` or `grouped`.
+
+    Groups that share a stretch of sound (`duplicates`, see `leaks.search`) are one group, if `split.unite_duplicates`.
+    """
     setting, window = params["split"], windows.window_of(params["windows"], card.task)
     if protocol not in PROTOCOLS:
         raise EarshotError(f"protocols in params.yaml: '{protocol}' is none of {', '.join(PROTOCOLS)}")
     spans = grouped_spans(card, manifest, params, folder)
+    if setting["unite_duplicates"]:
+        spans = united(spans, duplicates)
     if protocol == "published":
         # it splits through the groups; which window is of which group is kept for the audit and for intervals
         whole = recordings(manifest)
         if isinstance(card.layout, ClassFolders):
-            spans = whole.assign(group=whole["group"].fillna(whole["recording"]))
+            groups = spans.set_index("recording")["group"]
+            spans = whole.assign(group=whole["recording"].map(groups).fillna(whole["recording"]))
         else:
             spans = grouped_by(single_windows(whole, window["length"], window["hop"]), spans)
         return published(spans, setting["test_share"], setting["random_state"])
@@ -189,7 +198,8 @@ def main(dataset: str, protocol: str) -> None:
     leave_with_parent()
     card = load_card(dataset)
     manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
-    split = make(protocol, card, manifest, config.params(), config.data("raw", dataset))
+    duplicates = store.read_table(config.data("fingerprint", dataset, "duplicates.parquet"))
+    split = make(protocol, card, manifest, duplicates, config.params(), config.data("raw", dataset))
     labels = sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
     check_parts(split, labels, train_only(card) if protocol == "grouped" else [], dataset)
     store.write_table(config.data("splits", dataset, f"{protocol}.parquet"), split, {"protocol": protocol})

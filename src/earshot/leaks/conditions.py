@@ -1,0 +1,56 @@
+"""How something was recorded, apart from what was: level, bandwidth, floor and long-term spectrum of windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import scipy.signal
+
+from earshot import windows
+
+FRAME = 2048  # samples
+SPECTRUM_BANDS = 32
+QUIET = 1e-10  # power; below 16 bit's rounding
+AUDIBLE_DB = 60.0  # what is further below the loudest frequency is taken as not recorded
+CHANNEL = ["sample_rate", "bandwidth", "offset", "floor_db", "peak_db", "zeros"]
+
+
+def describe(samples: np.ndarray, sample_rate: int, length: float, hop: float) -> pd.DataFrame:
+    """Describe how each window of a recording was recorded.
+
+    Parameters
+    ----------
+    samples : mono, float32, shape (n,)
+    sample_rate : in Hz, of the file
+    length, hop : of the windows, in seconds
+
+    Returns
+    -------
+    A row for each window: `start` in seconds; `CHANNEL`: the file's sample rate, the highest frequency above the
+    floor (Hz), the mean, the level of the quietest tenth of the frames (dB), the peak (dB) and the share of samples
+    that are 0; and the long-term spectrum in `band_NN`, dB relative to the window's mean.
+    """
+    rows = []
+    for start in windows.starts(0, len(samples) / sample_rate, length, hop):
+        first = round(start * sample_rate)
+        rows.append({"start": start, **_window(samples[first : first + round(length * sample_rate)], sample_rate)})
+    return pd.DataFrame(rows)
+
+
+def _window(samples: np.ndarray, sample_rate: int) -> dict[str, float]:
+    frequency, density = scipy.signal.welch(samples, sample_rate, "hann", min(FRAME, len(samples)))
+    level = 10 * np.log10(density + QUIET)
+    frames = samples[: len(samples) // 256 * 256].reshape(-1, 256)
+    power = 10 * np.log10((frames**2).mean(axis=1) + QUIET)
+    # bands of equal width on a logarithmic axis up to 4 kHz, which every recording has
+    edges = np.geomspace(60, 4000, SPECTRUM_BANDS + 1)
+    bands = np.interp(np.sqrt(edges[1:] * edges[:-1]), frequency, level)
+    return {
+        "sample_rate": float(sample_rate),
+        "bandwidth": float(frequency[np.flatnonzero(level > level.max() - AUDIBLE_DB).max()]),
+        "offset": float(samples.mean()),
+        "floor_db": float(np.quantile(power, 0.1)),
+        "peak_db": float(20 * np.log10(np.abs(samples).max() + QUIET)),
+        "zeros": float((samples == 0).mean()),
+        **{f"band_{number:02}": float(value) for number, value in enumerate(bands - bands.mean())},
+    }
