@@ -64,6 +64,23 @@ def _summary() -> None:
 
 
 @main.command()
+@click.argument("names", metavar="[DATASET]...", nargs=-1)
+@without_traceback
+def audit(names: tuple[str, ...]) -> None:
+    """Tell what the test parts share with the training parts, and fail where a grouped split leaks.
+
+    By default of every dataset in params.yaml. What it finds stands in the report too, beside the scores.
+    """
+    from earshot import audit
+    from earshot.datasets.card import load_card
+
+    for name in names or config.params()["datasets"]:
+        card, found = load_card(name), audit.audit(name)
+        print(audit.told(card, found))
+        audit.check(card, found)
+
+
+@main.command()
 @without_traceback
 def datasets() -> None:
     """List the datasets there is a card for."""

@@ -119,6 +119,6 @@ def united(spans: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _groups_at(spans: pd.DataFrame, recording: str, start: float, stop: float) -> np.ndarray:
-    """Return the groups of the spans that hold at least `HEARD` seconds of a stretch."""
+    """Return the groups of the spans that hold some of a stretch: half of what counts as heard."""
     shared = spans["stop"].clip(upper=stop) - spans["start"].clip(lower=start)
-    return spans.loc[(spans["recording"] == recording) & (shared >= HEARD - GRID), "group"].unique()
+    return spans.loc[(spans["recording"] == recording) & (shared >= HEARD / 2), "group"].unique()
