@@ -17,11 +17,12 @@ from earshot.process import leave_with_parent
 from earshot.report.page import render
 from earshot.report.pairs import side_by_side
 from earshot.report.study import Cell, Study, read_study
+from earshot.report.summary import summarise
 from earshot.report.terminal import console, print_table
 from earshot.store import replacing, write_json, write_text
 
 LEGEND = """
-difference: published minus grouped
+difference: published minus grouped. [low, high]: 95 % intervals over groups; ≈: the interval holds 0
 report:     data/report/index.html
 dashboard:  make dashboard"""
 DECIMALS = 6
@@ -37,7 +38,9 @@ def main() -> None:
     rows = [row(study, cell) for study in studies for cell in study.cells]
     write_json(config.data("report", "comparison.json"), rows)
     write_csv(rows)
-    write_text(config.data("report", "index.html"), render(studies, rows))
+    found = summarise(studies)
+    write_json(config.data("report", "summary.json"), found)
+    write_text(config.data("report", "index.html"), render(studies, found))
     print_summary()
 
 
@@ -83,19 +86,19 @@ def write_csv(rows: list[dict[str, Any]]) -> None:
 
 
 def print_summary() -> None:
-    """Print the comparison that data/report/comparison.json holds, and where to read on.
+    """Print the comparison that data/report/summary.json holds, and where to read on.
 
     Raises
     ------
     EarshotError
         If there is no comparison yet.
     """
-    path = config.data("report", "comparison.json")
+    path = config.data("report", "summary.json")
     try:
-        rows = json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise EarshotError(f"{path} is missing. Run `dvc repro` to make it") from None
-    print_table(side_by_side(rows))
+    print_table(side_by_side(found))
     console().print(LEGEND)
 
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from earshot import config, metrics, predict, store, train
 from earshot.errors import EarshotError, without_traceback
 from earshot.experiment import compose
+from earshot.leaks import flags
 from earshot.process import leave_with_parent
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def evaluate(folder: Path, cfg: DictConfig, data: train.Data) -> tuple[pd.DataFr
 
     Returns
     -------
-    frame : see `predictions`
+    frame : see `predictions`; with `heard`
     run : what the model is, and how much it was trained and tested on
     """
     settings, weights = predict.read(folder)
@@ -53,9 +54,19 @@ def evaluate(folder: Path, cfg: DictConfig, data: train.Data) -> tuple[pd.DataFr
         raise EarshotError(f"{folder} was trained on other features than {data.path} holds. Run `dvc repro`")
     test = train.part(OmegaConf.merge(cfg, {key: settings[key] for key in ("protocol", "fold")}), data, "test")
     frame = predictions(settings, test, predict.probabilities(predict.restore(settings, weights), test))
+    frame.insert(frame.columns.get_loc("label"), "heard", heard(test.table, data.card.name, settings))
     _log(folder, data, settings, frame)
     run = {key: settings[key] for key in (*RUN, "parameters", "epochs", "best_epoch")}
     return frame, run | {"windows": settings["windows"] | {"test": len(test)}}
+
+
+def heard(tested: pd.DataFrame, dataset: str, settings: dict[str, Any]) -> np.ndarray:
+    """Tell which tested windows the training has heard, as the audit does: bool, shape (windows,)."""
+    split = store.read_table(config.data("splits", dataset, f"{settings['protocol']}.parquet"))
+    trained = split[(split["fold"] == settings["fold"]) & (split["part"] == "train")]
+    duplicates = store.read_table(config.data("fingerprint", dataset, "duplicates.parquet"))
+    found = flags.flag(tested, trained, duplicates)
+    return (found["overlap"] | found["duplicate"]).to_numpy()
 
 
 def _log(folder: Path, data: train.Data, settings: dict[str, Any], frame: pd.DataFrame) -> None:

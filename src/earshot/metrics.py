@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 PROBABILITY = "p_"
 CLIP = 1e-7  # a probability of 0 for the true class would make the loss infinite
-Z_95 = 1.96
+BINS = 15
 
 
 def classes_of(frame: pd.DataFrame) -> list[str]:
@@ -32,9 +33,10 @@ def scores(frame: pd.DataFrame, classes: list[str] | None = None) -> dict[str, A
     Returns
     -------
     dict
-        `accuracy`, `macro_f1`, `loss` (mean cross-entropy in nats) and `windows`. A class that is neither
-        tested nor predicted has no F1 and is left out of the mean (`absent` names the classes not tested).
-        A loss that is not a number (diverged training) is None.
+        `accuracy`, `macro_f1`, `loss` (mean cross-entropy in nats), `calibration_error` and `windows`. A class
+        that is neither tested nor predicted has no F1 and is left out of the mean (`absent` names the classes not
+        tested).
+        A loss or an error that is not a number (diverged training) is None.
     """
     classes = classes or classes_of(frame)
     label, predicted = frame["label"].to_numpy(dtype=str), frame["predicted"].to_numpy(dtype=str)
@@ -43,6 +45,7 @@ def scores(frame: pd.DataFrame, classes: list[str] | None = None) -> dict[str, A
         "accuracy": float(accuracy_score(label, predicted)),
         "macro_f1": float(macro_f1),
         "loss": cross_entropy(frame),
+        "calibration_error": calibration_error(frame),
         "windows": len(frame),
     }
 
@@ -68,17 +71,42 @@ def absent(frame: pd.DataFrame, classes: list[str] | None = None) -> list[str]:
     return sorted(set(classes or classes_of(frame)) - set(frame["label"]))
 
 
-def chance_margin(accuracy_a: float, windows_a: int, accuracy_b: float, windows_b: int) -> float:
-    """Return the difference of two accuracies that chance alone stays below in 95 of 100 cases.
+def reliability(frame: pd.DataFrame) -> pd.DataFrame:
+    """Set how sure predictions are against how often they are right, in `BINS` bins of equal width.
 
-    A rough guide: it takes all windows as independent. That windows of one recording are alike widens the
-    true margin, that two experiments were tested on the same windows narrows it.
+    Returns
+    -------
+    Columns confidence (mean highest probability), accuracy and windows; a row for each bin that has any
     """
-    tested = [(accuracy_a, windows_a), (accuracy_b, windows_b)]
-    return Z_95 * math.sqrt(sum(_variance(accuracy, windows) for accuracy, windows in tested))
+    right, confidence = _decisions(frame)
+    if len(right) == 0:
+        return pd.DataFrame(columns=["confidence", "accuracy", "windows"])
+    accuracy, mean = calibration_curve(right, confidence, n_bins=BINS)
+    counts, _ = np.histogram(confidence, BINS, (0, 1))
+    return pd.DataFrame({"confidence": mean, "accuracy": accuracy, "windows": counts[counts > 0]})
 
 
-def _variance(accuracy: float, windows: int) -> float:
-    """Return the variance with one hit and one miss added: never zero (Agresti and Caffo 2000)."""
-    share = (accuracy * windows + 1) / (windows + 2)
-    return share * (1 - share) / (windows + 2)
+def calibration_error(frame: pd.DataFrame) -> float | None:
+    """Return the expected calibration error (Guo et al. 2017): the mean distance of `reliability` from the diagonal."""
+    bins = reliability(frame)
+    if bins["windows"].sum() < len(frame):  # a probability is not a number
+        return None
+    return float(np.average((bins["accuracy"] - bins["confidence"]).abs(), weights=bins["windows"]))
+
+
+def _decisions(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether each prediction is right, and its probability."""
+    columns = [PROBABILITY + name for name in classes_of(frame)]
+    confidence = frame[columns].to_numpy(np.float64).max(axis=1).clip(0, 1)
+    known = np.isfinite(confidence)
+    return (frame["label"] == frame["predicted"]).to_numpy()[known], confidence[known]
+
+
+def by_class(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return class, precision, recall, f1 and windows; what can't be computed is NaN."""
+    classes = classes_of(frame)
+    label, predicted = frame["label"].to_numpy(dtype=str), frame["predicted"].to_numpy(dtype=str)
+    found = precision_recall_fscore_support(label, predicted, labels=classes, zero_division=np.nan)
+    return pd.DataFrame(dict(zip(("precision", "recall", "f1", "windows"), found, strict=True))).assign(
+        **{"class": classes}
+    )

@@ -44,9 +44,13 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         raise EarshotError(f"{folder} holds no trained model ({error}). Run `dvc repro`") from None
 
 
-@torch.inference_mode()
 def probabilities(net: nn.Module, windows: Windows) -> np.ndarray:
     """Return the probability of each class for each window: float32, shape (windows, classes)."""
+    return np.concatenate([of_batch(net, x) for x in windows.batches(BATCH_SIZE)])
+
+
+@torch.inference_mode()
+def of_batch(net: nn.Module, x: torch.Tensor) -> np.ndarray:
+    """Return the probability of each class for a batch of windows as a model is given them."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    net = net.to(device)
-    return torch.cat([heads.probabilities(net(x.to(device))).cpu() for x in windows.batches(BATCH_SIZE)]).numpy()
+    return heads.probabilities(net.to(device)(x.to(device))).cpu().numpy()

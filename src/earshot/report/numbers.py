@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from earshot.report.pairs import Difference
+
 NOTHING = "–"
 MINUS = "−"  # as wide as a plus, which a hyphen is not
 
@@ -17,6 +23,31 @@ def signed(value: float | None) -> str:
         return NOTHING
     text = f"{value:+.3f}"
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
+def interval(low: float | None, high: float | None, write: Callable[[float], str] = score) -> str:
+    """Write an interval in brackets; nothing where there is none."""
+    return "" if low is None or high is None else f"[{write(low)}, {write(high)}]"
+
+
+def with_interval(scores: Mapping[str, Any] | None, metric: str) -> str:
+    """Write a score of a row of the summary with its interval below it."""
+    if not scores:
+        return NOTHING
+    return f"{score(scores[metric])}\n{interval(scores[f'{metric}_low'], scores[f'{metric}_high'])}".rstrip()
+
+
+def changed(difference: Difference | None) -> str:
+    """Write a difference with its interval below it, and ≈ where the interval holds 0."""
+    if difference is None:
+        return NOTHING
+    mark = " ≈" if difference.unsure else ""
+    return f"{signed(difference.value)}{mark}\n{interval(difference.low, difference.high, signed)}".rstrip()
+
+
+def p_value(p: float) -> str:
+    """Write a p-value."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def percent(share: float | None) -> str:

@@ -11,16 +11,25 @@ import yaml
 from markupsafe import Markup
 
 from earshot import metrics
-from earshot.report import numbers, plots, words
-from earshot.report.pairs import Pair, difference, ranked, same_model, side_by_side, within_chance
+from earshot.report import examples, numbers, plots, words
+from earshot.report.pairs import Pair, Summary, ranked, same_input, same_model, side_by_side
 from earshot.report.study import Cell, Study
 
 HERE = Path(__file__).parent
 PROTOCOLS = ["published", "grouped"]
+WRITTEN = [
+    numbers.score,
+    numbers.signed,
+    numbers.percent,
+    numbers.whole,
+    numbers.duration,
+    numbers.changed,
+    numbers.p_value,
+]
 
 
-def render(studies: list[Study], rows: list[dict[str, Any]]) -> str:
-    """Return the report on `studies`, whose scores are `rows` (see `earshot.compare`)."""
+def render(studies: list[Study], summary: Summary) -> str:
+    """Return the report on `studies`, whose scores are in `summary` (see `report.summary`)."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,  # class and dataset names come from the user's folders
@@ -28,13 +37,14 @@ def render(studies: list[Study], rows: list[dict[str, Any]]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for write in (numbers.score, numbers.signed, numbers.percent, numbers.whole, numbers.duration):
+    for write in WRITTEN:
         environment.filters[write.__name__] = write
-    pairs = side_by_side(rows)
-    sections = [_section(number, study, pairs) for number, study in enumerate(studies)]
+    pairs = side_by_side(summary)
+    sections = [_section(number, study, pairs, summary) for number, study in enumerate(studies)]
     style = Markup((HERE / "style.css").read_text("utf-8"))
     template = environment.get_template("page.html.j2")
-    return template.render(sections=sections, style=style, seeds=len({row["seed"] for row in rows}))
+    seeds = max(row["seeds"] for row in summary["scores"])
+    return template.render(sections=sections, style=style, seeds=seeds)
 
 
 def tutorial_figures(task: str) -> dict[str, Any] | None:
@@ -43,23 +53,67 @@ def tutorial_figures(task: str) -> dict[str, Any] | None:
     return next((tutorial for tutorial in tutorials if tutorial["task"] == task), None)
 
 
-def _section(number: int, study: Study, all_pairs: list[Pair]) -> dict[str, Any]:
+def _section(number: int, study: Study, all_pairs: list[Pair], summary: Summary) -> dict[str, Any]:
     pairs = [pair for pair in all_pairs if pair.dataset == study.card.name]
     pairs = ranked(pairs, "grouped") or ranked(pairs, "published")
+    frames = {pair.title: _predictions(study, pair) for pair in pairs}
     largest_class = _largest_class(study)
+    tutorial = tutorial_figures(study.card.task)
+    ladder, other = (
+        [row for row in summary[name] if row["dataset"] == study.card.name] for name in ("noise", "elsewhere")
+    )
+    alarm = study.asked["alarm"] if study.asked else ""
     return {
         "id": f"dataset-{number}",
         "card": study.card,
         "counts": study.counts,
         "pairs": pairs,
         "answer": words.answer(pairs, largest_class),
+        "why": words.why(pairs, tutorial, study.audit),
+        "street": words.street(ladder, other, alarm),
         "plot": _plot(number, study, pairs, largest_class),
-        "tutorial": tutorial_figures(study.card.task),
-        "contrasts": [_contrast(*two) for two in same_model(pairs)],
+        "tutorial": tutorial,
+        "contrasts": [_contrast(*two) for two in (*_spectrogram_first(pairs), *_lstm_first(pairs))],
+        "ladder": ladder,
+        "ladder_plot": ladder and Markup(plots.noise_ladder(ladder, f"noise-{number}", _said("Noise ladder", study))),
+        "alarm": alarm,
+        "elsewhere": other,
         "curves": [_curves(f"curves-{number}-{n}", study, pair) for n, pair in enumerate(pairs)],
-        "confusions": [_confusions(study, pair) for pair in pairs],
+        "reliability": [
+            {"title": title, "plot": _reliability(f"reliability-{number}-{n}", study, title, both)}
+            for n, (title, both) in enumerate(frames.items())
+        ],
+        "classes": [{"title": title, **_by_class(both)} for title, both in frames.items()],
+        "confusions": [{"title": title, "matrices": _matrices(both)} for title, both in frames.items()],
+        "examples": examples.worst(study.card.name, list(frames[pairs[0].title].values())[-1]),
         "absent": _absent(study),
     }
+
+
+def _said(what: str, study: Study) -> str:
+    return f"{what} on {study.card.label}"
+
+
+def _predictions(study: Study, pair: Pair) -> dict[str, pd.DataFrame]:
+    """Return the predictions of an experiment, of all seeds, by protocol; the grouped ones last."""
+    cells = _by_protocol(study, pair)
+    return {name: pd.concat([cell.predictions for cell in same]) for name, same in cells.items()}
+
+
+def _reliability(prefix: str, study: Study, title: str, both: dict[str, pd.DataFrame]) -> Markup:
+    bins = {name: metrics.reliability(frame) for name, frame in both.items()}
+    return Markup(plots.reliability(bins, prefix, _said(f"Reliability of {title}", study)))
+
+
+def _by_class(both: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    tables = {name: metrics.by_class(frame).set_index("class") for name, frame in both.items()}
+    classes = sorted(set().union(*(table.index for table in tables.values())))
+    rows = [(label, {name: _known(table.loc[label].to_dict()) for name, table in tables.items()}) for label in classes]
+    return {"protocols": list(tables), "rows": rows}
+
+
+def _known(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if pd.isna(value) else value for name, value in values.items()}
 
 
 def _largest_class(study: Study) -> float:
@@ -73,17 +127,17 @@ def _plot(number: int, study: Study, pairs: list[Pair], largest_class: float) ->
     return Markup(plots.published_against_grouped(pairs, largest_class, f"accuracy-{number}", label))
 
 
-def _contrast(waveform: Pair, spectrogram: Pair) -> dict[str, Any]:
-    """Set the time domain against a spectrogram, under each protocol that both were run with."""
-    both = [name for name in PROTOCOLS if name in waveform.scores and name in spectrogram.scores]
-    return {
-        "waveform": waveform,
-        "spectrogram": spectrogram,
-        "gain": {
-            name: difference(spectrogram.score("accuracy", name), waveform.score("accuracy", name)) for name in both
-        },
-        "small": {name: within_chance(spectrogram.scores[name], waveform.scores[name]) for name in both},
-    }
+def _spectrogram_first(pairs: list[Pair]) -> list[tuple[Pair, Pair]]:
+    return [(spectrogram, waveform) for waveform, spectrogram in same_model(pairs)]
+
+
+def _lstm_first(pairs: list[Pair]) -> list[tuple[Pair, Pair]]:
+    return [(lstm, cnn) for cnn, lstm in same_input(pairs)]
+
+
+def _contrast(a: Pair, b: Pair) -> dict[str, Any]:
+    """Set one experiment against another, under each protocol that both were run with."""
+    return {"a": a, "b": b, "differences": {name: a.against(b, name) for name in PROTOCOLS}}
 
 
 def _curves(prefix: str, study: Study, pair: Pair) -> dict[str, Any]:
@@ -94,10 +148,8 @@ def _curves(prefix: str, study: Study, pair: Pair) -> dict[str, Any]:
     return {"title": pair.title, "plot": Markup(plots.learning_curves(history, runs, prefix, label))}
 
 
-def _confusions(study: Study, pair: Pair) -> dict[str, Any]:
-    cells = _by_protocol(study, pair)
-    pooled = {name: pd.concat([cell.predictions for cell in same]) for name, same in cells.items()}
-    return {"title": pair.title, "matrices": {name: _matrix(frame) for name, frame in pooled.items()}}
+def _matrices(both: dict[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
+    return {name: _matrix(frame) for name, frame in both.items()}
 
 
 def _matrix(predictions: pd.DataFrame) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from earshot.report.pairs import Pair
 from earshot.report.svg import GROUPED, INK, LINE, MUTED, PAGE, PUBLISHED, inline
 
 COLOUR = {"published": PUBLISHED, "grouped": GROUPED}
+LADDER = {"waveform": MUTED, "log_spectrogram": PUBLISHED, "log_mel": GROUPED}
 
 # Everything that decides the bytes is set here, nothing comes from the user's matplotlibrc.
 STYLE = {
@@ -40,11 +41,12 @@ STYLE = {
     "ytick.major.size": 0,
     "figure.constrained_layout.use": True,
 }
+ENDS = ("", "_low", "_high")
 WIDTH = 5.0  # inches; at 72 units an inch a phone's width shows the text at about its nominal size
 
 
 def published_against_grouped(pairs: list[Pair], largest_class: float, prefix: str, label: str) -> str:
-    """Draw a row per experiment: the published accuracy as a ring, the grouped one as a disc.
+    """Draw a row per experiment: the published accuracy as a ring, the grouped one as a disc, with 95 % intervals.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def published_against_grouped(pairs: list[Pair], largest_class: float, prefix: s
         What the plot shows, for those who can't see it.
     """
     with style.context(STYLE, after_reset=True):
-        figure = Figure(figsize=(WIDTH, 0.85 + 0.34 * len(pairs)))
+        figure = Figure(figsize=(WIDTH, 0.85 + 0.44 * len(pairs)))
         axes = figure.subplots()
         for row, pair in enumerate(pairs):
             _dumbbell(axes, row, pair)
@@ -95,14 +97,16 @@ def learning_curves(history: dict[str, pd.DataFrame], runs: dict[str, list], pre
 
 
 def _dumbbell(axes: Axes, row: int, pair: Pair) -> None:
-    points = sorted((pair.score("accuracy", protocol), protocol) for protocol in COLOUR if protocol in pair.scores)
-    axes.plot([value for value, _ in points], [row] * len(points), color=LINE, linewidth=3, zorder=1)
-    # the figures stand outside: the lower one to the left of its mark, the higher one to the right
-    for (value, protocol), side in zip(points, ("right", "left"), strict=False):
+    for protocol, place in (("published", row - 0.17), ("grouped", row + 0.17)):
+        if protocol not in pair.scores:
+            continue
+        value, low, high = (pair.score(f"accuracy{end}", protocol) for end in ("", "_low", "_high"))
+        if low is not None:
+            axes.plot([low, high], [place, place], color=COLOUR[protocol], linewidth=1.6, zorder=1)
         fill = PAGE if protocol == "published" else GROUPED
-        axes.plot(value, row, "o", markersize=7, color=COLOUR[protocol], markerfacecolor=fill, markeredgewidth=1.8)
-        offset = (-8 if side == "right" else 8, 0)
-        axes.annotate(score(value), (value, row), offset, textcoords="offset points", ha=side, va="center")
+        axes.plot(value, place, "o", markersize=6, color=COLOUR[protocol], markerfacecolor=fill, markeredgewidth=1.6)
+        right = high if high is not None else value
+        axes.annotate(score(value), (right, place), (7, 0), textcoords="offset points", ha="left", va="center")
 
 
 def _mark_largest_class(axes: Axes, share: float) -> None:
@@ -112,11 +116,12 @@ def _mark_largest_class(axes: Axes, share: float) -> None:
 
 
 def _limits(pairs: list[Pair], largest_class: float) -> tuple[float, float]:
-    """Leave room for the figures beside the outermost points."""
-    values = [pair.score("accuracy", protocol) for pair in pairs for protocol in pair.scores]
+    """Leave room for the figures to the right of the intervals."""
+    ends = [pair.score(f"accuracy{end}", protocol) for pair in pairs for protocol in pair.scores for end in ENDS]
+    values = [value for value in ends if value is not None]
     low, high = min([*values, largest_class]), max(values)
-    room = 0.22 * (high - low) + 0.02
-    return low - room, high + room
+    room = 0.05 * (high - low) + 0.01
+    return low - room, high + 4 * room
 
 
 def _losses(axes: Axes, curves: pd.DataFrame, runs: list[dict[str, Any]], colour: str) -> None:
@@ -127,6 +132,64 @@ def _losses(axes: Axes, curves: pd.DataFrame, runs: list[dict[str, Any]], colour
         chosen = mine[mine["epoch"] == run["best_epoch"]]
         axes.plot(chosen["epoch"], chosen["val_loss"], "o", color=colour, markersize=4.5)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+
+
+def noise_ladder(rows: list[dict[str, Any]], prefix: str, label: str) -> str:
+    """Draw recall and false alarms per hour over the signal-to-noise ratio, a line per experiment.
+
+    Parameters
+    ----------
+    rows
+        See `report.street.noise_ladder`; the step without noise stands at the left.
+    prefix, label
+        As for `published_against_grouped`.
+    """
+    steps = sorted({row["snr_db"] for row in rows if row["snr_db"] is not None}, reverse=True)
+    place = {step: number for number, step in enumerate([None, *steps])}
+    names = list(dict.fromkeys((row["input"], row["model"]) for row in rows))
+    with style.context(STYLE, after_reset=True):
+        figure = Figure(figsize=(WIDTH, 3.3))
+        panels = figure.subplots(1, 2)
+        for axes, metric in zip(panels, ("recall", "false_alarms_per_hour"), strict=True):
+            for source, model in names:
+                mine = [row for row in rows if (row["input"], row["model"]) == (source, model)]
+                axes.plot(
+                    [place[row["snr_db"]] for row in mine],
+                    [row[metric] for row in mine],
+                    color=LADDER.get(source, INK),
+                    linestyle="-" if model == "cnn" else (0, (3, 2)),
+                    marker="o" if model == "cnn" else "s",
+                    markersize=3.5,
+                    linewidth=1.4,
+                    label=f"{source}-{model}",
+                )
+            axes.set_xticks(range(len(place)), ["clean", *(f"{step:g}" for step in steps)])
+            axes.set_title(metric.replace("_", " "), color=INK)
+            axes.set_xlabel("SNR in dB")
+        panels[0].set_ylim(0, 1.02)
+        panels[1].set_ylim(bottom=0)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+        return inline(figure, prefix, label)
+
+
+def reliability(bins: dict[str, pd.DataFrame], prefix: str, label: str) -> str:
+    """Draw how often predictions are right over how sure they are, a line per protocol.
+
+    Parameters
+    ----------
+    bins
+        For each protocol what `metrics.reliability` gives.
+    prefix, label
+        As for `published_against_grouped`.
+    """
+    with style.context(STYLE, after_reset=True):
+        figure = Figure(figsize=(2.5, 2.4))
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+        for protocol, rows in bins.items():
+            axes.plot(rows["confidence"], rows["accuracy"], "o-", color=COLOUR[protocol], markersize=3.5, linewidth=1.4)
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="probability", ylabel="accuracy")
+        return inline(figure, prefix, label)
 
 
 def _panel_title(protocol: str, runs: int) -> str:

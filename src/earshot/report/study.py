@@ -37,11 +37,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """One dataset: its card, the counts of its manifest and what was trained and tested on it."""
+    """One dataset: its card, the counts of its manifest and what was trained and tested on it.
+
+    `audit` is what `earshot.audit` found; `noise` and `elsewhere` are the windows that those stages scored, with the
+    recipe that says what was asked for.
+    """
 
     card: Card
     counts: dict[str, Any]
     cells: list[Cell]
+    audit: dict[str, Any]
+    noise: pd.DataFrame
+    asked: dict[str, Any] | None
+    elsewhere: pd.DataFrame
 
 
 def read_study(dataset: str, settings: dict[str, Any]) -> Study:
@@ -56,13 +64,18 @@ def read_study(dataset: str, settings: dict[str, Any]) -> Study:
     counts = _read(manifest, lambda path: json.loads(path.read_text("utf-8")))
     _checked(manifest, counts, ["read", "set_aside", "classes", "seconds", "warnings"])
     cells = [cell for named in config.experiments(settings) for cell in _read_cells(dataset, *named, settings)]
-    return Study(load_card(dataset), counts, cells)
+    found = config.data("audit", f"{dataset}.json")
+    audit = _checked(found, _read(found, lambda path: json.loads(path.read_text("utf-8"))), ["protocols", "hints"])
+    noise = config.data("noise", f"{dataset}.parquet")
+    other = read_table(config.data("elsewhere", f"{dataset}.parquet"))
+    asked = read_recipe(noise)["asked"]
+    return Study(load_card(dataset), counts, cells, audit, read_table(noise), asked, other)
 
 
 def _read_cells(dataset: str, input_name: str, model: str, settings: dict[str, Any]) -> list[Cell]:
     experiment = f"{input_name}-{model}"
     path = config.data("predictions", dataset, f"{experiment}.parquet")
-    predictions = _checked(path, read_table(path), [*RUN, "label", "predicted"])
+    predictions = _checked(path, read_table(path), [*RUN, "label", "predicted", "heard"])
     _check_classes(path, predictions)
     curves = config.data("history", dataset, f"{experiment}.csv")
     history = _checked(curves, _read(curves, pd.read_csv), [*RUN, "epoch", "train_loss", "val_loss"])

@@ -8,17 +8,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from earshot.report.numbers import score, signed
+from earshot.report.numbers import changed, score, with_interval
 from earshot.report.pairs import Pair
 
 PLAIN_WIDTH = 100  # columns where the output is not a terminal
-NUMBERS = [
-    "published\naccuracy",
-    "grouped\naccuracy",
-    "difference",
-    "published\nmacro-F1",
-    "grouped\nmacro-F1",
-]
+NUMBERS = ["published\naccuracy", "grouped\naccuracy", "difference", "grouped\nrecordings", "grouped\nmacro-F1"]
 
 
 def print_table(pairs: list[Pair]) -> None:
@@ -51,9 +45,9 @@ def _table(pairs: list[Pair]) -> Table:
 
 def _numbers(pair: Pair) -> list[str]:
     return [
-        score(pair.score("accuracy", "published")),
-        score(pair.score("accuracy", "grouped")),
-        signed(pair.inflation()),
-        score(pair.score("macro_f1", "published")),
+        with_interval(pair.scores.get("published"), "accuracy"),
+        with_interval(pair.scores.get("grouped"), "accuracy"),
+        changed(pair.inflation),
+        score(pair.score("recording_accuracy", "grouped")),
         score(pair.score("macro_f1", "grouped")),
     ]

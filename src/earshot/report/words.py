@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from statistics import fmean
+from typing import Any
 
-from earshot.report.numbers import score, signed
-from earshot.report.pairs import Pair, difference, ranked, same_model, within_chance
+from earshot.report.numbers import interval, p_value, percent, score, signed, whole
+from earshot.report.pairs import Difference, Pair, ranked, same_input, same_model
+
+STREET_DB = 0.0  # as loud as the street: the step of the noise ladder that is put into words
 
 
 def answer(pairs: list[Pair], largest_class: float) -> list[str]:
@@ -21,9 +24,10 @@ def answer(pairs: list[Pair], largest_class: float) -> list[str]:
     grouped, published = ranked(pairs, "grouped"), ranked(pairs, "published")
     findings = [
         best(grouped, "grouped") or best(published, "published"),
-        inflation([pair for pair in pairs if pair.inflation() is not None]),
+        inflation([pair for pair in pairs if pair.inflation is not None]),
         other_winner(published, grouped),
         spectrogram_against_waveform(grouped),
+        model_against_model(grouped),
         no_better_than_one_class(grouped, largest_class),
     ]
     return [finding for finding in findings if finding]
@@ -36,7 +40,7 @@ def best(order: list[Pair], protocol: str) -> str:
     first, *others = order
     condition = "Tested without leak (grouped)" if protocol == "grouped" else "As published (not leak-free)"
     found = f"{condition}, {first.title} scores highest, with an accuracy of {_accuracy(first, protocol)}."
-    close = [pair for pair in others if within_chance(first.scores[protocol], pair.scores[protocol])]
+    close = [pair for pair in others if (told := first.against(pair, protocol)) and told.unsure]
     if close:
         return f"{found} Too close to it to call: {_listed(close, protocol)}."
     return f"{found} Next comes {_listed(others[:1], protocol)}." if others else found
@@ -46,15 +50,15 @@ def inflation(pairs: list[Pair]) -> str:
     """Say how much more the published protocol reports than the grouped one, over all experiments."""
     if not pairs:
         return ""
-    order = sorted(pairs, key=lambda pair: pair.inflation())
-    low, mean, high = order[0], fmean(pair.inflation() for pair in pairs), order[-1]
+    order = sorted(pairs, key=lambda pair: pair.inflation.value)
+    low, mean, high = order[0], fmean(pair.inflation.value for pair in pairs), order[-1]
     direction = "higher" if mean >= 0 else "lower"
     found = (
         f"As published, the same experiments score {score(abs(mean))} {direction} on average: "
-        f"from {signed(low.inflation())} ({low.title}) to {signed(high.inflation())} ({high.title})."
+        f"from {signed(low.inflation.value)} ({low.title}) to {signed(high.inflation.value)} ({high.title})."
     )
-    small = sum(pair.inflation_within_chance for pair in pairs)
-    return f"{found} For {small} of the {len(pairs)} the difference is within chance." if small else found
+    unsure = sum(pair.inflation.unsure for pair in pairs)
+    return f"{found} For {unsure} of the {len(pairs)} the interval of the difference holds 0." if unsure else found
 
 
 def other_winner(published: list[Pair], grouped: list[Pair]) -> str:
@@ -68,37 +72,113 @@ def other_winner(published: list[Pair], grouped: list[Pair]) -> str:
 def spectrogram_against_waveform(pairs: list[Pair]) -> str:
     """Say for each model what the log spectrogram changes against the waveform, grouped."""
     changes = [
-        f"{waveform.title.removeprefix('waveform-')} {_change(spectrogram, waveform)}"
+        f"{waveform.title.removeprefix('waveform-')} {_change(spectrogram.against(waveform, 'grouped'))}"
         for waveform, spectrogram in same_model(pairs)
         if spectrogram.input == "log_spectrogram"
     ]
     if not changes:
         return ""
-    return f"Log spectrogram instead of waveform, same model, grouped: {', '.join(changes)}."
+    return f"Log spectrogram instead of waveform, same model, grouped: {'; '.join(changes)}."
+
+
+def model_against_model(pairs: list[Pair]) -> str:
+    """Say for each input what the LSTM changes against the CNN, grouped."""
+    changes = [
+        f"{cnn.title.replace('-cnn', '', 1)} {_change(lstm.against(cnn, 'grouped'))}" for cnn, lstm in same_input(pairs)
+    ]
+    return f"LSTM instead of CNN, same input, grouped: {'; '.join(changes)}." if changes else ""
 
 
 def no_better_than_one_class(grouped: list[Pair], largest_class: float) -> str:
     """Name the experiments that can't be told from always naming the largest class."""
-    guessing = [pair for pair in grouped if not _beats(pair.scores["grouped"], largest_class)]
+    guessing = [pair for pair in grouped if (pair.score("accuracy_low", "grouped") or 0) <= largest_class]
     if not guessing:
         return ""
     names = _listed(guessing, "grouped")
     return f"Not surely better than always naming the largest class ({score(largest_class)}): {names}."
 
 
-def _beats(scores: dict, accuracy: float) -> bool:
-    return scores["accuracy"] > accuracy and not within_chance(scores, {**scores, "accuracy": accuracy})
+def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any]) -> list[str]:
+    """Say what the tutorial's figure is made of, and what the audit found."""
+    found = []
+    known = [
+        pair
+        for pair in ranked(pairs, "published")
+        if tutorial and pair.wiring == "published" and pair.experiment in tutorial["accuracy"] and pair.inflation
+    ]
+    if known:
+        top = max(known, key=lambda pair: tutorial["accuracy"][pair.experiment])
+        found.append(
+            f"The tutorial prints {score(tutorial['accuracy'][top.experiment])} for {top.experiment}. Scored its way, "
+            f"the same experiment reaches {_accuracy(top, 'published')} here; on groups that it never heard, "
+            f"{_accuracy(top, 'grouped')}. What a street would see is the second number at best."
+        )
+    if shares := audit["protocols"].get("published"):
+        found.append(
+            f"The audit: training has heard {percent(shares['leaking'])} of the windows that the published split tests "
+            f"({percent(shares['overlap'])} share samples with a training window, {percent(shares['duplicate'])} sound "
+            f"at another place of it too), and it knows the group of {percent(shares['group'])}."
+        )
+    if shares := audit["protocols"].get("grouped"):
+        found.append(
+            f"Of the grouped split's {whole(shares['windows'])} windows it has heard {percent(shares['leaking'])}."
+        )
+    if hint := audit["hints"].get("group"):
+        found.append(
+            "A window gives its group away: the most alike training window that shares no samples with it is of the "
+            f"same group for {percent(hint['found'])} of the published test windows "
+            f"(by chance {percent(hint['chance'])})."
+        )
+    if hint := audit["hints"].get("label"):
+        found.append(
+            f"Level, bandwidth and sample rate alone name the class of unheard groups with a balanced accuracy of "
+            f"{score(hint['balanced_accuracy'])} (by chance {score(hint['chance'])}): what a model may learn instead of "
+            f"the sound."
+        )
+    return found
 
 
-def _change(spectrogram: Pair, waveform: Pair) -> str:
-    new, old = spectrogram.scores["grouped"], waveform.scores["grouped"]
-    change = signed(difference(new["accuracy"], old["accuracy"]))
-    return f"{change} (within chance)" if within_chance(new, old) else change
+def street(ladder: list[dict[str, Any]], other: list[dict[str, Any]], alarm: str) -> list[str]:
+    """Say how the alarms do under street noise, and the models on other recordings."""
+    found = []
+    steps = [row for row in ladder if row["snr_db"] == STREET_DB]
+    if steps:
+        top = max(steps, key=lambda row: row["f1"])
+        clean = next(row for row in ladder if row["snr_db"] is None and _name(row) == _name(top))
+        found.append(
+            f"As loud as the street (0 dB), {_name(top)} does best: it finds {percent(top['recall'])} "
+            f"{interval(top['recall_low'], top['recall_high'], percent)} of the {alarm} windows, with "
+            f"{top['false_alarms_per_hour']:.0f} false alarms per hour of traffic; without added noise "
+            f"{percent(clean['recall'])} and {clean['false_alarms_per_hour']:.0f}."
+        )
+    for on in dict.fromkeys(row["on"] for row in other):
+        rows = sorted((row for row in other if row["on"] == on), key=lambda row: -row["accuracy"])
+        first, last = rows[0], rows[-1]
+        found.append(
+            f"On {on} as it stands, accuracies reach from {score(last['accuracy'])} ({_name(last)}) to "
+            f"{score(first['accuracy'])} {interval(first['accuracy_low'], first['accuracy_high'])} ({_name(first)})."
+        )
+    return found
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['input']}-{row['model']}"
+
+
+def _change(difference: Difference | None) -> str:
+    if difference is None:
+        return "unknown"
+    test = difference.recordings
+    tested = f", McNemar on recordings p {p_value(test['p'])}" if test else ""
+    unsure = "; too close to call" if difference.unsure else ""
+    bounds = f" {interval(difference.low, difference.high, signed)}" if difference.low is not None else ""
+    return f"{signed(difference.value)}{bounds}{tested}{unsure}"
 
 
 def _listed(pairs: list[Pair], protocol: str) -> str:
-    return ", ".join(f"{pair.title} ({_accuracy(pair, protocol)})" for pair in pairs)
+    return ", ".join(f"{pair.title} ({score(pair.score('accuracy', protocol))})" for pair in pairs)
 
 
 def _accuracy(pair: Pair, protocol: str) -> str:
-    return score(pair.score("accuracy", protocol))
+    bounds = interval(pair.score("accuracy_low", protocol), pair.score("accuracy_high", protocol))
+    return f"{score(pair.score('accuracy', protocol))} {bounds}".rstrip()

@@ -1,0 +1,107 @@
+"""Stage: the grouped protocol's models of one dataset on the others of its task, as they stand."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import click
+import pandas as pd
+from tqdm import tqdm
+
+from earshot import config, spans, store, windows
+from earshot.datasets.card import Card, load_card
+from earshot.errors import EarshotError, without_traceback
+from earshot.process import leave_with_parent
+
+FACTS = ["on", "input", "model", "seed", "fold", "recording", "group", "start", "seconds", "label", "predicted"]
+
+
+def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str) -> pd.DataFrame:
+    """Test every model that an experiment made of `dataset` on all windows of the dataset `on`.
+
+    Returns
+    -------
+    Columns `FACTS` and p_CLASS
+
+    Raises
+    ------
+    EarshotError
+        If the two have other classes or other features.
+    """
+    import torch
+
+    from earshot import predict, train
+    from earshot.dataset import Windows, windows_in
+    from earshot.experiment import compose
+    from earshot.trained import models, named
+
+    torch.set_num_threads(1)
+    cfg = compose([f"dataset={on}", f"input={input_name}", f"model={model}"])
+    data = train.load(cfg)
+    manifest = store.read_table(config.data("manifest", f"{on}.parquet"))
+    whole = spans.grouped_spans(data.card, manifest, config.params(), config.data("raw", on))
+    cut = windows_in(whole, data.input, windows.window_of(cfg.windows, data.card.task))
+    frames = []
+    for trained in models(dataset, f"{input_name}-{model}", wiring):
+        classes = trained.settings["classes"]
+        if classes != data.classes:
+            raise EarshotError(f"{dataset} has the classes {', '.join(classes)}, {on} has {', '.join(data.classes)}")
+        if trained.settings["input"] != data.recipe:
+            raise EarshotError(f"{input_name} of {on} was made with other settings than {dataset}'s models know")
+        tested = Windows(data.features, cut, data.input, data.classes)
+        found = named(classes, predict.probabilities(trained.net, tested))
+        frames.append(cut.assign(on=on, input=input_name, model=model, **trained.run, **found))
+    frame = pd.concat(frames, ignore_index=True)
+    return frame[[*FACTS, *(name for name in frame.columns if name.startswith("p_"))]]
+
+
+def others(dataset: str, params: dict[str, Any]) -> list[str]:
+    """List the other datasets in params.yaml with the same task and the same classes."""
+    card = load_card(dataset)
+    return [
+        name
+        for name in params["datasets"]
+        if name != dataset and load_card(name).task == card.task and _classes(name) == _classes(dataset)
+    ]
+
+
+def _classes(dataset: str) -> list[str]:
+    manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
+    return sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
+
+
+def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int) -> list[pd.DataFrame]:
+    """Evaluate every experiment on every dataset in `on`, some side by side; the order is always the same."""
+    todo = [
+        (card.name, other, *experiment, params["wirings"][0])
+        for other, experiment in itertools.product(on, config.experiments(params))
+    ]
+    if not todo:
+        return []
+    context = multiprocessing.get_context("spawn")  # torch is not to be forked
+    with ProcessPoolExecutor(min(workers, len(todo)), context, initializer=leave_with_parent) as pool:
+        progress = tqdm(pool.map(evaluate_on, *zip(*todo, strict=True)), total=len(todo), desc=card.label, disable=None)
+        return list(progress)
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
+@without_traceback
+def main(dataset: str, workers: int) -> None:
+    """Write data/elsewhere/DATASET.parquet; empty where no other dataset has the same task and classes."""
+    leave_with_parent()
+    card, params = load_card(dataset), config.params()
+    on = others(dataset, params) if "grouped" in params["protocols"] else []
+    frames = evaluate_all(card, on, params, workers)
+    found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=FACTS)
+    store.write_table(config.data("elsewhere", f"{dataset}.parquet"), found, {"dataset": dataset, "on": on})
+    print(f"{card.label}: tested on {', '.join(on) or 'no other dataset'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The worst confusions, to be heard: windows that a model was surest of and wrong about."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from earshot import audio, config, intervals, metrics, store
+
+PER_CLASS = 2
+MOST = 8
+SAMPLE_RATE = 16000  # of what is embedded, in Hz
+SECONDS = 5.0  # of a long window, its beginning
+
+
+def worst(dataset: str, predictions: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the windows that were named wrong with the highest probability, each of another group.
+
+    Parameters
+    ----------
+    dataset : whose recordings stand in data/raw
+    predictions : of one experiment; over seeds the probabilities are averaged
+
+    Returns
+    -------
+    label, predicted, probability, recording, start (seconds) and the sound as the data address of an MP3
+    """
+    frame = intervals.pooled(predictions, intervals.WINDOW)
+    classes = metrics.classes_of(frame)
+    frame["probability"] = frame[[metrics.PROBABILITY + name for name in classes]].max(axis=1)
+    wrong = frame[frame["label"] != frame["predicted"]].sort_values("probability", ascending=False, kind="stable")
+    chosen = wrong.drop_duplicates("group").groupby("label").head(PER_CLASS).head(MOST)
+    manifest = store.read_table(config.data("manifest", f"{dataset}.parquet")).set_index("recording")
+    return [
+        {
+            **{name: getattr(row, name) for name in ("label", "predicted", "probability", "recording", "start")},
+            "sound": _sound(config.data("raw", dataset) / manifest.loc[row.recording, "path"], row.start, row.seconds),
+        }
+        for row in chosen.sort_values(["label", "probability"], ascending=[True, False], kind="stable").itertuples()
+    ]
+
+
+def _sound(path, start: float, seconds: float) -> str:
+    samples = audio.load(path, SAMPLE_RATE)
+    first = round(start * SAMPLE_RATE)
+    heard = samples[first : first + round(min(seconds, SECONDS) * SAMPLE_RATE)]
+    loud = heard / max(np.abs(heard).max(), 1e-4) * 0.7  # to be heard, whatever its level
+    buffer = io.BytesIO()
+    soundfile.write(buffer, loud, SAMPLE_RATE, format="MP3")
+    return "data:audio/mpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

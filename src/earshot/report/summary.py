@@ -1,0 +1,135 @@
+"""The scores of all experiments with their intervals, and what tells any two of them apart.
+
+Everything that the report, the terminal and docs/results.md say of scores stands in the summary, which is
+data/report/summary.json.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from statistics import fmean, stdev
+from typing import Any
+
+import pandas as pd
+
+from earshot import intervals, metrics
+from earshot.intervals import RECORDING, WINDOW
+from earshot.report import street
+from earshot.report.study import Cell, Study
+
+PARTS = ["scores", "inflation", "comparisons", "noise", "elsewhere"]
+DECIMALS = 6
+EXPERIMENT = ["input", "model", "wiring"]
+MEAN = ["accuracy", "macro_f1", "loss", "calibration_error", "windows"]
+
+
+def summarise(studies: list[Study]) -> dict[str, list[dict[str, Any]]]:
+    """Return `scores`, `inflation`, `comparisons`, `noise` and `elsewhere`, a list of rows each.
+
+    `scores`: a row per dataset, experiment, wiring and protocol, over all seeds. `inflation`: published minus
+    grouped accuracy of each experiment. `comparisons`: every two experiments of one dataset, wiring and protocol.
+    `noise` and `elsewhere`: see `report.street`.
+    """
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in PARTS}
+    for study in studies:
+        frames = pooled_seeds(study)
+        found["scores"] += [_score(study, *key) for key in frames]
+        found["inflation"] += [
+            {
+                "dataset": study.card.name,
+                **dict(zip(EXPERIMENT, what, strict=True)),
+                **intervals.difference(both[0], both[1]),
+            }
+            for what, both in _both_protocols(frames).items()
+        ]
+        found["comparisons"] += _comparisons(study, frames)
+        ladder = street.noise_ladder(study.noise, study.asked["alarm"]) if len(study.noise) else []
+        found["noise"] += [{"dataset": study.card.name, **row} for row in ladder]
+        found["elsewhere"] += [{"dataset": study.card.name, **row} for row in street.elsewhere(study.elsewhere)]
+    return {name: [_rounded(row) for row in rows] for name, rows in found.items()}
+
+
+def pooled_seeds(study: Study) -> dict[tuple[str, ...], pd.DataFrame]:
+    """Return the predictions of all seeds by (input, model, wiring, protocol), in the study's order."""
+    cells: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in study.cells:
+        cells.setdefault((cell.input, cell.model, cell.wiring, cell.protocol), []).append(cell)
+    return {key: pd.concat([cell.predictions for cell in same]) for key, same in cells.items()}
+
+
+def _score(study: Study, input_name: str, model: str, wiring: str, protocol: str) -> dict[str, Any]:
+    key = (input_name, model, wiring, protocol)
+    cells = [cell for cell in study.cells if (cell.input, cell.model, cell.wiring, cell.protocol) == key]
+    frame = pd.concat([cell.predictions for cell in cells])
+    seeds = [metrics.scores(cell.predictions) for cell in cells]
+    recordings = [intervals.pooled(cell.predictions, RECORDING) for cell in cells]
+    right = pd.concat(recordings)
+    unheard = frame[~frame["heard"]]
+    return {
+        "dataset": study.card.name,
+        "synthetic": study.card.synthetic,
+        "task": study.card.task,
+        "input": input_name,
+        "model": model,
+        "wiring": wiring,
+        "protocol": protocol,
+        **{name: _mean([seed[name] for seed in seeds]) for name in MEAN},
+        **_interval("accuracy", intervals.accuracy(frame)),
+        **_interval("macro_f1", intervals.macro_f1(frame)),
+        "seeds": len(cells),
+        "seed_deviation": stdev([seed["accuracy"] for seed in seeds]) if len(seeds) > 1 else None,
+        "groups": int(frame["group"].nunique()),
+        "recordings": len(recordings[0]),
+        "recording_accuracy": float((right["label"] == right["predicted"]).mean()),
+        **_interval("recording_accuracy", intervals.accuracy(right)),
+        "heard": float(frame["heard"].mean()),
+        "unheard_windows": len(unheard) // len(cells),
+        "unheard_accuracy": float((unheard["label"] == unheard["predicted"]).mean()) if len(unheard) else None,
+        "parameters": cells[0].runs[0]["parameters"],
+        "folds": len(cells[0].runs),
+    }
+
+
+def _interval(name: str, interval: intervals.Interval) -> dict[str, float | None]:
+    low, high = interval or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _mean(values: list[float | None]) -> float | None:
+    return None if None in values else fmean(values)
+
+
+def _both_protocols(
+    frames: dict[tuple[str, ...], pd.DataFrame],
+) -> dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]]:
+    return {
+        key[:3]: (frame, frames[(*key[:3], "grouped")])
+        for key, frame in frames.items()
+        if key[3] == "published" and (*key[:3], "grouped") in frames
+    }
+
+
+def _comparisons(study: Study, frames: dict[tuple[str, ...], pd.DataFrame]) -> list[dict[str, Any]]:
+    found = []
+    for (key_a, a), (key_b, b) in combinations(frames.items(), 2):
+        if key_a[2:] != key_b[2:]:  # of one wiring and protocol
+            continue
+        found.append(
+            {
+                "dataset": study.card.name,
+                "wiring": key_a[2],
+                "protocol": key_a[3],
+                "a": "-".join(key_a[:2]),
+                "b": "-".join(key_b[:2]),
+                **intervals.difference(a, b),
+                "windows": intervals.mcnemar(a, b, WINDOW),
+                "recordings": intervals.mcnemar(a, b, RECORDING),
+            }
+        )
+    return found
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return round(value, DECIMALS) if isinstance(value, float) else value
