@@ -22,7 +22,7 @@ from earshot.report.terminal import console, print_table
 from earshot.store import replacing, write_json, write_text
 
 LEGEND = """
-difference: published minus grouped. [low, high]: 95 % intervals over groups; ≈: the interval holds 0
+difference: published minus grouped; in brackets: 95 % intervals over groups; ≈: it holds 0
 report:     data/report/index.html
 dashboard:  make dashboard"""
 DECIMALS = 6

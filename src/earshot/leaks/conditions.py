@@ -10,8 +10,8 @@ from earshot import windows
 
 FRAME = 2048  # samples
 SPECTRUM_BANDS = 32
-QUIET = 1e-10  # power; below 16 bit's rounding
-AUDIBLE_DB = 60.0  # what is further below the loudest frequency is taken as not recorded
+QUIET = 1e-14  # power per Hz; about that of 16 bit's rounding
+AUDIBLE_DB = 50.0  # what is further below the loudest frequency is taken as not recorded
 CHANNEL = ["sample_rate", "bandwidth", "offset", "floor_db", "peak_db", "zeros"]
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from earshot.windows import GRID
 
 HEARD = 0.5  # seconds of a window that must sound in the training part too; less is a click or a drum
+SHARED = 0.4  # seconds of a stretch that make a span part of it: a little less, so that nothing united is flagged
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,6 @@ def united(spans: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _groups_at(spans: pd.DataFrame, recording: str, start: float, stop: float) -> np.ndarray:
-    """Return the groups of the spans that hold some of a stretch: half of what counts as heard."""
+    """Return the groups of the spans that hold some of a stretch."""
     shared = spans["stop"].clip(upper=stop) - spans["start"].clip(lower=start)
-    return spans.loc[(spans["recording"] == recording) & (shared >= HEARD / 2), "group"].unique()
+    return spans.loc[(spans["recording"] == recording) & (shared >= SHARED), "group"].unique()

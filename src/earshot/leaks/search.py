@@ -13,12 +13,13 @@ from earshot.leaks import fingerprint
 from earshot.leaks.fingerprint import HOP_LENGTH, PATCH_FRAMES, PATCH_SAMPLES, SAMPLE_RATE
 
 STRETCH = ["recording_a", "start_a", "recording_b", "start_b", "seconds", "correlation"]
-INDEX_STRIDE = 3  # frames between indexed patches: 96 ms
+INDEX_STRIDE = 1  # frames between indexed patches: 32 ms; 32 ms beside its place a copy is no longer similar
 QUERY_STRIDE = 15  # frames between patches that are looked up: 0.48 s
-SAMPLE_STRIDE = 60  # frames between patches that the whitening is learned from
-SIMILAR = 0.7  # a copy is above 0.85 (99 of 100), unlike sound hardly ever above 0.6
+LEARNED_FROM = 8000  # patches, about, that the whitening is learned from
+LEARNED_STRIDE = 3  # frames between them, at least: nearer ones hardly differ
+SIMILAR = 0.7  # a copy is mostly above 0.85, unlike sound hardly ever above 0.6
 SAME = 0.3  # correlation after whitening: mp3 copies are above it, unlike sound below 0.2
-MAX_CANDIDATES = 8  # for each patch that is looked up: sound that repeats forever needs no more
+MAX_CANDIDATES = 12  # for each patch that is looked up: sound that repeats forever needs no more
 SHORTEST = 0.9  # seconds: less is a drum machine's stroke, or one period of an electronic siren
 JOINED = 0.1  # seconds: stretches of one pair whose offsets differ by less are one
 EVERY = 256  # pairs that are compared at a time
@@ -56,7 +57,8 @@ def find(recordings: list[str], samples: list[np.ndarray]) -> pd.DataFrame:
 
 
 def _whitening(frames: list[np.ndarray]) -> fingerprint.Whitening | None:
-    found = [fingerprint.patches(x, fingerprint.starts(len(x), SAMPLE_STRIDE))[0] for x in frames]
+    stride = max(LEARNED_STRIDE, sum(map(len, frames)) // LEARNED_FROM)
+    found = [fingerprint.patches(x, fingerprint.starts(len(x), stride))[0] for x in frames]
     sample = np.concatenate(found) if found else np.empty((0, 0))
     return fingerprint.Whitening(sample) if len(sample) > 1 else None
 

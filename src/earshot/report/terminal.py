@@ -16,8 +16,9 @@ NUMBERS = ["published\naccuracy", "grouped\naccuracy", "difference", "grouped\nr
 
 
 def print_table(pairs: list[Pair]) -> None:
-    """Print a row per experiment, published beside grouped; plain text where stdout is not a terminal."""
-    console().print(_table(pairs))
+    """Print a table per dataset, published beside grouped; plain text where stdout is not a terminal."""
+    for dataset in dict.fromkeys(pair.shown_dataset for pair in pairs):
+        console().print(_table(dataset, [pair for pair in pairs if pair.shown_dataset == dataset]))
 
 
 def console() -> Console:
@@ -26,20 +27,17 @@ def console() -> Console:
     return Console(width=width, markup=False, emoji=False, highlight=False, soft_wrap=False)
 
 
-def _table(pairs: list[Pair]) -> Table:
+def _table(dataset: str, pairs: list[Pair]) -> Table:
     with_wiring = len({pair.wiring for pair in pairs}) > 1
-    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    for name in ["dataset", "input", "model", *(["wiring"] if with_wiring else [])]:
+    table = Table(
+        title=dataset, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, show_edge=False
+    )
+    for name in ["input", "model", *(["wiring"] if with_wiring else [])]:
         table.add_column(name, vertical="top")
     for name in NUMBERS:
         table.add_column(name, justify="right")
-    dataset = None
     for pair in pairs:
-        if dataset not in (None, pair.dataset):
-            table.add_section()
-        names = [pair.shown_dataset, pair.input, pair.model, *([pair.wiring] if with_wiring else [])]
-        table.add_row(*names, *_numbers(pair))
-        dataset = pair.dataset
+        table.add_row(pair.input, pair.model, *([pair.wiring] if with_wiring else []), *_numbers(pair))
     return table
 
 

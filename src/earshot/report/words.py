@@ -131,9 +131,8 @@ def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any
         )
     if hint := audit["hints"].get("label"):
         found.append(
-            f"Level, bandwidth and sample rate alone name the class of unheard groups with a balanced accuracy of "
-            f"{score(hint['balanced_accuracy'])} (by chance {score(hint['chance'])}): what a model may learn instead of "
-            f"the sound."
+            "Level, bandwidth and sample rate alone name the class of unheard groups with a balanced accuracy of "
+            f"{score(hint['balanced_accuracy'])} (by chance {score(hint['chance'])}): a model may learn these instead."
         )
     return found
 
