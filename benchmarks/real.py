@@ -14,8 +14,11 @@ from pathlib import Path
 
 import yaml
 
+from earshot.calls import commit
+
 PROJECT = Path(__file__).parent.parent
 COPY = PROJECT / "build" / "real"
+DATASETS = ["gtzan_mini", "sirens_standin", "synthetic_sirens"]  # the last one to test the real sirens' models elsewhere
 
 
 def copy_project() -> None:
@@ -33,7 +36,7 @@ def copy_project() -> None:
 def set_params(changes: list[str]) -> None:
     """Choose the real datasets, and change top-level keys as `key=value` says."""
     path = COPY / "params.yaml"
-    params = yaml.safe_load(path.read_text()) | {"datasets": ["gtzan_mini", "sirens_standin"]}
+    params = yaml.safe_load(path.read_text()) | {"datasets": DATASETS}
     params |= {key: yaml.safe_load(value) for key, value in (change.split("=", 1) for change in changes)}
     path.write_text(yaml.safe_dump(params, sort_keys=False))
 
@@ -49,6 +52,8 @@ def main() -> None:
         "EARSHOT_MIRROR": mirror,
         "EARSHOT_ROOT": str(COPY),
         "PYTHONPATH": str(COPY / "src"),
+        "EARSHOT_COMMAND": " ".join(["python benchmarks/real.py", *(f'"{change}"' for change in sys.argv[1:])]),
+        "EARSHOT_COMMIT": commit(),
     }
     raise SystemExit(subprocess.call([sys.executable, "-m", "earshot.cli", "repro"], cwd=COPY, env=environment))
 

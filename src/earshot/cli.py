@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import click
 
-from earshot import config
+from earshot import calls, config
 from earshot.errors import EarshotError, without_traceback
 
 # What a command needs is imported in it, so that each starts at once.
@@ -36,7 +38,11 @@ def repro(targets: tuple[str, ...]) -> None:
     # the stages are to run in this environment, whether or not it has been activated
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
     command = [sys.executable, "-m", "dvc", "repro", *targets]
+    began = time.monotonic()
     done = subprocess.run(command, cwd=config.root(), env=os.environ | {"PATH": path}, check=False)
+    if done.returncode or _compared() != before:
+        told = os.environ.get("EARSHOT_COMMAND") or " ".join(["earshot repro", *targets])
+        calls.record(told, time.monotonic() - began, done.returncode)
     if done.returncode:
         raise SystemExit(done.returncode)
     if not targets and _compared() == before:  # otherwise the last stage has just shown it
@@ -61,6 +67,37 @@ def _summary() -> None:
     from earshot.compare import print_summary
 
     print_summary()
+
+
+@main.command()
+@click.argument("folders", type=click.Path(exists=True, file_okay=False, path_type=Path), nargs=-1)
+@without_traceback
+def results(folders: tuple[Path, ...]) -> None:
+    """Write docs/results.md from the results in this project and in FOLDERS, e.g. build/real."""
+    from earshot.results import render
+    from earshot.store import write_text
+
+    path = config.root() / "docs" / "results.md"
+    write_text(path, render([config.root(), *folders]))
+    print(f"written: {path}")
+
+
+@main.command()
+@click.option("--on", "other", required=True, metavar="DATASET", help="What to test on, as it stands.")
+@click.option("--of", "dataset", metavar="DATASET", help="Whose models; by default those of the same task.")
+@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
+@without_traceback
+def evaluate(other: str, dataset: str | None, workers: int) -> None:
+    """Test the grouped protocol's models on another dataset of their task.
+
+    What that dataset lacks (download, manifest, features) is made first.
+    """
+    from earshot import elsewhere
+    from earshot.report.terminal import print_elsewhere
+
+    params = config.params()
+    for name in [dataset] if dataset else elsewhere.same_task(other, params):
+        print_elsewhere(name, elsewhere.evaluate_prepared(name, other, params, workers))
 
 
 @main.command()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -57,6 +59,40 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
         frames.append(cut.assign(on=on, input=input_name, model=model, **trained.run, **found))
     frame = pd.concat(frames, ignore_index=True)
     return frame[[*FACTS, *(name for name in frame.columns if name.startswith("p_"))]]
+
+
+def same_task(on: str, params: dict[str, Any]) -> list[str]:
+    """List the datasets in params.yaml that have the task of `on` and are not it.
+
+    Raises
+    ------
+    EarshotError
+        If there is none.
+    """
+    task = load_card(on).task
+    found = [name for name in params["datasets"] if name != on and load_card(name).task == task]
+    if not found:
+        raise EarshotError(f"params.yaml's datasets have none of task '{task}' besides {on}: say which one with --of")
+    return found
+
+
+def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: int) -> pd.DataFrame:
+    """Make the features that `on` lacks, and evaluate every experiment of `dataset` on it.
+
+    Raises
+    ------
+    EarshotError
+        If a stage fails; what it said stands above.
+    """
+    made = [("download", config.data("raw", on)), ("manifest", config.data("manifest", f"{on}.parquet"))]
+    stages = [([stage, on], path) for stage, path in made]
+    for name in dict.fromkeys(name for name, _ in config.experiments(params)):
+        stages.append((["features", on, name], config.data("features", on, f"{name}.parquet")))
+    for (stage, *arguments), path in stages:
+        command = [sys.executable, "-m", f"earshot.{stage}", *arguments]
+        if not path.exists() and subprocess.run(command, check=False).returncode:
+            raise EarshotError(f"{path} can't be made")
+    return pd.concat(evaluate_all(load_card(dataset), [on], params, workers), ignore_index=True)
 
 
 def others(dataset: str, params: dict[str, Any]) -> list[str]:

@@ -24,7 +24,7 @@ def noise_ladder(frame: pd.DataFrame, alarm: str) -> list[dict[str, Any]]:
 
     Returns
     -------
-    A row per input, model and step: `snr_db` (None without noise), `f1`, `recall` with its interval, and
+    A row per input, model and step: `alarm`, `snr_db` (None without noise), `f1`, `recall` with its interval, and
     `false_alarms_per_hour` of the other classes with its interval; means over seeds. An alarm is a run of neighbouring
     windows that are not below the threshold.
     """
@@ -37,6 +37,7 @@ def noise_ladder(frame: pd.DataFrame, alarm: str) -> list[dict[str, Any]]:
             {
                 "input": input_name,
                 "model": model,
+                "alarm": alarm,
                 "snr_db": None if np.isinf(snr_db) else float(snr_db),
                 "f1": fmean(_f1(seed) for _, seed in decided.groupby("seed")),
                 "recall": float(decided.loc[decided["label"], "fired"].mean()),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from earshot.report.numbers import changed, score, with_interval
+from earshot.report import street
+from earshot.report.numbers import changed, interval, score, with_interval
 from earshot.report.pairs import Pair
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PLAIN_WIDTH = 100  # columns where the output is not a terminal
 NUMBERS = ["published\naccuracy", "grouped\naccuracy", "difference", "grouped\nrecordings", "grouped\nmacro-F1"]
@@ -19,6 +24,22 @@ def print_table(pairs: list[Pair]) -> None:
     """Print a table per dataset, published beside grouped; plain text where stdout is not a terminal."""
     for dataset in dict.fromkeys(pair.shown_dataset for pair in pairs):
         console().print(_table(dataset, [pair for pair in pairs if pair.shown_dataset == dataset]))
+
+
+def print_elsewhere(dataset: str, predictions: pd.DataFrame) -> None:
+    """Print how the models of a dataset do on another one; see `report.street.elsewhere`."""
+    rows = street.elsewhere(predictions)
+    on = f"models of {dataset}, tested on {rows[0]['on']}"
+    table = Table(title=on, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("experiment")
+    for name in ("accuracy", "macro-F1", *(f"F1 {label}" for label in rows[0]["f1"])):
+        table.add_column(name, justify="right")
+    for row in rows:
+        accuracy = f"{score(row['accuracy'])} {interval(row['accuracy_low'], row['accuracy_high'])}"
+        table.add_row(
+            f"{row['input']}-{row['model']}", accuracy, score(row["macro_f1"]), *map(score, row["f1"].values())
+        )
+    console().print(table)
 
 
 def console() -> Console:

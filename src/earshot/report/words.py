@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-from earshot.report.numbers import interval, p_value, percent, score, signed, whole
+from earshot.report.numbers import interval, percent, score, signed, whole
 from earshot.report.pairs import Difference, Pair, ranked, same_input, same_model
 
 STREET_DB = 0.0  # as loud as the street: the step of the noise ladder that is put into words
@@ -109,9 +109,9 @@ def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any
     if known:
         top = max(known, key=lambda pair: tutorial["accuracy"][pair.experiment])
         found.append(
-            f"The tutorial prints {score(tutorial['accuracy'][top.experiment])} for {top.experiment}. Scored its way, "
-            f"the same experiment reaches {_accuracy(top, 'published')} here; on groups that it never heard, "
-            f"{_accuracy(top, 'grouped')}. What a street would see is the second number at best."
+            f"The tutorial prints {score(tutorial['accuracy'][top.experiment])} for {top.experiment} on its own data. "
+            f"Scored its way, the same experiment reaches {_accuracy(top, 'published')} here; on groups that it never "
+            f"heard, {_accuracy(top, 'grouped')}. New recordings would get the second number at best."
         )
     if shares := audit["protocols"].get("published"):
         found.append(
@@ -167,11 +167,9 @@ def _name(row: dict[str, Any]) -> str:
 def _change(difference: Difference | None) -> str:
     if difference is None:
         return "unknown"
-    test = difference.recordings
-    tested = f", McNemar on recordings p {p_value(test['p'])}" if test else ""
-    unsure = "; too close to call" if difference.unsure else ""
+    unsure = " (too close to call)" if difference.unsure else ""
     bounds = f" {interval(difference.low, difference.high, signed)}" if difference.low is not None else ""
-    return f"{signed(difference.value)}{bounds}{tested}{unsure}"
+    return f"{signed(difference.value)}{bounds}{unsure}"
 
 
 def _listed(pairs: list[Pair], protocol: str) -> str:

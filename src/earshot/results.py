@@ -1,0 +1,74 @@
+"""docs/results.md: what the pipeline found, from the files that it wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from earshot import calls
+from earshot.errors import EarshotError
+from earshot.report import numbers, words
+from earshot.report.page import tutorial_figures
+from earshot.report.pairs import Pair, Summary, ranked, side_by_side
+
+FILTERS = [numbers.score, numbers.signed, numbers.percent, numbers.duration]
+
+
+def render(folders: list[Path]) -> str:
+    """Return docs/results.md for the runs in some project folders.
+
+    Raises
+    ------
+    EarshotError
+        If one of them has no comparison yet.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for write in FILTERS:
+        environment.filters[write.__name__] = write
+    return environment.get_template("results.md.j2").render(runs=[_run(folder) for folder in folders])
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    path = folder / "data" / "report" / "summary.json"
+    try:
+        summary = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise EarshotError(f"{path} is missing. Run `dvc repro` there to make it") from None
+    pairs = side_by_side(summary)
+    names = list(dict.fromkeys(pair.dataset for pair in pairs))
+    return {
+        "synthetic": all(pair.synthetic for pair in pairs),
+        "calls": calls.recorded(folder),
+        "datasets": [_dataset(folder, name, pairs, summary) for name in names],
+    }
+
+
+def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -> dict[str, Any]:
+    mine = [pair for pair in all_pairs if pair.dataset == name]
+    pairs = ranked(mine, "grouped") or ranked(mine, "published")
+    tutorial = tutorial_figures(pairs[0].task)
+    audit = json.loads((folder / "data" / "audit" / f"{name}.json").read_text("utf-8"))
+    ladder, other = ([row for row in summary[part] if row["dataset"] == name] for part in ("noise", "elsewhere"))
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for row in ladder:
+        by_name.setdefault(f"{row['input']}-{row['model']}", []).append(row)
+    first = next(iter(by_name.values()), [])
+    return {
+        "label": pairs[0].shown_dataset,
+        "seeds": max(row["seeds"] for row in pairs[0].scores.values()),
+        "pairs": pairs,
+        "tutorial": tutorial["accuracy"] if tutorial else {},
+        "said": [words.inflation(pairs), words.spectrogram_against_waveform(pairs), *words.why(pairs, tutorial, audit)],
+        "ladder": by_name,
+        "steps": [row["snr_db"] for row in first],
+        "alarm": first[0]["alarm"] if first else "",
+        "elsewhere": other,
+    }
