@@ -18,7 +18,7 @@ from earshot.calls import commit
 
 PROJECT = Path(__file__).parent.parent
 COPY = PROJECT / "build" / "real"
-DATASETS = ["gtzan_mini", "sirens_standin", "synthetic_sirens"]  # the last one to test the real sirens' models elsewhere
+DATASETS = ["gtzan_mini", "sirens_standin", "synthetic_sirens"]  # the last one to test the sirens' models elsewhere
 
 
 def copy_project() -> None:

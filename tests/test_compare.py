@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from conftest import tone, write_audio
 from earshot import compare
 from earshot.report import numbers, words
 from earshot.report.page import tutorial_figures
@@ -42,12 +44,16 @@ class Sample:
     seeds: list[int] = field(default_factory=lambda: [0])
     windows: int = 120
     epochs: int = 10
+    noise: bool = True
 
     def write(self) -> Sample:
         self.write_params()
         for dataset, classes in self.datasets.items():
             self._write_card(dataset)
             self._write_manifest(dataset, classes)
+            self._write_audit(dataset)
+            self._write_noise(dataset, classes)
+            self._write_elsewhere(dataset, classes)
             for number, experiment in enumerate(self.experiments):
                 self._write_results(dataset, classes, experiment, np.random.default_rng(number))
         return self
@@ -88,6 +94,34 @@ class Sample:
             "seconds": 30300.5,
         }
         write_json(self.root / "data" / "manifest" / f"{dataset}.json", counts)
+        recordings = [f"recording-{fold}-{n}" for fold in range(3) for n in range(self.windows // 10)]
+        table = pd.DataFrame({"recording": recordings, "path": "one.wav"})
+        write_table(self.root / "data" / "manifest" / f"{dataset}.parquet", table, {})
+        write_audio(self.root / "data" / "raw" / dataset / "one.wav", tone(440, 2 + self.windows, 8000), 8000)
+
+    def _write_audit(self, dataset: str) -> None:
+        shares = {"windows": 120, "overlap": 0.9, "duplicate": 0.3, "leaking": 0.96, "group": 1.0}
+        protocols = {name: shares if name == "published" else dict.fromkeys(shares, 0) for name in self.protocols}
+        hints = {"group": {"found": 0.6, "chance": 0.01}, "label": {"balanced_accuracy": 0.7, "chance": 0.5}}
+        write_json(self.root / "data" / "audit" / f"{dataset}.json", {"protocols": protocols, "hints": hints})
+
+    def _write_noise(self, dataset: str, classes: list[str]) -> None:
+        asked = {"alarm": classes[0], "background": classes[-1]} if self.noise else None
+        random = np.random.default_rng(0)
+        table = self._table(classes, 2.0, 0, random)[["recording", "group", "start", "seconds", "label"]]
+        score = np.where(table["label"] == classes[0], 0.8, 0.3) + random.normal(scale=0.1, size=len(table))
+        frames = [
+            table.assign(input=i, model=m, seed=0, fold=0, snr_db=snr, score=score, threshold=0.6)
+            for i, m in (name.split("-") for name in self.experiments)
+            for snr in (np.inf, 0.0)
+        ]
+        frame = pd.concat(frames) if self.noise else pd.DataFrame()
+        write_table(self.root / "data" / "noise" / f"{dataset}.parquet", frame, {"asked": asked})
+
+    def _write_elsewhere(self, dataset: str, classes: list[str]) -> None:
+        frame = self._table(classes, 1.0, 0, np.random.default_rng(1))
+        frames = [frame.assign(on="other_town", input="log_mel", model="cnn", seed=0, fold=n) for n in range(2)]
+        write_table(self.root / "data" / "elsewhere" / f"{dataset}.parquet", pd.concat(frames), {})
 
     def _write_results(self, dataset: str, classes: list[str], experiment: str, random: np.random.Generator) -> None:
         cells = [(w, p, s) for w in self.wirings for p in self.protocols for s in self.seeds]
@@ -116,6 +150,7 @@ class Sample:
                 "group": [f"group-{fold}-{n // 30}" for n in range(self.windows)],
                 "start": np.arange(self.windows, dtype=float),
                 "seconds": 2.0,
+                "heard": np.arange(self.windows) % 10 != 0,
                 "label": [classes[n] for n in true],
                 "predicted": [classes[n] for n in logits.argmax(axis=1)],
                 **{f"p_{name}": probabilities[:, n].astype(np.float32) for n, name in enumerate(classes)},
@@ -246,13 +281,14 @@ def test_the_same_bytes_twice(sample):
     first = {path.name: path.read_bytes() for path in report(sample).iterdir()}
     compare.main()
     assert first == {path.name: path.read_bytes() for path in report(sample).iterdir()}
-    assert sorted(first) == ["comparison.csv", "comparison.json", "index.html"]
+    assert sorted(first) == ["comparison.csv", "comparison.json", "index.html", "summary.json"]
     assert str(sample.root).encode() not in first["index.html"]
 
 
 def test_the_report_asks_no_network(compared):
     page = Page(html(compared))
-    assert set(page.asked) <= {"data:,"} | {f"#{name}" for name in page.ids}
+    sounds = {address for address in page.asked if address.startswith("data:audio/mpeg;base64,")}
+    assert sounds and set(page.asked) - sounds <= {"data:,"} | {f"#{name}" for name in page.ids}
     assert [link for link in page.links if not link.startswith("#")] == ["https://arxiv.org/abs/1306.1461"]
     assert "script" not in page.tags
     assert "@import" not in html(compared)
@@ -267,7 +303,7 @@ def test_ids_are_unique_and_references_lead_somewhere(compared):
 
 def test_every_experiment_is_in_plot_table_curves_and_matrices(compared):
     for experiment in compared.experiments:
-        assert Page(html(compared)).words.count(experiment) == 4
+        assert Page(html(compared)).words.count(experiment) >= 7
 
 
 def test_synthetic_is_said_with_every_result(compared, capsys, monkeypatch):
@@ -360,61 +396,114 @@ def test_the_summary_is_plain_text_without_a_terminal(sample, capsys):
 
 
 def test_the_summary_needs_a_comparison(sample):
-    with pytest.raises(compare.EarshotError, match=r"comparison\.json is missing"):
+    with pytest.raises(compare.EarshotError, match=r"summary\.json is missing"):
         compare.print_summary()
 
 
-def made_up(**accuracies: tuple[float, float]) -> list:
-    """Pairs of 1000 windows each; the keyword names input and model: `waveform__cnn=(published, grouped)`."""
-    row = {"dataset": "d", "synthetic": False, "task": "sirens", "wiring": "published", "seed": 0}
-    measured = {"macro_f1": 0.5, "loss": 1.0, "windows": 1000, "parameters": 1, "folds": 1}
-    return side_by_side(
-        [
-            {
-                **row,
-                **measured,
-                "input": name[0],
-                "model": name[1],
-                "protocol": protocol,
-                "accuracy": accuracy,
-            }
-            for name, both in ((name.split("__"), both) for name, both in accuracies.items())
-            for protocol, accuracy in zip(("published", "grouped"), both, strict=True)
-        ]
-    )
+def made_up(margin: float = 0.02, **accuracies: tuple[float, float]) -> list:
+    """Pairs whose intervals reach `margin` up and down: `waveform__cnn=(published, grouped)`."""
+    scores, inflated = [], []
+    for name, both in accuracies.items():
+        source, model = name.split("__")
+        what = {"dataset": "d", "synthetic": False, "task": "sirens", "input": source, "model": model}
+        what["wiring"] = "published"
+        for protocol, value in zip(("published", "grouped"), both, strict=True):
+            bounds = {"accuracy_low": value - margin, "accuracy_high": value + margin}
+            scores.append({**what, "protocol": protocol, "accuracy": value, **bounds})
+        inflated.append({**what, **around(both[0] - both[1], margin)})
+    comparisons = [
+        {"dataset": "d", "wiring": "published", "protocol": protocol, "a": a, "b": b, **around(one - two, margin)}
+        for place, protocol in enumerate(("published", "grouped"))
+        for (a, one), (b, two) in combinations(
+            [(name.replace("__", "-"), both[place]) for name, both in accuracies.items()], 2
+        )
+    ]
+    return side_by_side({"scores": scores, "inflation": inflated, "comparisons": comparisons})
+
+
+def around(value: float, margin: float) -> dict:
+    return {"difference": value, "low": value - margin, "high": value + margin}
 
 
 def test_the_answer_names_winner_inflation_and_the_gain_of_the_spectrogram():
     text = " ".join(words.answer(made_up(waveform__cnn=(0.95, 0.70), log_spectrogram__cnn=(0.93, 0.85)), 0.5))
-    assert "log_spectrogram-cnn scores highest, with an accuracy of 0.850. Next comes waveform-cnn (0.700)" in text
+    assert "log_spectrogram-cnn scores highest, with an accuracy of 0.850 [0.830, 0.870]" in text
+    assert "Next comes waveform-cnn (0.700)" in text
     assert "0.165 higher on average: from +0.080 (log_spectrogram-cnn) to +0.250 (waveform-cnn)" in text
     assert "As published, waveform-cnn would have come first, with 0.950" in text
-    assert "cnn +0.150" in text
-    assert "within chance" not in text
+    assert "cnn +0.150 [+0.130, +0.170]" in text
+    assert "too close" not in text.lower()
 
 
 def test_the_answer_calls_small_differences_small():
     text = " ".join(words.answer(made_up(waveform__cnn=(0.85, 0.84), log_spectrogram__cnn=(0.84, 0.85)), 0.84))
     assert "Too close to it to call: waveform-cnn (0.840)" in text
-    assert "cnn +0.010 (within chance)" in text
-    assert "For 2 of the 2 the difference is within chance" in text
+    assert "cnn +0.010 [−0.010, +0.030] (too close to call)" in text
+    assert "For 2 of the 2 the interval of the difference holds 0" in text
     assert "Not surely better than always naming the largest class (0.840): log_spectrogram-cnn" in text
 
 
-def test_scores_are_means_over_seeds():
-    row = {"dataset": "d", "synthetic": False, "task": "t", "input": "i", "model": "m", "wiring": "published"}
-    measured = {
-        "protocol": "grouped",
-        "macro_f1": 0.5,
-        "loss": None,
-        "windows": 10,
-        "parameters": 1,
-        "folds": 1,
-    }
-    (pair,) = side_by_side([{**row, **measured, "seed": n, "accuracy": value} for n, value in enumerate((0.6, 0.8))])
-    assert pair.score("accuracy", "grouped") == pytest.approx(0.7)
-    assert pair.score("loss", "grouped") is None
-    assert pair.inflation() is None
+def test_a_difference_can_be_read_both_ways():
+    waveform, spectrogram = made_up(waveform__cnn=(0.9, 0.7), log_spectrogram__cnn=(0.9, 0.8))
+    assert spectrogram.against(waveform, "grouped").value == pytest.approx(0.1)
+    turned = waveform.against(spectrogram, "grouped")
+    assert (turned.value, turned.low, turned.high) == pytest.approx((-0.1, -0.12, -0.08))
+    assert waveform.against(waveform, "grouped") is None
+
+
+def summary_of(sample: Sample) -> dict:
+    return json.loads((report(sample) / "summary.json").read_text())
+
+
+def test_the_summary_has_intervals_and_pools_windows_to_recordings(compared):
+    scores = summary_of(compared)["scores"]
+    assert len(scores) == 4
+    for row in scores:
+        assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+        assert row["recording_accuracy_low"] <= row["recording_accuracy"] <= row["recording_accuracy_high"]
+        assert row["recordings"] < row["windows"] and row["heard"] == pytest.approx(0.9)
+        assert row["seed_deviation"] is None and 0 <= row["calibration_error"] <= 1
+    grouped = [row for row in scores if row["protocol"] == "grouped"]
+    assert {row["groups"] for row in grouped} == {12} and {row["recordings"] for row in grouped} == {36}
+
+
+def test_scores_are_means_over_seeds(sample):
+    sample.seeds = [0, 1]
+    sample.write()
+    compare.main()
+    for row in summary_of(sample)["scores"]:
+        same = ("input", "model", "wiring", "protocol")
+        seeds = [one["accuracy"] for one in rows(sample) if all(one[name] == row[name] for name in same)]
+        assert len(seeds) == row["seeds"] == 2
+        assert row["accuracy"] == pytest.approx(np.mean(seeds), abs=1e-5)
+        assert row["seed_deviation"] == pytest.approx(np.std(seeds, ddof=1), abs=1e-5)
+
+
+def test_experiments_are_compared_on_the_same_windows(compared):
+    found = summary_of(compared)["comparisons"]
+    assert [(row["protocol"], row["a"], row["b"]) for row in found] == [
+        ("published", "waveform-cnn", "log_mel-cnn"),
+        ("grouped", "waveform-cnn", "log_mel-cnn"),
+    ]
+    for row in found:
+        assert row["low"] <= row["difference"] <= row["high"]
+        assert row["windows"]["only_a"] + row["windows"]["only_b"] <= 3 * compared.windows
+        assert 0 <= row["recordings"]["p"] <= 1
+
+
+def test_the_report_says_why_and_whether_it_holds_elsewhere(compared):
+    text = html(compared)
+    assert "training has heard 96% of the windows that the published split tests" in text
+    assert "As loud as the street (0 dB)" in text and "false alarms per hour of traffic" in text
+    assert "On other_town as it stands" in text
+    assert text.count("<audio ") >= 2
+
+
+def test_a_task_without_noise_has_no_ladder(sample):
+    sample.noise = False
+    sample.write()
+    compare.main()
+    assert "SNR" not in html(sample) and summary_of(sample)["noise"] == []
 
 
 def test_the_tutorials_figures():

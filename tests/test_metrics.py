@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from earshot import metrics
 
@@ -24,7 +26,7 @@ def certain(labels: list[str], predicted: list[str], classes: list[str]) -> pd.D
 
 def test_perfect_predictions():
     found = metrics.scores(certain(["a", "b", "b"], ["a", "b", "b"], ["a", "b"]))
-    assert found == {"accuracy": 1.0, "macro_f1": 1.0, "loss": 0.0, "windows": 3}
+    assert found == {"accuracy": 1.0, "macro_f1": 1.0, "loss": 0.0, "calibration_error": 0.0, "windows": 3}
 
 
 def test_guessing_costs_the_logarithm_of_the_number_of_classes():
@@ -73,18 +75,27 @@ def test_accuracy_is_the_confusion_matrix_diagonal(pairs):
     assert metrics.scores(frame)["accuracy"] == pytest.approx(np.trace(counts) / len(pairs))
 
 
-def test_chance_margin_of_a_hundred_windows():
-    margin = metrics.chance_margin(0.8, 100, 0.8, 100)
-    share = 81 / 102
-    assert margin == pytest.approx(1.96 * math.sqrt(2 * share * (1 - share) / 102))
-
-
-@given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 10_000))
-def test_chance_margin_is_never_zero_and_shrinks_with_windows(a, b, windows):
-    few, many = (
-        metrics.chance_margin(a, windows, b, windows),
-        metrics.chance_margin(a, 100 * windows, b, windows),
+def test_calibration_error_is_that_of_torchmetrics():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(3), size=400)
+    label = rng.integers(3, size=400)
+    columns = {name: probabilities[:, n] for n, name in enumerate("abc")}
+    frame = table([*np.array(list("abc"))[label]], [*np.array(list("abc"))[probabilities.argmax(1)]], **columns)
+    theirs = multiclass_calibration_error(
+        torch.tensor(frame[["p_a", "p_b", "p_c"]].to_numpy()), torch.tensor(label), 3, n_bins=metrics.BINS
     )
-    assert many > 0
-    assert few > 0
-    assert metrics.chance_margin(a, windows, b, windows) == pytest.approx(metrics.chance_margin(b, windows, a, windows))
+    assert metrics.calibration_error(frame) == pytest.approx(float(theirs), abs=1e-6)
+    bins = metrics.reliability(frame)
+    assert bins["windows"].sum() == 400 and (bins["confidence"].diff().dropna() > 0).all()
+
+
+def test_certain_and_right_is_calibrated_certain_and_wrong_is_not():
+    assert metrics.calibration_error(certain(["a", "b"], ["a", "b"], ["a", "b"])) == 0
+    assert metrics.calibration_error(certain(["a", "b"], ["b", "a"], ["a", "b"])) == 1
+    assert metrics.calibration_error(table(["a"], ["a"], a=[math.nan], b=[math.nan])) is None
+
+
+def test_scores_by_class():
+    found = metrics.by_class(certain(list("aab"), list("abb"), list("abc"))).set_index("class")
+    assert found.loc["a", ["precision", "recall", "windows"]].tolist() == [1.0, 0.5, 2]
+    assert found.loc["b", "precision"] == 0.5 and math.isnan(found.loc["c", "f1"])

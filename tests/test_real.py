@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from conftest import PROJECT
-from earshot import audio, dataset, download, manifest, split, store
+from earshot import audio, dataset, download, fingerprint, manifest, split, store
 from test_inputs import build, tutorial_columns
 
 pytestmark = pytest.mark.real
@@ -29,6 +29,8 @@ def standin(project, mirror):
     for path in (PROJECT / "tests" / "cards").glob("sirens_standin.*"):
         shutil.copy(path, project.root / "conf" / "cards")
     invoke(download.main, "sirens_standin")
+    invoke(manifest.main, "sirens_standin")
+    invoke(fingerprint.main, "sirens_standin")
     return project
 
 
@@ -42,7 +44,6 @@ def test_the_stand_in_gives_the_tutorials_windows(standin):
 
 
 def test_no_source_of_the_stand_in_stands_on_two_sides(standin):
-    invoke(manifest.main, "sirens_standin")
     invoke(split.main, "sirens_standin", "grouped")
     table = store.read_table(standin.data("splits", "sirens_standin", "grouped.parquet"))
     window = {"length": 2.0, "hop": 1.0}
@@ -73,6 +74,7 @@ def test_gtzan_mini_is_read_whole_and_split_by_artist(project, mirror):
     invoke(download.main, "gtzan_mini")
     assert "101 files read, set aside: none" in invoke(manifest.main, "gtzan_mini")
     assert json.loads(project.data("manifest", "gtzan_mini.json").read_text())["classes"]["jazz"] == 11
+    invoke(fingerprint.main, "gtzan_mini")
     invoke(split.main, "gtzan_mini", "grouped")
     table = store.read_table(project.data("splits", "gtzan_mini", "grouped.parquet"))
     artists = pd.read_csv(mirror / "gtzan_artists" / "artist_groups.csv").set_index("filename")["artist_group"]

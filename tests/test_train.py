@@ -18,7 +18,19 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 
 from conftest import PROJECT, tone, write_audio
-from earshot import evaluate, experiment, features, manifest, metrics, predict, split, store, tracking, train
+from earshot import (
+    evaluate,
+    experiment,
+    features,
+    fingerprint,
+    manifest,
+    metrics,
+    predict,
+    split,
+    store,
+    tracking,
+    train,
+)
 from earshot.errors import EarshotError
 
 QUICK = ["model.training.max_epochs=2"]
@@ -58,6 +70,7 @@ def shared(tmp_path_factory):
     write_audio(project.data("raw", "horns", "other.wav"), tone(300, 44, RATE, seed=1), RATE)
     for dataset in ("tunes", "horns"):
         invoke(manifest.main, dataset)
+        invoke(fingerprint.main, dataset)
         for protocol in ("published", "grouped"):
             invoke(split.main, dataset, protocol)
         for name in features_of:

@@ -115,12 +115,13 @@ def difference(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
     """
     both = [_by_group(x, x["label"] == x["predicted"]).set_index("group") for x in (a, b)]
     names = both[0].index.union(both[1].index)
-    strata = both[0]["label"].reindex(names).fillna(both[1]["label"].reindex(names)).to_numpy()
+    label = both[0]["label"].reindex(names).fillna(both[1]["label"].reindex(names))
+    # groups that only one of the two tested are drawn apart, so that neither is ever left with none
+    strata = np.array([f"{one} {names[n] in both[0].index} {names[n] in both[1].index}" for n, one in enumerate(label)])
     sums = np.column_stack([x[["right", "rows"]].reindex(names, fill_value=0).to_numpy(float) for x in both])
 
     def statistic(total: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return total[..., 0] / total[..., 1] - total[..., 2] / total[..., 3]
+        return total[..., 0] / total[..., 1] - total[..., 2] / total[..., 3]
 
     low, high = resampled(sums, strata, statistic) or (None, None)
     return {"difference": float(statistic(sums.sum(axis=0))), "low": low, "high": high}

@@ -19,7 +19,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from earshot import audio, config, store
-from earshot.datasets.card import load_card
+from earshot.datasets.card import Card, load_card
 from earshot.errors import without_traceback
 from earshot.process import leave_with_parent
 
@@ -160,6 +160,19 @@ def jobs(dataset: str, params: dict[str, Any], inputs: list[str]) -> list[Job]:
     ]
 
 
+def asked_of(card: Card, params: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """Return what params.yaml asks for a dataset, or None and why nothing can be done."""
+    asked = params["noise"].get(card.task)
+    if not asked or "grouped" not in params["protocols"]:
+        return None, "no noise is asked for"
+    manifest = store.read_table(config.data("manifest", f"{card.name}.parquet"))
+    classes = sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
+    for key in ("alarm", "background"):
+        if asked[key] not in classes:
+            return None, f"no noise: noise.{card.task}.{key} in params.yaml is {asked[key]}, classes are {classes}"
+    return asked, ""
+
+
 @click.command()
 @click.argument("dataset")
 @click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
@@ -168,8 +181,8 @@ def main(dataset: str, workers: int) -> None:
     """Write data/noise/DATASET.parquet; empty where no noise is asked for."""
     leave_with_parent()
     card, params = load_card(dataset), config.params()
-    asked = params["noise"].get(card.task)
-    todo = jobs(dataset, params, asked["inputs"]) if asked and "grouped" in params["protocols"] else []
+    asked, why = asked_of(card, params)
+    todo = jobs(dataset, params, asked["inputs"]) if asked else []
     frames = []
     if todo:
         context = multiprocessing.get_context("spawn")  # torch is not to be forked
@@ -177,7 +190,7 @@ def main(dataset: str, workers: int) -> None:
             frames = list(tqdm(pool.map(one, todo), total=len(todo), desc=f"noise on {card.label}", disable=None))
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
     store.write_table(config.data("noise", f"{dataset}.parquet"), found, {"dataset": dataset, "asked": asked})
-    print(f"{card.label}: {len(found)} windows scored under noise" if todo else f"{card.label}: no noise is asked for")
+    print(f"{card.label}: {why or f'{len(found)} windows scored under noise'}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,148 @@
+"""Trained models under street noise and on other recordings."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import Project, noise, tone, write_audio
+from earshot import cli, config, elsewhere, evaluate, experiment, features, fingerprint, manifest, split, store
+from earshot import noise as ladder
+from earshot.report import street
+
+RATE = 4000
+
+
+def invoke(command, *arguments, code=0):
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def towns(tmp_path_factory):
+    """Two siren datasets, the first with trained models; a third with other classes."""
+    project = Project(tmp_path_factory.mktemp("towns"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EARSHOT_ROOT", str(project.root))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
+        params = project.params()
+        project.params(
+            datasets=["here", "there"],
+            audio={"sample_rate": RATE},
+            experiments={"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
+            features=params["features"] | {"log_mel": {"n_mels": 16, "n_fft": 256, "hop_length": 80}},
+            split=params["split"] | {"block_seconds": 8.0, "folds": {"default": 3}},
+            noise={"sirens": params["noise"]["sirens"] | {"snr_db": [20, -20], "inputs": ["log_mel"]}},
+            protocols=["grouped"],
+        )
+        model = project.root / "conf" / "model" / "cnn.yaml"
+        model.write_text(model.read_text().replace("max_epochs: 10", "max_epochs: 12"))
+        for name, second in (("here", "non_emergency"), ("there", "non_emergency"), ("alien", "birds")):
+            recordings = {"emergency": "a.wav", second: "b.wav"}
+            layout = {"kind": "long_recordings", "recordings": recordings}
+            project.card(name, task="sirens", source={"folder": f"sounds/{name}"}, layout=layout)
+            for file, pitch, seed in (("a.wav", 900, 0), ("b.wav", 300, 1)):
+                shifted = pitch + 40 * (name == "there")
+                for place in (project.data("raw", name, file), project.root / "sounds" / name / file):
+                    write_audio(place, tone(shifted, 60, RATE, seed), RATE)
+            invoke(manifest.main, name)
+        for name in ("here", "there"):
+            invoke(fingerprint.main, name)
+            invoke(split.main, name, "grouped")
+        invoke(features.main, "here", "log_mel", "--workers", "1")
+        invoke(experiment.main, "here", "log_mel", "cnn", "--workers", "2")
+        invoke(evaluate.main, "here", "log_mel", "cnn")
+        yield project
+
+
+@given(snr_db=st.floats(-40, 40), level=st.floats(0.001, 1))
+def test_the_mixture_has_the_ratio_that_is_asked_for(snr_db, level):
+    signal, street_noise = tone(440, 1, RATE), level * noise(1, RATE, 3)[:, 0]
+    mixed = ladder.mixed(signal, street_noise.astype(np.float32), snr_db).astype(float)
+    scale = np.linalg.lstsq(np.column_stack([signal, street_noise]), mixed, rcond=None)[0]
+    ratio = np.mean((scale[0] * signal) ** 2) / np.mean((scale[1] * street_noise) ** 2)
+    assert 10 * np.log10(ratio) == pytest.approx(snr_db, abs=0.05) and np.abs(mixed).max() <= 1 + 1e-6
+
+
+def test_no_noise_and_silent_noise_change_nothing():
+    signal = tone(440, 1, RATE)
+    assert ladder.mixed(signal, noise(1, RATE)[:, 0], ladder.CLEAN) is signal
+    assert ladder.mixed(signal, np.zeros_like(signal), 0.0) is signal
+
+
+def test_the_noise_is_of_the_background_and_of_another_group():
+    table = pd.DataFrame({"group": list("aabbccdd"), "label": ["e"] * 4 + ["n"] * 4})
+    drawn = ladder.noises(table, "n", [1, 2])
+    assert (table["label"].to_numpy()[drawn] == "n").all()
+    assert (table["group"].to_numpy()[drawn] != table["group"]).all()
+    assert (drawn == ladder.noises(table, "n", [1, 2])).all()
+
+
+def test_the_threshold_has_the_highest_f1():
+    labels, scores = np.array([0, 0, 1, 0, 1, 1], bool), np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    assert ladder.threshold(labels, scores) == pytest.approx(0.3)
+    assert ladder.threshold(labels, 1 - scores) == pytest.approx(0.4)
+
+
+def test_without_noise_the_scores_are_those_of_evaluate(towns):
+    invoke(ladder.main, "here", "--workers", "2")
+    found = store.read_table(towns.data("noise", "here.parquet"))
+    assert sorted(found["snr_db"].unique()) == [-20, 20, np.inf]
+    known = store.read_table(towns.data("predictions", "here", "log_mel-cnn.parquet"))
+    clean = found[found["snr_db"] == np.inf].merge(known, on=["seed", "fold", "recording", "start"])
+    assert len(clean) == len(known) > 50
+    assert clean["score"].to_numpy() == pytest.approx(clean["p_emergency"].to_numpy(), abs=1e-4)
+    assert (found.groupby(["seed", "fold"])["threshold"].nunique() == 1).all()
+    rows = {row["snr_db"]: row for row in street.noise_ladder(found, "emergency")}
+    assert rows[None]["f1"] > 0.7 and rows[-20]["f1"] < rows[None]["f1"]
+    assert rows[None]["recall_low"] <= rows[None]["recall"] <= rows[None]["recall_high"]
+
+
+def test_a_task_that_is_not_named_gets_no_noise(towns):
+    params = towns.params()
+    towns.params(noise={})
+    assert "no noise is asked for" in invoke(ladder.main, "here")
+    towns.params(noise={"sirens": params["noise"]["sirens"] | {"alarm": "horn"}})
+    assert "noise.sirens.alarm in params.yaml is horn, classes are" in invoke(ladder.main, "here")
+    assert store.read_table(towns.data("noise", "here.parquet")).empty
+    towns.params(noise=params["noise"])
+
+
+def test_false_alarms_are_counted_as_events_by_the_hour():
+    fired = [1, 1, 0, 1, 0, 0, 0, 0, 1, 1]
+    rows = pd.DataFrame({"fired": np.array(fired, bool), "start": np.arange(10.0), "seconds": 2.0, "seed": 0})
+    rows = rows.assign(recording="r", group=["a"] * 9 + ["b"])
+    found = street.false_alarms(rows)
+    # of 9 windows over 10 s, and one of another group over 2 s: alarms at 0, 3, 8 and in b
+    assert found["hours"] == pytest.approx(12 / 3600)
+    assert found["false_alarms_per_hour"] == pytest.approx(4 / 12 * 3600)
+    twice = street.false_alarms(pd.concat([rows, rows.assign(seed=1)]))
+    assert twice["false_alarms_per_hour"] == found["false_alarms_per_hour"] and twice["hours"] == found["hours"]
+
+
+def test_the_command_makes_what_is_missing_and_tests_on_it(towns):
+    said = invoke(cli.main, "evaluate", "--on", "there", "--of", "here", "--workers", "1")
+    assert "models of here, tested on there" in said and "log_mel-cnn" in said
+    assert config.data("features", "there", "log_mel.parquet").exists()
+    invoke(elsewhere.main, "here", "--workers", "1")
+    found = store.read_table(towns.data("elsewhere", "here.parquet"))
+    assert set(found["on"]) == {"there"} and found["fold"].nunique() == 3
+    (row,) = street.elsewhere(found)
+    assert row["models"] == 3 and row["accuracy"] > 0.9 and set(row["f1"]) == {"emergency", "non_emergency"}
+    assert json.dumps(row) and f"{row['accuracy']:.3f}" in said
+
+
+def test_other_classes_are_one_clear_error(towns):
+    done = CliRunner().invoke(cli.main, ["evaluate", "--on", "alien", "--of", "here", "--workers", "1"])
+    assert done.exit_code == 1
+    assert "here has the classes emergency, non_emergency, alien has birds, emergency" in done.output
+    assert "Traceback" not in done.output
+    alone = CliRunner().invoke(cli.main, ["evaluate", "--on", "synthetic_genres"])
+    assert alone.exit_code == 1 and "none of task 'genres'" in alone.output
