@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from conftest import PROJECT
-from earshot import experiment
+from earshot import cli, experiment
 from earshot.datasets.card import Card
 
 DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")), PROJECT / "data" / "README.md"]
@@ -25,7 +25,9 @@ def blocks(language: str) -> list[tuple[Path, str]]:
 
 def commands() -> list[str]:
     lines = [line for _, block in blocks("sh") for line in block.splitlines()]
-    inline = [code for path in DOCUMENTS for code in re.findall(r"`((?:make|dvc|python -m) [^`]+)`", path.read_text())]
+    inline = [
+        code for path in DOCUMENTS for code in re.findall(r"`((?:make|dvc|earshot|python -m) [^`]+)`", path.read_text())
+    ]
     return sorted({line.split("#")[0].strip() for line in lines + inline} - {""})
 
 
@@ -36,6 +38,10 @@ def test_every_command_is_one_that_works(command):
         subprocess.run(["make", "--dry-run", *command.split()[1:]], cwd=PROJECT, check=True, capture_output=True)
     elif command.startswith("python -m earshot.train"):
         assert experiment.compose(command.split()[3:]).seed in (0, 1)
+    elif command.startswith("earshot "):
+        name, *arguments = command.split()[1:]
+        with cli.main.commands[name].make_context(name, [*arguments]):
+            pass  # its options exist; that they work is for test_leaks, test_elsewhere, test_results, test_cli
     else:
         assert command == "dvc repro" or any(re.fullmatch(pattern, command) for pattern in RUN_ELSEWHERE), command
 
@@ -57,5 +63,5 @@ def test_links_lead_somewhere(path):
 def test_the_settings_the_documents_name_exist():
     text = " ".join(path.read_text() for path in DOCUMENTS)
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    for section, key in re.findall(r"`(split|manifest|features|audio)\.(\w+)`", text):
+    for section, key in re.findall(r"`(split|manifest|features|audio|noise)\.(\w+)`", text):
         assert key in params[section]

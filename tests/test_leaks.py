@@ -214,6 +214,12 @@ def test_groups_that_share_a_recording_are_split_as_one(folders):
     assert found["duplicates"]["across_recordings"] >= 1 and not any(found["leaking"].values())
 
 
+def test_too_few_groups_that_share_no_sound_are_explained(folders):
+    folders.params(split=folders.params()["split"] | {"folds": {"default": 5}})
+    shared = CliRunner().invoke(split.main, ["clips", "grouped"]).output
+    assert "high has 4, low has 4 (1 groups share sound with another and count with it; `earshot audit`)" in shared
+
+
 def test_a_grouped_split_that_leaks_stops_the_pipeline(folders):
     folders.params(split=folders.params()["split"] | {"unite_duplicates": False})
     split_all("clips")

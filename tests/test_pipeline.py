@@ -76,7 +76,8 @@ class Pipeline(Project):
         layout = {"kind": "long_recordings", "recordings": {"horn": "horn.wav", "other": "other.wav"}}
         self.card("horns", task="sirens", source={"folder": "recordings/horns"}, layout=layout)
         for label, frequency in (("horn", 900), ("other", 300)):
-            write_audio(self.recordings / "horns" / f"{label}.wav", tone(frequency, 50, RATE), RATE)
+            sound = tone(frequency, 50, RATE, seed=frequency)  # the same noise in both would be found
+            write_audio(self.recordings / "horns" / f"{label}.wav", sound, RATE)
 
     def run(self, *command: str) -> str:
         done = subprocess.run(

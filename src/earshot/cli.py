@@ -70,7 +70,7 @@ def _summary() -> None:
 
 
 @main.command()
-@click.argument("folders", type=click.Path(exists=True, file_okay=False, path_type=Path), nargs=-1)
+@click.argument("folders", type=click.Path(path_type=Path), nargs=-1)
 @without_traceback
 def results(folders: tuple[Path, ...]) -> None:
     """Write docs/results.md from the results in this project and in FOLDERS, e.g. build/real."""

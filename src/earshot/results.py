@@ -66,9 +66,20 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
         "seeds": max(row["seeds"] for row in pairs[0].scores.values()),
         "pairs": pairs,
         "tutorial": tutorial["accuracy"] if tutorial else {},
-        "said": [words.inflation(pairs), words.spectrogram_against_waveform(pairs), *words.why(pairs, tutorial, audit)],
+        "said": [line for line in _said(pairs, tutorial, audit) if line],
         "ladder": by_name,
         "steps": [row["snr_db"] for row in first],
         "alarm": first[0]["alarm"] if first else "",
         "elsewhere": other,
     }
+
+
+def _said(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any]) -> list[str]:
+    grouped = ranked(pairs, "grouped")
+    return [
+        words.best(grouped, "grouped"),
+        words.inflation([pair for pair in pairs if pair.inflation is not None]),
+        words.spectrogram_against_waveform(grouped),
+        words.model_against_model(grouped),
+        *words.why(pairs, tutorial, audit),
+    ]

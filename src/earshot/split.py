@@ -99,8 +99,10 @@ def _table(spans: pd.DataFrame, fold: int, parts: dict[str, np.ndarray]) -> pd.D
     return pd.concat(tables, ignore_index=True)[["fold", "part", *SPAN]]
 
 
-def check_groups(spans: pd.DataFrame, folds: int, dataset: str) -> None:
+def check_groups(spans: pd.DataFrame, folds: int, dataset: str, shared: int) -> None:
     """Stop where the asked folds can't be made: each part of each fold needs a group of every class.
+
+    `shared` says how many groups were united with another.
 
     Raises
     ------
@@ -118,8 +120,9 @@ def check_groups(spans: pd.DataFrame, folds: int, dataset: str) -> None:
         else f"no number of folds is possible below {len(PARTS)} groups in a class: name coarser groups in the "
         "card, or leave `grouped` out of protocols"
     )
+    why = f" ({shared} groups share sound with another and count with it; `earshot audit`)" if shared else ""
     raise EarshotError(
-        f"{folds} folds of {dataset} need {needed} groups in every class, but {listed}. In params.yaml: {possible}"
+        f"{folds} folds of {dataset} need {needed} groups in every class, but {listed}{why}. In params.yaml: {possible}"
     )
 
 
@@ -164,8 +167,10 @@ def make(
     if protocol not in PROTOCOLS:
         raise EarshotError(f"protocols in params.yaml: '{protocol}' is none of {', '.join(PROTOCOLS)}")
     spans = grouped_spans(card, manifest, params, folder)
+    named = spans["group"].nunique()
     if setting["unite_duplicates"]:
         spans = united(spans, duplicates)
+    shared = named - spans["group"].nunique()
     if protocol == "published":
         # it splits through the groups; which window is of which group is kept for the audit and for intervals
         whole = recordings(manifest)
@@ -178,7 +183,7 @@ def make(
     n_windows = np.array([len(windows.starts(s.start, s.stop, **window)) for s in spans.itertuples()])
     tested = (n_windows > 0) & ~spans["label"].isin(train_only(card))
     folds = windows.for_task(setting["folds"], card.task)
-    check_groups(spans[tested], folds, card.name)
+    check_groups(spans[tested], folds, card.name, shared)
     split = grouped(
         spans[tested].reset_index(drop=True),
         n_windows[tested],

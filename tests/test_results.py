@@ -1,0 +1,60 @@
+"""docs/results.md: from the files that a run wrote, with what made them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from earshot import calls, cli, compare
+from test_compare import sirens
+
+
+@pytest.fixture
+def done(tmp_path, monkeypatch):
+    """A project with results, and a call that is recorded."""
+    sample = sirens(tmp_path, monkeypatch).write()
+    compare.main()
+    calls.record("earshot repro", 421.2, 0)
+    return sample
+
+
+def write(*arguments: str) -> str:
+    found = CliRunner().invoke(cli.main, ["results", *arguments])
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+def test_every_number_comes_from_the_summary(done):
+    write()
+    text = (done.root / "docs" / "results.md").read_text()
+    summary = json.loads((done.root / "data" / "report" / "summary.json").read_text())
+    for row in summary["scores"]:
+        assert f"{row['accuracy']:.3f} [{row['accuracy_low']:.3f}, {row['accuracy_high']:.3f}]" in text
+    assert text.count("| waveform-cnn | published | 0.770 |") == 1, "the tutorial's figure stands beside ours"
+    assert "synthetic_sirens (synthetic)" in text and "## Synthetic recordings" in text
+    assert "no noise | 0 dB |" in text and "| log_mel-cnn | other_town |" in text
+
+
+def test_command_commit_machine_and_duration_are_told(done):
+    write()
+    text = (done.root / "docs" / "results.md").read_text()
+    (call,) = calls.recorded(done.root)
+    assert f"`earshot repro`: 7 min, ended {call['ended']}, commit {call['commit']}, {calls.machine()}" in text
+    assert "cores of" in call["machine"] and len(call["commit"]) >= 7
+
+
+def test_several_projects_on_one_page(done, tmp_path):
+    write(str(done.root))
+    assert (done.root / "docs" / "results.md").read_text().count("## Synthetic recordings") == 2
+
+
+def test_a_project_without_results_is_one_clear_error(done, tmp_path):
+    found = CliRunner().invoke(cli.main, ["results", str(tmp_path / "nothing")])
+    assert found.exit_code == 1 and "summary.json is missing. Run `dvc repro`" in found.output
+
+
+def test_calls_are_kept_in_order(done):
+    calls.record("earshot repro", 3.0, 1)
+    assert [call["status"] for call in calls.recorded(done.root)] == [0, 1]
