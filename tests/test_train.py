@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from mlflow import MlflowClient
+from omegaconf import OmegaConf
 
 from conftest import PROJECT, tone, write_audio
 from earshot import (
@@ -23,6 +25,7 @@ from earshot import (
     experiment,
     features,
     fingerprint,
+    kept,
     manifest,
     metrics,
     predict,
@@ -32,6 +35,7 @@ from earshot import (
     train,
 )
 from earshot.errors import EarshotError
+from imports import closure
 
 QUICK = ["model.training.max_epochs=2"]
 EXPERIMENTS = sorted(path.stem for path in (PROJECT / "conf" / "experiment").glob("*.yaml"))
@@ -263,3 +267,45 @@ def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
     _, runs = runs_of("sirens")
     tested = [run for run in runs if "test_accuracy" in run.data.metrics]
     assert len(tested) == len(made)
+
+
+def test_a_run_is_trained_once_and_again_where_anything_changed(trained_on, monkeypatch):
+    trained_on.params(protocols=["published"], seeds=[7], wirings=["published"])
+    model = trained_on.root / "conf" / "model" / "ann.yaml"
+    before = model.read_text()
+    model.write_text(before.replace("max_epochs: 100", "max_epochs: 2"))
+
+    def runs() -> int:
+        invoke(experiment.main, "tunes", "summary", "ann", "--workers", "1")
+        return len(runs_of("genres")[1])
+
+    folder = trained_on.data("models", "tunes", "summary-ann", "published-published-seed7-fold0")
+    assert runs() == 1
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").unlink()
+    assert runs() == 1, "it is kept"
+    assert (folder / "model.safetensors").read_bytes() == weights
+    trained_on.params(seeds=[7, 8])
+    assert runs() == 2, "one more seed costs one more run"
+    model.write_text(before.replace("max_epochs: 100", "max_epochs: 3"))
+    assert runs() == 4, "another setting trains all again"
+    model.write_text(before)
+
+
+def test_what_decides_a_runs_weights_is_in_its_key(trained_on):
+    cfg = experiment.compose(["dataset=tunes", "task=genres", "input=summary", "model=ann", "protocol=published"])
+    data = train.load(cfg)
+    known = kept.key(cfg, data)
+    assert known == kept.key(cfg, data)
+    for key, value in {"seed": 1, "optimizer.lr": 0.5, "model.training.batch_size": 16, "trainer.threads": 2}.items():
+        changed = cfg.copy()
+        OmegaConf.update(changed, key, value)
+        assert kept.key(changed, data) != known, key
+    assert kept.key(cfg, dataclasses.replace(data, digest="other")) != known
+
+
+def test_every_module_that_trains_is_in_the_key_or_known_not_to_change_a_number():
+    tells_or_reads = {"config", "errors", "figures", "names", "predict", "store", "tracking", "card"}
+    hashed = set(kept.code())
+    for path in closure("earshot.train"):
+        assert path in hashed or path.stem in tells_or_reads, f"{path} decides weights: add it to kept.CODE"

@@ -56,6 +56,7 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
     pairs = ranked(mine, "grouped") or ranked(mine, "published")
     tutorial = tutorial_figures(pairs[0].task)
     audit = json.loads((folder / "data" / "audit" / f"{name}.json").read_text("utf-8"))
+    counts = json.loads((folder / "data" / "manifest" / f"{name}.json").read_text("utf-8"))
     ladder, other = ([row for row in summary[part] if row["dataset"] == name] for part in ("noise", "elsewhere"))
     by_name: dict[str, list[dict[str, Any]]] = {}
     for row in ladder:
@@ -64,6 +65,7 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
     return {
         "label": pairs[0].shown_dataset,
         "seeds": max(row["seeds"] for row in pairs[0].scores.values()),
+        "warnings": counts["warnings"],
         "pairs": pairs,
         "tutorial": tutorial["accuracy"] if tutorial else {},
         "said": [line for line in _said(pairs, tutorial, audit) if line],

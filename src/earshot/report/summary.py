@@ -26,20 +26,16 @@ MEAN = ["accuracy", "macro_f1", "loss", "calibration_error", "windows"]
 def summarise(studies: list[Study]) -> dict[str, list[dict[str, Any]]]:
     """Return `scores`, `inflation`, `comparisons`, `noise` and `elsewhere`, a list of rows each.
 
-    `scores`: a row per dataset, experiment, wiring and protocol, over all seeds. `inflation`: published minus
-    grouped accuracy of each experiment. `comparisons`: every two experiments of one dataset, wiring and protocol.
-    `noise` and `elsewhere`: see `report.street`.
+    `scores`: a row per dataset, experiment, wiring and protocol, over all seeds. `inflation`: published minus grouped
+    accuracy of each experiment, over the classes that both test. `comparisons`: every two experiments of one dataset,
+    wiring and protocol. `noise` and `elsewhere`: see `report.street`.
     """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in PARTS}
     for study in studies:
         frames = pooled_seeds(study)
         found["scores"] += [_score(study, *key) for key in frames]
         found["inflation"] += [
-            {
-                "dataset": study.card.name,
-                **dict(zip(EXPERIMENT, what, strict=True)),
-                **intervals.difference(both[0], both[1]),
-            }
+            {"dataset": study.card.name, **dict(zip(EXPERIMENT, what, strict=True)), **_inflation(*both)}
             for what, both in _both_protocols(frames).items()
         ]
         found["comparisons"] += _comparisons(study, frames)
@@ -107,6 +103,12 @@ def _both_protocols(
         for key, frame in frames.items()
         if key[3] == "published" and (*key[:3], "grouped") in frames
     }
+
+
+def _inflation(published: pd.DataFrame, grouped: pd.DataFrame) -> dict[str, Any]:
+    """Return published minus grouped accuracy over the classes that both protocols test."""
+    classes = sorted(set(published["label"]) & set(grouped["label"]))
+    return {"classes": classes, **intervals.difference(*(x[x["label"].isin(classes)] for x in (published, grouped)))}
 
 
 def _comparisons(study: Study, frames: dict[tuple[str, ...], pd.DataFrame]) -> list[dict[str, Any]]:
