@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from earshot import calls, cli, compare
+from earshot.report import numbers
+from earshot.report.terminal import print_inflation
 from test_compare import sirens
 
 
@@ -35,6 +37,24 @@ def test_every_number_comes_from_the_summary(done):
     assert text.count("| waveform-cnn | published | 0.770 |") == 1, "the tutorial's figure stands beside ours"
     assert "synthetic_sirens (synthetic)" in text and "## Synthetic recordings" in text
     assert "no noise | 0 dB |" in text and "| log_mel-cnn | other_town |" in text
+
+
+def test_the_tutorials_results_stand_in_one_table(tmp_path, monkeypatch):
+    sample = sirens(tmp_path, monkeypatch)
+    sample.datasets = {"sirens_standin": ["a", "b"]}
+    sample.write()
+    compare.main()
+    write()
+    text = (sample.root / "docs" / "results.md").read_text()
+    assert "## Real recordings" in text and "| sirens-waveform-cnn | 0.770 | sirens_standin | 0." in text
+
+
+def test_the_audit_prints_how_much_is_inflation(done, capsys):
+    print_inflation("synthetic_sirens")
+    row = json.loads((done.root / "data" / "report" / "summary.json").read_text())["inflation"][0]
+    assert numbers.signed(row["difference"]) in capsys.readouterr().out
+    print_inflation("another")
+    assert capsys.readouterr().out == ""
 
 
 def test_command_commit_machine_and_duration_are_told(done):

@@ -110,10 +110,12 @@ def audit(names: tuple[str, ...]) -> None:
     """
     from earshot import audit
     from earshot.datasets.card import load_card
+    from earshot.report.terminal import print_inflation
 
     for name in names or config.params()["datasets"]:
         card, found = load_card(name), audit.audit(name)
         print(audit.told(card, found))
+        print_inflation(name)
         audit.check(card, found)
 
 

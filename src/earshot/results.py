@@ -45,10 +45,18 @@ def _run(folder: Path) -> dict[str, Any]:
     pairs = side_by_side(summary)
     names = list(dict.fromkeys(pair.dataset for pair in pairs))
     return {
+        "reproduction": _reproduction(pairs),
         "synthetic": all(pair.synthetic for pair in pairs),
         "calls": calls.recorded(folder),
         "datasets": [_dataset(folder, name, pairs, summary) for name in names],
     }
+
+
+def _reproduction(pairs: list[Pair]) -> list[tuple[float, Pair]]:
+    """Return the tutorials' figures, each with the experiment that repeats it on real recordings."""
+    figures = {pair.task: (tutorial_figures(pair.task) or {}).get("accuracy", {}) for pair in pairs}
+    repeated = [pair for pair in pairs if not pair.synthetic and pair.wiring == "published"]
+    return [(figures[pair.task][pair.experiment], pair) for pair in repeated if pair.experiment in figures[pair.task]]
 
 
 def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -> dict[str, Any]:

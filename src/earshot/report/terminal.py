@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from earshot import config
 from earshot.report import street
 from earshot.report.numbers import changed, interval, score, with_interval
-from earshot.report.pairs import Pair
+from earshot.report.pairs import Pair, side_by_side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,25 @@ def print_table(pairs: list[Pair]) -> None:
     """Print a table per dataset, published beside grouped; plain text where stdout is not a terminal."""
     for dataset in dict.fromkeys(pair.shown_dataset for pair in pairs):
         console().print(_table(dataset, [pair for pair in pairs if pair.shown_dataset == dataset]))
+
+
+def print_inflation(dataset: str) -> None:
+    """Print how much of each published score is inflation, where data/report/summary.json knows the dataset."""
+    path = config.data("report", "summary.json")
+    if not path.exists():
+        return
+    pairs = [pair for pair in side_by_side(json.loads(path.read_text("utf-8"))) if pair.dataset == dataset]
+    if not any(pair.inflation for pair in pairs):
+        return
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("  experiment")
+    for name in ("published", "on unheard\nwindows alone", "grouped", "inflation"):
+        table.add_column(name, justify="right")
+    for pair in pairs:
+        unheard = f"{score(pair.score('unheard_accuracy', 'published'))} ({pair.score('unheard_windows', 'published')})"
+        published, grouped = (score(pair.score("accuracy", protocol)) for protocol in ("published", "grouped"))
+        table.add_row(f"  {pair.title}", published, unheard, grouped, changed(pair.inflation))
+    console().print(table)
 
 
 def print_elsewhere(dataset: str, predictions: pd.DataFrame) -> None:
