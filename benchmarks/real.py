@@ -1,12 +1,15 @@
 """Run the whole pipeline on the real recordings that EARSHOT_MIRROR holds: gtzan_mini and sirens_standin.
 
-It runs in a copy of the project's files, build/real, so that neither params.yaml nor data/ here is touched. Killed, it
-goes on where it was when it is started again. Arguments change params.yaml: `seeds=[0,1,2]`, `protocols=[published]`.
+It runs in a copy of the project's files, so that neither params.yaml nor data/ here is touched: build/real, or
+build/NAME with `--to NAME`. Killed, it goes on where it was when it is started again. Other arguments change
+params.yaml: `seeds=[0,1,2]`, `protocols=[published]`.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,25 +20,24 @@ import yaml
 from earshot.calls import commit
 
 PROJECT = Path(__file__).parent.parent
-COPY = PROJECT / "build" / "real"
 DATASETS = ["gtzan_mini", "sirens_standin", "synthetic_sirens"]  # the last one to test the sirens' models elsewhere
 
 
-def copy_project() -> None:
+def copy_project(copy: Path) -> None:
     """Bring the project's files to the copy; what the pipeline made there stays."""
     listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     for name in listed.splitlines():
-        (COPY / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(PROJECT / name, COPY / name)
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(PROJECT / name, copy / name)
     for card in (PROJECT / "tests" / "cards").iterdir():
-        shutil.copy2(card, COPY / "conf" / "cards" / card.name)
-    if not (COPY / ".git").exists():
-        subprocess.run(["git", "init", "-q"], cwd=COPY, check=True)
+        shutil.copy2(card, copy / "conf" / "cards" / card.name)
+    if not (copy / ".git").exists():
+        subprocess.run(["git", "init", "-q"], cwd=copy, check=True)
 
 
-def set_params(changes: list[str]) -> None:
+def set_params(copy: Path, changes: list[str]) -> None:
     """Choose the real datasets, and change top-level keys as `key=value` says."""
-    path = COPY / "params.yaml"
+    path = copy / "params.yaml"
     params = yaml.safe_load(path.read_text()) | {"datasets": DATASETS}
     params |= {key: yaml.safe_load(value) for key, value in (change.split("=", 1) for change in changes)}
     path.write_text(yaml.safe_dump(params, sort_keys=False))
@@ -43,19 +45,24 @@ def set_params(changes: list[str]) -> None:
 
 def main() -> None:
     """Copy, set, run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--to", default="real", metavar="NAME")
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE")
+    asked = parser.parse_args()
+    copy = PROJECT / "build" / asked.to
     if not os.environ.get("EARSHOT_MIRROR"):
         sys.exit("error: set EARSHOT_MIRROR to the folder that holds gtzan_mini/, gtzan_artists/ and sirens_standin/")
     mirror = str(Path(os.environ["EARSHOT_MIRROR"]).resolve())
-    copy_project()
-    set_params(sys.argv[1:])
+    copy_project(copy)
+    set_params(copy, asked.changes)
     environment = os.environ | {
         "EARSHOT_MIRROR": mirror,
-        "EARSHOT_ROOT": str(COPY),
-        "PYTHONPATH": str(COPY / "src"),
-        "EARSHOT_COMMAND": " ".join(["python benchmarks/real.py", *(f'"{change}"' for change in sys.argv[1:])]),
+        "EARSHOT_ROOT": str(copy),
+        "PYTHONPATH": str(copy / "src"),
+        "EARSHOT_COMMAND": " ".join(["python benchmarks/real.py", *map(shlex.quote, sys.argv[1:])]),
         "EARSHOT_COMMIT": commit(),
     }
-    raise SystemExit(subprocess.call([sys.executable, "-m", "earshot.cli", "repro"], cwd=COPY, env=environment))
+    raise SystemExit(subprocess.call([sys.executable, "-m", "earshot.cli", "repro"], cwd=copy, env=environment))
 
 
 if __name__ == "__main__":
