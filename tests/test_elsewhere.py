@@ -144,5 +144,7 @@ def test_other_classes_are_one_clear_error(towns):
     assert done.exit_code == 1
     assert "here has the classes emergency, non_emergency, alien has birds, emergency" in done.output
     assert "Traceback" not in done.output
+    untrained = CliRunner().invoke(cli.main, ["evaluate", "--on", "here", "--of", "there"])
+    assert untrained.exit_code == 1 and "there are no models of there to test" in untrained.output
     alone = CliRunner().invoke(cli.main, ["evaluate", "--on", "synthetic_genres"])
     assert alone.exit_code == 1 and "none of task 'genres'" in alone.output

@@ -82,8 +82,11 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
     Raises
     ------
     EarshotError
-        If a stage fails; what it said stands above.
+        If `dataset` has no trained models, or a stage fails; what it said stands above.
     """
+    card = load_card(dataset)
+    if not config.data("models", dataset).is_dir():
+        raise EarshotError(f"{config.data('models', dataset)} is missing: there are no models of {dataset} to test")
     made = [("download", config.data("raw", on)), ("manifest", config.data("manifest", f"{on}.parquet"))]
     stages = [([stage, on], path) for stage, path in made]
     for name in dict.fromkeys(name for name, _ in config.experiments(params)):
@@ -92,7 +95,7 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
         command = [sys.executable, "-m", f"earshot.{stage}", *arguments]
         if not path.exists() and subprocess.run(command, check=False).returncode:
             raise EarshotError(f"{path} can't be made")
-    return pd.concat(evaluate_all(load_card(dataset), [on], params, workers), ignore_index=True)
+    return pd.concat(evaluate_all(card, [on], params, workers), ignore_index=True)
 
 
 def others(dataset: str, params: dict[str, Any]) -> list[str]:
