@@ -47,8 +47,8 @@ def read_features(path: Path, recipe: dict[str, Any]) -> Features:
         if stored.get(key) != wanted:
             raise EarshotError(
                 f"{path} was made with {recipe['input']}.{key} = {stored.get(key)}, and {wanted} is asked for. Set it "
-                f"in params.yaml and run `dvc repro features@{path.parent.name}-{path.stem}`, or try several values "
-                f"with `dvc exp run -S`"
+                f"in params.yaml and run `dvc repro --glob 'features*@{path.parent.name}-{path.stem}'`, or try several "
+                f"values with `dvc exp run -S`"
             )
     table = pq.read_table(path)
     if "values" in table.column_names:
