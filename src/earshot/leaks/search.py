@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +26,9 @@ EVERY = 256  # pairs that are compared at a time
 
 
 @dataclass(frozen=True)
-class Indexed:
-    """The patches of many recordings: unit vectors, and of which recording and frame each is."""
+class Places:
+    """Of which recording and frame each of many patches is: int, shape (n,) both."""
 
-    vectors: np.ndarray
     recording: np.ndarray
     frame: np.ndarray
 
@@ -51,8 +50,7 @@ def find(recordings: list[str], samples: list[np.ndarray]) -> pd.DataFrame:
     whitening = _whitening(frames)
     if whitening is None:
         return pd.DataFrame(columns=STRETCH)
-    queries = _patches(frames, QUERY_STRIDE, whitening)
-    candidates = _candidates(queries, _patches(frames, INDEX_STRIDE, whitening))
+    candidates = _candidates(frames, whitening)
     return _stretches(_confirmed(candidates, samples), recordings)
 
 
@@ -63,38 +61,39 @@ def _whitening(frames: list[np.ndarray]) -> fingerprint.Whitening | None:
     return fingerprint.Whitening(sample) if len(sample) > 1 else None
 
 
-def _patches(frames: list[np.ndarray], stride: int, whitening: fingerprint.Whitening) -> Indexed:
-    vectors, recording, frame = [], [], []
+def _patches(frames: list[np.ndarray], stride: int, whitening: fingerprint.Whitening, take: Callable) -> Places:
+    """Give the vectors of all patches `stride` frames apart to `take`, block by block; return where they stand."""
+    places = []
     for number, x in enumerate(frames):
         first = fingerprint.starts(len(x), stride)
         for block in np.array_split(first, len(first) // fingerprint.BLOCK + 1):
             found, kept = fingerprint.patches(x, block)
-            vectors.append(whitening(found))
-            recording.append(np.full(len(kept), number))
-            frame.append(kept)
-    return Indexed(np.concatenate(vectors), np.concatenate(recording), np.concatenate(frame))
+            take(whitening(found))
+            places.append(np.stack([np.full(len(kept), number), kept]))
+    return Places(*np.concatenate(places, axis=1))
 
 
-def _candidates(queries: Indexed, index: Indexed) -> pd.DataFrame:
+def _candidates(frames: list[np.ndarray], whitening: fingerprint.Whitening) -> pd.DataFrame:
     """Look patches up; return pairs that are similar and not the same place: recording and frame of both."""
     import faiss
 
-    searched = faiss.IndexFlatIP(index.vectors.shape[1])
-    searched.add(index.vectors)
-    found = []
-    for first in range(0, len(queries.vectors), fingerprint.BLOCK):
-        limits, similarity, position = searched.range_search(
-            queries.vectors[first : first + fingerprint.BLOCK], SIMILAR
-        )
-        query = first + np.repeat(np.arange(len(limits) - 1), np.diff(limits.astype(np.int64)))
+    index = faiss.IndexFlatIP(whitening.projection.shape[1])
+    indexed = _patches(frames, INDEX_STRIDE, whitening, index.add)
+    vectors: list[np.ndarray] = []
+    queries = _patches(frames, QUERY_STRIDE, whitening, vectors.append)
+    found, before = [], 0
+    for block in vectors:
+        limits, similarity, position = index.range_search(block, SIMILAR)
+        query = before + np.repeat(np.arange(len(block)), np.diff(limits.astype(np.int64)))
+        before += len(block)
         pairs = pd.DataFrame(
             {
                 "query": query,
                 "similarity": similarity,
                 "a": queries.recording[query],
                 "frame_a": queries.frame[query],
-                "b": index.recording[position],
-                "frame_b": index.frame[position],
+                "b": indexed.recording[position],
+                "frame_b": indexed.frame[position],
             }
         )
         elsewhere = (pairs["a"] != pairs["b"]) | ((pairs["frame_a"] - pairs["frame_b"]).abs() >= PATCH_FRAMES)
