@@ -81,11 +81,11 @@ def _candidates(frames: list[np.ndarray], whitening: fingerprint.Whitening) -> p
     indexed = _patches(frames, INDEX_STRIDE, whitening, index.add)
     vectors: list[np.ndarray] = []
     queries = _patches(frames, QUERY_STRIDE, whitening, vectors.append)
-    found, before = [], 0
-    for block in vectors:
-        limits, similarity, position = index.range_search(block, SIMILAR)
-        query = before + np.repeat(np.arange(len(block)), np.diff(limits.astype(np.int64)))
-        before += len(block)
+    looked_up = np.concatenate(vectors)
+    found = []
+    for first in range(0, len(looked_up), fingerprint.BLOCK):
+        limits, similarity, position = index.range_search(looked_up[first : first + fingerprint.BLOCK], SIMILAR)
+        query = first + np.repeat(np.arange(len(limits) - 1), np.diff(limits.astype(np.int64)))
         pairs = pd.DataFrame(
             {
                 "query": query,
@@ -101,7 +101,7 @@ def _candidates(frames: list[np.ndarray], whitening: fingerprint.Whitening) -> p
             ["query", "similarity", "b", "frame_b"], ascending=[True, False, True, True]
         )
         found.append(ordered.groupby("query").head(MAX_CANDIDATES))
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["a", "frame_a", "b", "frame_b"])
 
 
 def _confirmed(pairs: pd.DataFrame, samples: list[np.ndarray]) -> pd.DataFrame:
