@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import PROJECT, noise, tone, write_audio
-from earshot import audio, audit, cli, config, download, fingerprint, manifest, split, store, windows
+from earshot import audio, audit, cli, config, download, fingerprint, manifest, spans, split, store, windows
 from earshot.datasets.card import load_card
 from earshot.leaks import conditions, flags, hints, search
 from earshot.leaks.fingerprint import SAMPLE_RATE
@@ -276,7 +276,7 @@ def test_the_audit_finds_the_leaks_of_real_recordings_without_the_segments(stand
     whole = flags.united(known, duplicates)
     sides = np.where(whole["group"].isin(sorted(set(whole["group"]))[::2]), "test", "train")
     test, train = (whole[sides == side].reset_index(drop=True) for side in ("test", "train"))
-    cut = audit.tested_windows(test, {"length": 2.0, "hop": 1.0})
+    cut = spans.windows_of(test, {"length": 2.0, "hop": 1.0})
     found = flags.flag(cut, train, duplicates)
     assert len(cut) > 500 and not found.to_numpy().any(), "nothing is flagged where sources stay whole"
 

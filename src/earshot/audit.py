@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import click
-import numpy as np
 import pandas as pd
 
 from earshot import config, store, windows
@@ -14,25 +13,18 @@ from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.leaks import flags, hints
 from earshot.process import leave_with_parent
+from earshot.spans import windows_of
 
 LEAK_FREE = ("grouped",)  # the protocols that call themselves so
 REASONS = ("overlap", "duplicate")
 NAMED = 5  # leaking windows that an error lists
-DECIMALS = 6
-
-
-def tested_windows(spans: pd.DataFrame, window: dict[str, float]) -> pd.DataFrame:
-    """Cut the windows of an audit out of spans: columns recording, group, label, start, seconds."""
-    starts = [windows.starts(start, stop, **window) for start, stop in zip(spans["start"], spans["stop"], strict=True)]
-    rows = spans.loc[np.repeat(spans.index, [len(found) for found in starts])].drop(columns="stop")
-    return rows.assign(start=np.concatenate([np.empty(0), *starts]), seconds=window["length"]).reset_index(drop=True)
 
 
 def leaks(split: pd.DataFrame, duplicates: pd.DataFrame, window: dict[str, float]) -> pd.DataFrame:
     """Return a row for each tested window: fold, recording, start, seconds, group, and why it leaks (`flags.flag`)."""
     found = []
     for fold, rows in split.groupby("fold"):
-        tested = tested_windows(rows[rows["part"] == "test"].reset_index(drop=True), window)
+        tested = windows_of(rows[rows["part"] == "test"].reset_index(drop=True), window)
         why = flags.flag(tested, rows[rows["part"] == "train"], duplicates)
         found.append(
             pd.concat([tested[["recording", "start", "seconds", "group"]], why.add_prefix("leak_")], axis=1).assign(
@@ -83,7 +75,7 @@ def audit(dataset: str) -> dict[str, Any]:
         "leaking": {name: lines(tables[name]) for name in LEAK_FREE if name in tables},
         "hints": _hints(dataset, splits, window),
     }
-    return _rounded(found)
+    return store.rounded(found)
 
 
 def lines(table: pd.DataFrame) -> list[str]:
@@ -102,7 +94,7 @@ def _hints(dataset: str, splits: dict[str, pd.DataFrame], window: dict[str, floa
 
     def part(split: pd.DataFrame, fold: int, name: str) -> pd.DataFrame:
         spans = split[(split["fold"] == fold) & (split["part"] == name)].reset_index(drop=True)
-        cut = tested_windows(spans, window)
+        cut = windows_of(spans, window)
         return cut.assign(key=cut["start"].round(3)).merge(conditions, on=["recording", "key"])
 
     found: dict[str, Any] = {}
@@ -113,12 +105,6 @@ def _hints(dataset: str, splits: dict[str, pd.DataFrame], window: dict[str, floa
         parts = [tuple(part(splits["grouped"], fold, name) for name in ("train", "test")) for fold in folds]
         found["label"] = hints.label_hint(parts)
     return found
-
-
-def _rounded(found: Any) -> Any:
-    if isinstance(found, dict):
-        return {key: _rounded(value) for key, value in found.items()}
-    return round(found, DECIMALS) if isinstance(found, float) else found
 
 
 def told(card: Card, found: dict[str, Any]) -> str:

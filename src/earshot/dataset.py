@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import torch
 from torch.utils.data import Dataset
 
-from earshot import inputs, store, windows
+from earshot import inputs, store
 from earshot.errors import EarshotError
+from earshot.spans import windows_of
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,7 @@ def windows_in(spans: pd.DataFrame, built: inputs.Input, window: dict[str, float
     """
     if getattr(built, "hop", window["hop"]) is None:  # one summary for each short recording
         return spans.assign(seconds=(spans["stop"] - spans["start"]).clip(upper=built.length)).drop(columns="stop")
-    found = [windows.starts(start, stop, **window) for start, stop in zip(spans["start"], spans["stop"], strict=True)]
-    rows = spans.loc[np.repeat(spans.index, [len(starts) for starts in found])].drop(columns="stop")
-    return rows.assign(start=np.concatenate([np.empty(0), *found]), seconds=window["length"]).reset_index(drop=True)
+    return windows_of(spans, window)
 
 
 class Windows(Dataset):

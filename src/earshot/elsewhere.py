@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import click
 import pandas as pd
-from tqdm import tqdm
 
-from earshot import config, spans, store, windows
+from earshot import config, parallel, spans, store, windows
 from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.process import leave_with_parent
@@ -39,7 +36,7 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
     from earshot import predict, train
     from earshot.dataset import Windows, windows_in
     from earshot.experiment import compose
-    from earshot.trained import models, named
+    from earshot.trained import models
 
     torch.set_num_threads(1)
     cfg = compose([f"dataset={on}", f"input={input_name}", f"model={model}"])
@@ -55,7 +52,7 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
         if trained.settings["input"] != data.recipe:
             raise EarshotError(f"{input_name} of {on} was made with other settings than {dataset}'s models know")
         tested = Windows(data.features, cut, data.input, data.classes)
-        found = named(classes, predict.probabilities(trained.net, tested))
+        found = predict.named(classes, predict.probabilities(trained.net, tested))
         frames.append(cut.assign(on=on, input=input_name, model=model, **trained.run, **found))
     frame = pd.concat(frames, ignore_index=True)
     return frame[[*FACTS, *(name for name in frame.columns if name.startswith("p_"))]]
@@ -87,11 +84,10 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
     card = load_card(dataset)
     if not config.data("models", dataset).is_dir():
         raise EarshotError(f"{config.data('models', dataset)} is missing: there are no models of {dataset} to test")
-    made = [("download", config.data("raw", on)), ("manifest", config.data("manifest", f"{on}.parquet"))]
-    stages = [([stage, on], path) for stage, path in made]
-    for name in dict.fromkeys(name for name, _ in config.experiments(params)):
-        stages.append((["features", on, name], config.data("features", on, f"{name}.parquet")))
-    for (stage, *arguments), path in stages:
+    made = {("download", on): config.data("raw", on), ("manifest", on): config.data("manifest", f"{on}.parquet")}
+    for name, _ in config.experiments(params):
+        made["features", on, name] = config.data("features", on, f"{name}.parquet")
+    for (stage, *arguments), path in made.items():
         command = [sys.executable, "-m", f"earshot.{stage}", *arguments]
         if not path.exists() and subprocess.run(command, check=False).returncode:
             raise EarshotError(f"{path} can't be made")
@@ -109,22 +105,16 @@ def others(dataset: str, params: dict[str, Any]) -> list[str]:
 
 
 def _classes(dataset: str) -> list[str]:
-    manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
-    return sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
+    return spans.classes_of(store.read_table(config.data("manifest", f"{dataset}.parquet")))
 
 
 def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int) -> list[pd.DataFrame]:
-    """Evaluate every experiment on every dataset in `on`, some side by side; the order is always the same."""
+    """Evaluate every experiment on every dataset in `on`, some side by side."""
     todo = [
         (card.name, other, *experiment, params["wirings"][0])
         for other, experiment in itertools.product(on, config.experiments(params))
     ]
-    if not todo:
-        return []
-    context = multiprocessing.get_context("spawn")  # torch is not to be forked
-    with ProcessPoolExecutor(min(workers, len(todo)), context, initializer=leave_with_parent) as pool:
-        progress = tqdm(pool.map(evaluate_on, *zip(*todo, strict=True)), total=len(todo), desc=card.label, disable=None)
-        return list(progress)
+    return list(parallel.each(evaluate_on, todo, workers, card.label))
 
 
 @click.command()

@@ -31,11 +31,8 @@ def predictions(settings: dict[str, Any], test: Windows, probabilities: np.ndarr
     Columns protocol, wiring, seed, fold, recording, group, start, seconds, label, predicted, and the probability
     of each class as p_CLASS (float32)
     """
-    classes = settings["classes"]
     frame = test.table[["recording", "group", "start", "seconds", "label"]].reset_index(drop=True)
-    frame = frame.assign(predicted=np.array(classes, dtype=object)[probabilities.argmax(axis=1)])
-    for number, name in enumerate(classes):
-        frame[f"p_{name}"] = probabilities[:, number]
+    frame = frame.assign(**predict.named(settings["classes"], probabilities))
     for number, key in enumerate(RUN):
         frame.insert(number, key, settings[key])
     return frame
@@ -103,9 +100,7 @@ def main(dataset: str, input_name: str, model: str) -> None:
     """Write data/predictions/DATASET/INPUT-MODEL.parquet and data/metrics/DATASET/INPUT-MODEL.json."""
     leave_with_parent()
     experiment = f"{input_name}-{model}"
-    folders = sorted(path.parent for path in config.data("models", dataset, experiment).glob("*/config.json"))
-    if not folders:
-        raise EarshotError(f"{config.data('models', dataset, experiment)} holds no trained model. Run `dvc repro`")
+    folders = predict.folders(config.data("models", dataset, experiment))
     cfg = compose([f"dataset={dataset}", f"input={input_name}", f"model={model}"])
     data = train.load(cfg)
     frames, described = zip(*(evaluate(folder, cfg, data) for folder in folders), strict=True)

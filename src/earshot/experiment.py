@@ -9,12 +9,10 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-import multiprocessing
 import os
 import shutil
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from earshot import config, kept, store, train
+from earshot import config, kept, parallel, store, train
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.process import leave_with_parent
@@ -81,19 +79,16 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
     label : of the progress bar
     """
     epochs = []
-    context = multiprocessing.get_context("spawn")  # torch is not to be forked
-    with ProcessPoolExecutor(min(workers, len(configs)), context, initializer=leave_with_parent) as pool:
-        futures = [pool.submit(one, cfg, folder / train.run_name(cfg)) for cfg in configs]
-        progress = tqdm(zip(configs, futures, strict=True), total=len(configs), desc=label, unit="run", disable=None)
-        for cfg, future in progress:
-            settings, scores = future.result()
-            chosen = scores[settings["best_epoch"] - 1]
-            tqdm.write(
-                f"  {train.run_name(cfg)}: epoch {settings['best_epoch']} of {settings['epochs']}, validation "
-                f"loss {chosen['val_loss']:.4f}, accuracy {chosen['val_accuracy']:.4f}"
-            )
-            run = {key: settings[key] for key in ("protocol", "wiring", "seed", "fold")}
-            epochs += [run | epoch for epoch in scores]
+    todo = [(cfg, folder / train.run_name(cfg)) for cfg in configs]
+    done = parallel.each(one, todo, workers, label, unit="run")
+    for cfg, (settings, scores) in zip(configs, done, strict=True):
+        chosen = scores[settings["best_epoch"] - 1]
+        tqdm.write(
+            f"  {train.run_name(cfg)}: epoch {settings['best_epoch']} of {settings['epochs']}, validation "
+            f"loss {chosen['val_loss']:.4f}, accuracy {chosen['val_accuracy']:.4f}"
+        )
+        run = {key: settings[key] for key in ("protocol", "wiring", "seed", "fold")}
+        epochs += [run | epoch for epoch in scores]
     return epochs
 
 

@@ -16,7 +16,17 @@ from earshot import config, store
 from earshot.train import Data
 
 HERE = Path(__file__).parent
-CODE = ["datamodule.py", "dataset.py", "module.py", "process.py", "train.py", "windows.py", "inputs", "models"]
+CODE = [
+    "datamodule.py",
+    "dataset.py",
+    "module.py",
+    "process.py",
+    "spans.py",
+    "train.py",
+    "windows.py",
+    "inputs",
+    "models",
+]
 LIBRARIES = ("hydra-core", "numpy", "pandas", "pytorch-lightning", "torch")
 SEEN = ["part", "recording", "label", "start", "stop"]  # of a split; a group's name trains nothing
 SETTINGS = ("dataset", "task", "input", "protocol", "seed", "fold", "model", "optimizer", "trainer", "windows")

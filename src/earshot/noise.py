@@ -7,21 +7,19 @@ threshold of the alarm is each model's own, chosen on its validation part.
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from earshot import audio, config, store
+from earshot import audio, config, parallel, store
 from earshot.datasets.card import Card, load_card
 from earshot.errors import without_traceback
 from earshot.process import leave_with_parent
+from earshot.spans import classes_of
 
 if TYPE_CHECKING:
     from earshot import train
@@ -166,7 +164,7 @@ def asked_of(card: Card, params: dict[str, Any]) -> tuple[dict[str, Any] | None,
     if not asked or "grouped" not in params["protocols"]:
         return None, "no noise is asked for"
     manifest = store.read_table(config.data("manifest", f"{card.name}.parquet"))
-    classes = sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
+    classes = classes_of(manifest)
     for key in ("alarm", "background"):
         if asked[key] not in classes:
             return None, f"no noise: noise.{card.task}.{key} in params.yaml is {asked[key]}, classes are {classes}"
@@ -183,11 +181,7 @@ def main(dataset: str, workers: int) -> None:
     card, params = load_card(dataset), config.params()
     asked, why = asked_of(card, params)
     todo = jobs(dataset, params, asked["inputs"]) if asked else []
-    frames = []
-    if todo:
-        context = multiprocessing.get_context("spawn")  # torch is not to be forked
-        with ProcessPoolExecutor(min(workers, len(todo)), context, initializer=leave_with_parent) as pool:
-            frames = list(tqdm(pool.map(one, todo), total=len(todo), desc=f"noise on {card.label}", disable=None))
+    frames = list(parallel.each(one, [(job,) for job in todo], workers, f"noise on {card.label}"))
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
     store.write_table(config.data("noise", f"{dataset}.parquet"), found, {"dataset": dataset, "asked": asked})
     print(f"{card.label}: {why or f'{len(found)} windows scored under noise'}")

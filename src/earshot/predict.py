@@ -27,6 +27,20 @@ def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Mo
     return net.eval()
 
 
+def folders(place: Path) -> list[Path]:
+    """List the folders of an experiment's trained models, data/models/DATASET/INPUT-MODEL/*.
+
+    Raises
+    ------
+    EarshotError
+        If there is none.
+    """
+    found = sorted(path.parent for path in place.glob("*/config.json"))
+    if not found:
+        raise EarshotError(f"{place} holds no trained model. Run `dvc repro`")
+    return found
+
+
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Read config.json and model.safetensors; nothing is unpickled.
 
@@ -47,6 +61,12 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 def probabilities(net: nn.Module, windows: Windows) -> np.ndarray:
     """Return the probability of each class for each window: float32, shape (windows, classes)."""
     return np.concatenate([of_batch(net, x) for x in windows.batches(BATCH_SIZE)])
+
+
+def named(classes: list[str], probabilities: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the predicted class and the probability of each class as columns: predicted, and p_CLASS for each."""
+    columns = {f"p_{name}": probabilities[:, number] for number, name in enumerate(classes)}
+    return {"predicted": np.array(classes, dtype=object)[probabilities.argmax(axis=1)], **columns}
 
 
 @torch.inference_mode()

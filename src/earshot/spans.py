@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,22 @@ from earshot.errors import EarshotError
 SPAN = ["recording", "group", "label", "start", "stop"]  # start and stop in seconds
 
 
+def classes_of(manifest: pd.DataFrame) -> list[str]:
+    """Return the classes of the recordings that were read, sorted."""
+    return sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
+
+
 def recordings(manifest: pd.DataFrame) -> pd.DataFrame:
     """Return one span for each recording that was read: the whole of it."""
     read = manifest[manifest["status"] == "read"]
     return read.assign(start=0.0, stop=read["seconds"])[[*SPAN, "fold"]].reset_index(drop=True)
+
+
+def windows_of(spans: pd.DataFrame, window: Mapping[str, float]) -> pd.DataFrame:
+    """Cut the windows that lie wholly in spans: columns as the spans', with start and seconds, without stop."""
+    found = [windows.starts(start, stop, **window) for start, stop in zip(spans["start"], spans["stop"], strict=True)]
+    rows = spans.loc[np.repeat(spans.index, [len(starts) for starts in found])].drop(columns="stop")
+    return rows.assign(start=np.concatenate([np.empty(0), *found]), seconds=window["length"]).reset_index(drop=True)
 
 
 def single_windows(spans: pd.DataFrame, length: float, hop: float) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.leaks.flags import united
 from earshot.process import leave_with_parent
-from earshot.spans import SPAN, grouped_by, grouped_spans, recordings, single_windows, train_only
+from earshot.spans import SPAN, classes_of, grouped_by, grouped_spans, recordings, single_windows, train_only
 
 PARTS = ("train", "validation", "test")
 PROTOCOLS = ("published", "grouped")
@@ -205,8 +205,7 @@ def main(dataset: str, protocol: str) -> None:
     manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
     duplicates = store.read_table(config.data("fingerprint", dataset, "duplicates.parquet"))
     split = make(protocol, card, manifest, duplicates, config.params(), config.data("raw", dataset))
-    labels = sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
-    check_parts(split, labels, train_only(card) if protocol == "grouped" else [], dataset)
+    check_parts(split, classes_of(manifest), train_only(card) if protocol == "grouped" else [], dataset)
     store.write_table(config.data("splits", dataset, f"{protocol}.parquet"), split, {"protocol": protocol})
     sizes = split.groupby(["fold", "part"], sort=False)["group"].agg(["size", "nunique"])
     print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from earshot.errors import EarshotError
 
 RECIPE_KEY = b"earshot"
+DECIMALS = 6
 
 
 @contextmanager
@@ -37,6 +38,15 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in one step."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def rounded(value: Any) -> Any:
+    """Return nested dictionaries and lists with all floats rounded to `DECIMALS`."""
+    if isinstance(value, dict):
+        return {name: rounded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return round(value, DECIMALS) if isinstance(value, float) else value
 
 
 def write_json(path: Path, content: Any) -> None:

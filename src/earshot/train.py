@@ -82,6 +82,7 @@ def load(cfg: DictConfig) -> Data:
     from earshot import inputs, store
     from earshot.dataset import read_features
     from earshot.datasets.card import ClassFolders, load_card
+    from earshot.spans import classes_of
 
     card = load_card(dataset_of(cfg))
     params = OmegaConf.to_container(cfg, resolve=True)
@@ -90,8 +91,7 @@ def load(cfg: DictConfig) -> Data:
     path = config.data("features", card.name, f"{cfg.input}.parquet")
     features = read_features(path, recipe)
     manifest = store.read_table(config.data("manifest", f"{card.name}.parquet"))
-    classes = sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
-    return Data(card, built, recipe, features, classes, store.read_recipe(path)["digest"], path)
+    return Data(card, built, recipe, features, classes_of(manifest), store.read_recipe(path)["digest"], path)
 
 
 def part(cfg: DictConfig, data: Data, name: str) -> Windows:

@@ -1,17 +1,14 @@
-"""The trained models of a dataset, and what they make of windows."""
+"""The models that the grouped protocol trained on a dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from earshot import config, predict
-from earshot.errors import EarshotError
 
 RUN = ["seed", "fold"]
 
@@ -39,22 +36,8 @@ def models(dataset: str, experiment: str, wiring: str, fold: int | None = None) 
     EarshotError
         If there is none.
     """
-    for folder in _folders(dataset, experiment):
+    for folder in predict.folders(config.data("models", dataset, experiment)):
         settings, weights = predict.read(folder)
         wired = "wiring" not in settings["model"] or settings["wiring"] == wiring
         if settings["protocol"] == "grouped" and wired and fold in (None, settings["fold"]):
             yield Model(settings, predict.restore(settings, weights))
-
-
-def _folders(dataset: str, experiment: str) -> list[Path]:
-    place = config.data("models", dataset, experiment)
-    folders = sorted(path.parent for path in place.glob("*/config.json"))
-    if not folders:
-        raise EarshotError(f"{place} holds no trained model. Run `dvc repro`")
-    return folders
-
-
-def named(classes: list[str], probabilities: np.ndarray) -> dict[str, Any]:
-    """Return the predicted class and the probability of each class as columns."""
-    columns = {f"p_{name}": probabilities[:, number] for number, name in enumerate(classes)}
-    return {"predicted": np.array(classes, dtype=object)[probabilities.argmax(axis=1)], **columns}

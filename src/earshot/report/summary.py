@@ -16,9 +16,9 @@ from earshot import intervals, metrics
 from earshot.intervals import RECORDING, WINDOW
 from earshot.report import street
 from earshot.report.study import Cell, Study
+from earshot.store import rounded
 
 PARTS = ["scores", "inflation", "comparisons", "noise", "elsewhere"]
-DECIMALS = 6
 EXPERIMENT = ["input", "model", "wiring"]
 MEAN = ["accuracy", "macro_f1", "loss", "calibration_error", "windows"]
 
@@ -32,8 +32,9 @@ def summarise(studies: list[Study]) -> dict[str, list[dict[str, Any]]]:
     """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in PARTS}
     for study in studies:
-        frames = pooled_seeds(study)
-        found["scores"] += [_score(study, *key) for key in frames]
+        cells = by_experiment(study)
+        frames = {key: pd.concat([cell.predictions for cell in same]) for key, same in cells.items()}
+        found["scores"] += [_score(study, same, frames[key]) for key, same in cells.items()]
         found["inflation"] += [
             {"dataset": study.card.name, **dict(zip(EXPERIMENT, what, strict=True)), **_inflation(*both)}
             for what, both in _both_protocols(frames).items()
@@ -42,21 +43,19 @@ def summarise(studies: list[Study]) -> dict[str, list[dict[str, Any]]]:
         ladder = street.noise_ladder(study.noise, study.asked["alarm"]) if len(study.noise) else []
         found["noise"] += [{"dataset": study.card.name, **row} for row in ladder]
         found["elsewhere"] += [{"dataset": study.card.name, **row} for row in street.elsewhere(study.elsewhere)]
-    return {name: [_rounded(row) for row in rows] for name, rows in found.items()}
+    return rounded(found)
 
 
-def pooled_seeds(study: Study) -> dict[tuple[str, ...], pd.DataFrame]:
-    """Return the predictions of all seeds by (input, model, wiring, protocol), in the study's order."""
+def by_experiment(study: Study) -> dict[tuple[str, ...], list[Cell]]:
+    """Return the cells of all seeds by (input, model, wiring, protocol), in the study's order."""
     cells: dict[tuple[str, ...], list[Cell]] = {}
     for cell in study.cells:
         cells.setdefault((cell.input, cell.model, cell.wiring, cell.protocol), []).append(cell)
-    return {key: pd.concat([cell.predictions for cell in same]) for key, same in cells.items()}
+    return cells
 
 
-def _score(study: Study, input_name: str, model: str, wiring: str, protocol: str) -> dict[str, Any]:
-    key = (input_name, model, wiring, protocol)
-    cells = [cell for cell in study.cells if (cell.input, cell.model, cell.wiring, cell.protocol) == key]
-    frame = pd.concat([cell.predictions for cell in cells])
+def _score(study: Study, cells: list[Cell], frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the row of one experiment and protocol; `frame` holds the predictions of all its cells."""
     seeds = [metrics.scores(cell.predictions) for cell in cells]
     recordings = [intervals.pooled(cell.predictions, RECORDING) for cell in cells]
     right = pd.concat(recordings)
@@ -65,10 +64,7 @@ def _score(study: Study, input_name: str, model: str, wiring: str, protocol: str
         "dataset": study.card.name,
         "synthetic": study.card.synthetic,
         "task": study.card.task,
-        "input": input_name,
-        "model": model,
-        "wiring": wiring,
-        "protocol": protocol,
+        **{name: getattr(cells[0], name) for name in (*EXPERIMENT, "protocol")},
         **{name: _mean([seed[name] for seed in seeds]) for name in MEAN},
         **_interval("accuracy", intervals.accuracy(frame)),
         **_interval("macro_f1", intervals.macro_f1(frame)),
@@ -129,9 +125,3 @@ def _comparisons(study: Study, frames: dict[tuple[str, ...], pd.DataFrame]) -> l
             }
         )
     return found
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _rounded(item) for name, item in value.items()}
-    return round(value, DECIMALS) if isinstance(value, float) else value

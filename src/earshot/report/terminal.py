@@ -36,7 +36,7 @@ def print_inflation(dataset: str) -> None:
     pairs = [pair for pair in side_by_side(json.loads(path.read_text("utf-8"))) if pair.dataset == dataset]
     if not any(pair.inflation for pair in pairs):
         return
-    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table = _empty(None)
     table.add_column("  experiment")
     for name in ("published", "on unheard\nwindows alone", "grouped", "inflation"):
         table.add_column(name, justify="right")
@@ -50,8 +50,7 @@ def print_inflation(dataset: str) -> None:
 def print_elsewhere(dataset: str, predictions: pd.DataFrame) -> None:
     """Print how the models of a dataset do on another one; see `report.street.elsewhere`."""
     rows = street.elsewhere(predictions)
-    on = f"models of {dataset}, tested on {rows[0]['on']}"
-    table = Table(title=on, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table = _empty(f"models of {dataset}, tested on {rows[0]['on']}")
     table.add_column("experiment")
     for name in ("accuracy", "macro-F1", *(f"F1 {label}" for label in rows[0]["f1"])):
         table.add_column(name, justify="right")
@@ -69,11 +68,14 @@ def console() -> Console:
     return Console(width=width, markup=False, emoji=False, highlight=False, soft_wrap=False)
 
 
+def _empty(title: str | None) -> Table:
+    """Return a table without columns, in the one style that all have."""
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+
+
 def _table(dataset: str, pairs: list[Pair]) -> Table:
     with_wiring = len({pair.wiring for pair in pairs}) > 1
-    table = Table(
-        title=dataset, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, show_edge=False
-    )
+    table = _empty(dataset)
     for name in ["input", "model", *(["wiring"] if with_wiring else [])]:
         table.add_column(name, vertical="top")
     for name in NUMBERS:
