@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,19 +22,23 @@ from omegaconf import OmegaConf
 
 from conftest import PROJECT, tone, write_audio
 from earshot import (
+    calls,
     evaluate,
     experiment,
     features,
     fingerprint,
+    fit,
     kept,
     manifest,
     metrics,
     predict,
+    prepared,
+    records,
+    runs,
     split,
     store,
-    tracking,
-    train,
 )
+from earshot.dataset import Windows
 from earshot.errors import EarshotError
 from imports import closure
 
@@ -91,14 +96,14 @@ def trained_on(shared, tmp_path, monkeypatch):
 
 
 def runs_of(task: str):
-    client = MlflowClient(tracking.uri())
+    client = MlflowClient(records.uri())
     return client, client.search_runs([client.get_experiment_by_name(task).experiment_id])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_trains_two_epochs(trained_on, tmp_path, name):
     cfg = experiment.compose([f"experiment={name}", *QUICK, *(["model.samples_per_step=40"] if "lstm" in name else [])])
-    trained = train.train(cfg, train.load(cfg), tmp_path / "out")
+    trained = runs.train(cfg, prepared.load(cfg), tmp_path / "out")
     assert [epoch["epoch"] for epoch in trained.epochs] == [1, 2]
     assert all(np.isfinite(list(epoch.values())).all() for epoch in trained.epochs)
     settings, weights = predict.read(tmp_path / "out")
@@ -113,31 +118,29 @@ def test_one_batch_is_overfitted(trained_on, tmp_path, name, wiring):
     cfg = experiment.compose(
         ["experiment=sirens-log_mel-" + name, "optimizer.lr=0.01", *(f"model.{change}" for change in changed)]
     )
-    data = train.load(cfg)
-    windows = train.part(cfg, data, "train")
-    windows.rows, windows.labels = (
-        windows.rows[::5][:12],
-        windows.labels.flip(0)[::5][:12],
-    )  # labels to learn by heart
-    trained = train.fit(cfg, data, windows, windows)
+    data = prepared.load(cfg)
+    table = prepared.part(cfg, data, "train").table
+    by_heart = table[::5][:12].assign(label=list(table["label"][::-5][:12]))  # labels that follow from nothing
+    windows = Windows(data.features, by_heart, data.input, data.classes)
+    trained = fit.fit(cfg, data, windows, windows)
     assert trained.epochs[-1]["train_accuracy"] == 1.0 and trained.epochs[-1]["train_loss"] < 0.2
 
 
 def test_the_same_seed_gives_the_same_bytes(trained_on, tmp_path):
     cfg = experiment.compose(["experiment=sirens-log_spectrogram-cnn", *QUICK])
     for name in ("a", "b"):
-        train.train(cfg, train.load(cfg), tmp_path / name)
+        runs.train(cfg, prepared.load(cfg), tmp_path / name)
     other = experiment.compose(["experiment=sirens-log_spectrogram-cnn", "seed=1", *QUICK])
-    train.train(other, train.load(other), tmp_path / "c")
+    runs.train(other, prepared.load(other), tmp_path / "c")
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
     assert a == b != c
 
 
 def test_the_best_epoch_is_kept(trained_on, tmp_path):
     cfg = experiment.compose(["experiment=sirens-log_mel-cnn", "optimizer.lr=0.3", "model.training.max_epochs=6"])
-    data = train.load(cfg)
-    windows = {name: train.part(cfg, data, name) for name in ("train", "validation")}
-    trained = train.fit(cfg, data, windows["train"], windows["validation"])
+    data = prepared.load(cfg)
+    windows = {name: prepared.part(cfg, data, name) for name in ("train", "validation")}
+    trained = fit.fit(cfg, data, windows["train"], windows["validation"])
     losses = [epoch["val_loss"] for epoch in trained.epochs]
     assert trained.settings["best_epoch"] == int(np.argmin(losses)) + 1
     p = predict.probabilities(predict.restore(trained.settings, trained.weights), windows["validation"])
@@ -147,8 +150,8 @@ def test_the_best_epoch_is_kept(trained_on, tmp_path):
 
 def test_a_run_is_finished_and_says_what_it_was(trained_on, tmp_path):
     cfg = experiment.compose(["experiment=sirens-log_mel-cnn", *QUICK])
-    data = train.load(cfg)
-    train.train(cfg, data, tmp_path / "out")
+    data = prepared.load(cfg)
+    trained = runs.train(cfg, data, tmp_path / "out")
     client, (run,) = runs_of("sirens")
     assert run.info.status == "FINISHED"
     params = run.data.params
@@ -156,15 +159,25 @@ def test_a_run_is_finished_and_says_what_it_was(trained_on, tmp_path):
     assert params["model.dropout"] == "0.3" and params["optimizer.lr"] == "0.001" and params["features.n_mels"] == "16"
     assert {point.step for point in client.get_metric_history(run.info.run_id, "val_loss")} == {1, 2}
     assert run.inputs.dataset_inputs[0].dataset.digest == data.digest[:36]
-    assert len(run.data.tags["mlflow.source.git.commit"]) in (40, len("unknown"))
+    assert run.data.tags["mlflow.source.git.commit"] == calls.commit()
+    assert "dvc.stage" not in run.data.tags, "no stage made it"
+    scores = metrics.scores(trained.validation)
+    for name in ("accuracy", "macro_f1", "loss", "calibration_error"):
+        assert run.data.metrics[f"best_val_{name}"] == pytest.approx(scores[name])
+    best = trained.epochs[int(run.data.metrics["best_epoch"]) - 1]
+    assert run.data.metrics["best_val_loss"] == pytest.approx(best["val_loss"], abs=1e-5)
     artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert artifacts == {"config.yaml", "curves.png", "confusion_matrix_validation.png"}
+    assert artifacts == {"config.yaml", "curves.png", "validation"}
+    pictures = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "validation")}
+    assert pictures == {"confusion_matrix.png", "reliability.png", "examples.html"}
+    page = Path(client.download_artifacts(run.info.run_id, "validation/examples.html")).read_text()
+    assert page.count("<audio") >= 2 and "data:audio/mpeg;base64," in page
 
 
 def test_a_run_that_fails_is_failed(trained_on, tmp_path):
     cfg = experiment.compose(["experiment=sirens-log_mel-cnn", "optimizer.lr=-1", *QUICK])
     with pytest.raises(Exception, match="learning rate"):
-        train.train(cfg, train.load(cfg), tmp_path / "out")
+        runs.train(cfg, prepared.load(cfg), tmp_path / "out")
     _, (run,) = runs_of("sirens")
     assert run.info.status == "FAILED" and not (tmp_path / "out").exists()
 
@@ -186,16 +199,14 @@ def test_a_terminated_run_is_failed_and_a_killed_one_is_by_the_next(trained_on):
         process.send_signal(sent)
         process.wait(timeout=30)
         process.stdout.close()
-        _, runs = runs_of("sirens")
-        assert runs[0].info.status == status
+        assert runs_of("sirens")[1][0].info.status == status
     assert start(*QUICK, cwd=trained_on.root).wait(timeout=120) == 0
-    _, runs = runs_of("sirens")
-    assert sorted(run.info.status for run in runs) == ["FAILED", "FAILED", "FINISHED"]
+    assert sorted(run.info.status for run in runs_of("sirens")[1]) == ["FAILED", "FAILED", "FINISHED"]
 
 
 def has_metrics() -> bool:
     """Whether the latest run of the test's store has logged an epoch."""
-    path = tracking.uri().removeprefix("sqlite:///")
+    path = records.uri().removeprefix("sqlite:///")
     if not os.path.exists(path):
         return False
     try:
@@ -212,18 +223,24 @@ def test_training_goes_on_without_mlflow(trained_on, tmp_path, monkeypatch, caps
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     cfg = experiment.compose(["experiment=sirens-log_mel-cnn", *QUICK])
-    train.train(cfg, train.load(cfg), tmp_path / "out")
+    runs.train(cfg, prepared.load(cfg), tmp_path / "out")
     assert (tmp_path / "out" / "model.safetensors").exists()
-    assert capsys.readouterr().err.count("warning: MLflow at http://127.0.0.1:1 can't be reached") == 1
+    said = capsys.readouterr().err
+    assert said.count("warning: MLflow at http://127.0.0.1:1 can't be reached, going on without it") == 1
+    assert said.count("`earshot sync` sends it") == 1
 
 
 def test_features_of_other_numbers_are_refused_without_a_traceback(trained_on):
     process = start("features.log_mel.n_mels=32", cwd=trained_on.root)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1 and "Traceback" not in output
-    assert (
-        "log_mel.n_mels = 16, and 32 is asked for" in output and "dvc repro --glob 'features*@horns-log_mel'" in output
-    )
+    assert "use `dvc exp run -S 'features.log_mel.n_mels=32'`" in output
+
+
+def test_features_that_were_made_by_other_numbers_are_refused(trained_on):
+    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", "features.log_mel.n_mels=32"])
+    with pytest.raises(EarshotError, match="n_mels = 16, and 32 is asked for.* --glob 'features.@horns-log_mel'"):
+        prepared.load(cfg)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +254,7 @@ def test_features_of_other_numbers_are_refused_without_a_traceback(trained_on):
 def test_a_wrong_choice_is_named(trained_on, overrides, said):
     cfg = experiment.compose(["experiment=sirens-log_mel-cnn", *overrides])
     with pytest.raises(EarshotError, match=said):
-        train.part(cfg, train.load(cfg), "train")
+        prepared.part(cfg, prepared.load(cfg), "train")
 
 
 def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
@@ -266,8 +283,7 @@ def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
     chosen = predictions[(predictions["protocol"] == "published") & (predictions["wiring"] == "stacked")]
     by_seed = [metrics.scores(rows)["accuracy"] for _, rows in chosen.groupby("seed")]
     assert told["published"]["stacked"]["accuracy"] == pytest.approx(np.mean(by_seed), abs=1e-6)
-    _, runs = runs_of("sirens")
-    tested = [run for run in runs if "test_accuracy" in run.data.metrics]
+    tested = [run for run in runs_of("sirens")[1] if "test_accuracy" in run.data.metrics]
     assert len(tested) == len(made)
 
 
@@ -277,37 +293,37 @@ def test_a_run_is_trained_once_and_again_where_anything_changed(trained_on, monk
     before = model.read_text()
     model.write_text(before.replace("max_epochs: 100", "max_epochs: 2"))
 
-    def runs() -> int:
+    def logged() -> int:
         invoke(experiment.main, "tunes", "summary", "ann", "--workers", "1")
         return len(runs_of("genres")[1])
 
     folder = trained_on.data("models", "tunes", "summary-ann", "published-published-seed7-fold0")
-    assert runs() == 1
+    assert logged() == 1
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").unlink()
-    assert runs() == 1, "it is kept"
+    assert logged() == 1, "it is kept"
     assert (folder / "model.safetensors").read_bytes() == weights
     trained_on.params(seeds=[7, 8])
-    assert runs() == 2, "one more seed costs one more run"
+    assert logged() == 2, "one more seed costs one more run"
     model.write_text(before.replace("max_epochs: 100", "max_epochs: 3"))
-    assert runs() == 4, "another setting trains all again"
+    assert logged() == 4, "another setting trains all again"
     model.write_text(before)
 
 
 def test_what_decides_a_runs_weights_is_in_its_key(trained_on):
     cfg = experiment.compose(["dataset=tunes", "task=genres", "input=summary", "model=ann", "protocol=published"])
-    data = train.load(cfg)
-    known = kept.key(cfg, data)
-    assert known == kept.key(cfg, data)
+    data = prepared.load(cfg)
+    known = kept.folder(cfg, data)
+    assert known == kept.folder(cfg, data)
     for key, value in {"seed": 1, "optimizer.lr": 0.5, "model.training.batch_size": 16, "trainer.threads": 2}.items():
         changed = cfg.copy()
         OmegaConf.update(changed, key, value)
-        assert kept.key(changed, data) != known, key
-    assert kept.key(cfg, dataclasses.replace(data, digest="other")) != known
+        assert kept.folder(changed, data) != known, key
+    assert kept.folder(cfg, dataclasses.replace(data, digest="other")) != known
 
 
 def test_every_module_that_trains_is_in_the_key_or_known_not_to_change_a_number():
-    tells_or_reads = {"config", "errors", "figures", "names", "predict", "store", "tracking", "card"}
+    tells_or_reads = {"config", "errors", "names", "store", "card"}
     hashed = set(kept.code())
-    for path in closure("earshot.train"):
+    for path in closure("earshot.fit") | closure("earshot.prepared"):
         assert path in hashed or path.stem in tells_or_reads, f"{path} decides weights: add it to kept.CODE"

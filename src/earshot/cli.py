@@ -136,17 +136,34 @@ def datasets() -> None:
 
 
 @main.command()
+@without_traceback
+def sync() -> None:
+    """Send to MLflow the runs that it could not take when they were trained."""
+    from earshot import records
+
+    waiting = len(records.unsent())
+    if not waiting:
+        print("nothing is kept to be sent")
+        return
+    try:
+        records.sync(lambda record: print(f"sent: {record.name or 'more of a run'} ({record.experiment})"))
+    except Exception as error:  # whatever the store or the network raises
+        left = len(records.unsent())
+        raise EarshotError(f"MLflow at {records.uri()} took {waiting - left} of {waiting}: {error}") from None
+
+
+@main.command()
 @click.option("--port", default=5000, show_default=True, help="On this machine (127.0.0.1) alone.")
 @without_traceback
 def dashboard(port: int) -> None:
     """Open the MLflow dashboard of all runs."""
-    from earshot import tracking
+    from earshot import records
 
-    uri = tracking.uri()
+    uri = records.uri()
     if uri.startswith("http"):
         print(f"runs are kept by the server at {uri}: open that address")
         return
-    if uri == tracking.local_uri() and not config.data("mlflow", "mlflow.db").exists():
+    if uri == records.local_uri() and not config.data("mlflow", "mlflow.db").exists():
         raise EarshotError("there are no runs yet. Run `make repro` or `python -m earshot.train` first")
     print(f"the dashboard is at http://127.0.0.1:{port} (Ctrl-C ends it)")
     # without its job runner the server starts in a fifth of the memory; earshot uses none of its jobs

@@ -33,14 +33,14 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
     """
     import torch
 
-    from earshot import predict, train
+    from earshot import predict, prepared
     from earshot.dataset import Windows, windows_in
     from earshot.experiment import compose
     from earshot.trained import models
 
     torch.set_num_threads(1)
     cfg = compose([f"dataset={on}", f"input={input_name}", f"model={model}"])
-    data = train.load(cfg)
+    data = prepared.load(cfg)
     manifest = store.read_table(config.data("manifest", f"{on}.parquet"))
     whole = spans.grouped_spans(data.card, manifest, config.params(), config.data("raw", on))
     cut = windows_in(whole, data.input, windows.window_of(cfg.windows, data.card.task))

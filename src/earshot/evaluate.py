@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,48 +10,32 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import config, metrics, predict, store, train
+from earshot import config, metrics, predict, prepared, runs, store, tracking
 from earshot.errors import EarshotError, without_traceback
 from earshot.experiment import compose
 from earshot.leaks import flags
+from earshot.predict import RUN
 from earshot.process import leave_with_parent
 
 if TYPE_CHECKING:
-    from earshot.dataset import Windows
-
-RUN = ["protocol", "wiring", "seed", "fold"]
+    pass
 
 
-def predictions(settings: dict[str, Any], test: Windows, probabilities: np.ndarray) -> pd.DataFrame:
-    """Return a row for each test window.
-
-    Returns
-    -------
-    Columns protocol, wiring, seed, fold, recording, group, start, seconds, label, predicted, and the probability
-    of each class as p_CLASS (float32)
-    """
-    frame = test.table[["recording", "group", "start", "seconds", "label"]].reset_index(drop=True)
-    frame = frame.assign(**predict.named(settings["classes"], probabilities))
-    for number, key in enumerate(RUN):
-        frame.insert(number, key, settings[key])
-    return frame
-
-
-def evaluate(folder: Path, cfg: DictConfig, data: train.Data) -> tuple[pd.DataFrame, dict[str, Any]]:
+def evaluate(folder: Path, cfg: DictConfig, data: prepared.Data) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Predict the test windows of one trained model, and tell its MLflow run the scores.
 
     Returns
     -------
-    frame : see `predictions`; with `heard`
+    frame : see `predict.table`; with `heard`
     run : what the model is, and how much it was trained and tested on
     """
     settings, weights = predict.read(folder)
     if settings["digest"] != data.digest:
         raise EarshotError(f"{folder} was trained on other features than {data.path} holds. Run `dvc repro`")
-    test = train.part(OmegaConf.merge(cfg, {key: settings[key] for key in ("protocol", "fold")}), data, "test")
-    frame = predictions(settings, test, predict.probabilities(predict.restore(settings, weights), test))
+    test = prepared.part(OmegaConf.merge(cfg, {key: settings[key] for key in ("protocol", "fold")}), data, "test")
+    frame = predict.table(settings, test, predict.probabilities(predict.restore(settings, weights), test))
     frame.insert(frame.columns.get_loc("label"), "heard", heard(test.table, data.card.name, settings))
-    _log(folder, data, settings, frame)
+    _log(folder, data, frame)
     run = {key: settings[key] for key in (*RUN, "parameters", "epochs", "best_epoch")}
     return frame, run | {"windows": settings["windows"] | {"test": len(test)}}
 
@@ -66,17 +49,10 @@ def heard(tested: pd.DataFrame, dataset: str, settings: dict[str, Any]) -> np.nd
     return (found["overlap"] | found["duplicate"]).to_numpy()
 
 
-def _log(folder: Path, data: train.Data, settings: dict[str, Any], frame: pd.DataFrame) -> None:
-    from earshot import figures, tracking
-
-    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    run = tracking.find(data.card.task, weights)
-    if run is None:
-        return
-    run.metrics({f"test_{name}": value for name, value in metrics.scores(frame).items()})
-    classes = settings["classes"]
-    labels, predicted = (frame[column].map(classes.index).to_numpy() for column in ("label", "predicted"))
-    run.figure(figures.confusion(labels, predicted, classes, "test"), "confusion_matrix_test.png")
+def _log(folder: Path, data: prepared.Data, frame: pd.DataFrame) -> None:
+    with tracking.more(data.card.task, predict.digest(folder)) as run:
+        run.metrics({f"test_{name}": value for name, value in metrics.scores(frame).items() if name != "windows"})
+        runs.log_predictions(run, data.card.name, frame, "test")
 
 
 def mean_scores(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
@@ -102,7 +78,7 @@ def main(dataset: str, input_name: str, model: str) -> None:
     experiment = f"{input_name}-{model}"
     folders = predict.folders(config.data("models", dataset, experiment))
     cfg = compose([f"dataset={dataset}", f"input={input_name}", f"model={model}"])
-    data = train.load(cfg)
+    data = prepared.load(cfg)
     frames, described = zip(*(evaluate(folder, cfg, data) for folder in folders), strict=True)
     frame = pd.concat(frames, ignore_index=True)
     recipe = {"dataset": dataset, "experiment": experiment, "runs": list(described)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import os
 import shutil
 import signal
@@ -22,10 +21,10 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from earshot import config, kept, parallel, store, train
+from earshot import config, kept, parallel, prepared, runs, store
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError, without_traceback
-from earshot.process import leave_with_parent
+from earshot.process import leave_in_order, leave_with_parent
 
 
 def compose(overrides: list[str]) -> DictConfig:
@@ -34,7 +33,7 @@ def compose(overrides: list[str]) -> DictConfig:
         return hydra.compose("config", overrides)
 
 
-def runs(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictConfig]:
+def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictConfig]:
     """Yield the config of each run of an experiment on a dataset, as params.yaml asks."""
     cfg = compose([f"dataset={dataset}", f"task={task}", f"input={input_name}", f"model={model}"])
     # a model whose code and text agree has no wiring to choose
@@ -48,24 +47,20 @@ def runs(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictC
 
 
 @functools.lru_cache(maxsize=1)
-def _data(dataset: str, input_name: str) -> train.Data:
+def _data(dataset: str, input_name: str) -> prepared.Data:
     """Read an input's features once for all the runs of a process."""
-    return train.load(compose([f"dataset={dataset}", f"input={input_name}"]))
+    return prepared.load(compose([f"dataset={dataset}", f"input={input_name}"]))
 
 
 def one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """Train one run, or take it from those that are kept; return its settings and epochs."""
-    signal.signal(signal.SIGTERM, train.leave_in_order)
-    data = _data(cfg.dataset, cfg.input)
-    run = kept.folder(cfg, data)
-    epochs = run / "epochs.json"
-    if not epochs.exists():
-        trained = train.train(cfg, data, run, alone=False)
-        store.write_json(epochs, trained.epochs)  # the last file: with it the run is whole
+    signal.signal(signal.SIGTERM, leave_in_order)
+    folder = runs.once(cfg, _data(cfg.dataset, cfg.input))
     out.mkdir(parents=True, exist_ok=True)
     for name in ("model.safetensors", "config.json"):
-        shutil.copyfile(run / name, out / name)
-    return json.loads((out / "config.json").read_text("utf-8")), json.loads(epochs.read_text("utf-8"))
+        shutil.copyfile(folder / name, out / name)
+    trained = kept.read(folder)
+    return trained.settings, trained.epochs
 
 
 def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str) -> list[dict[str, Any]]:
@@ -79,12 +74,12 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
     label : of the progress bar
     """
     epochs = []
-    todo = [(cfg, folder / train.run_name(cfg)) for cfg in configs]
+    todo = [(cfg, folder / runs.name(cfg)) for cfg in configs]
     done = parallel.each(one, todo, workers, label, unit="run")
     for cfg, (settings, scores) in zip(configs, done, strict=True):
         chosen = scores[settings["best_epoch"] - 1]
         tqdm.write(
-            f"  {train.run_name(cfg)}: epoch {settings['best_epoch']} of {settings['epochs']}, validation "
+            f"  {runs.name(cfg)}: epoch {settings['best_epoch']} of {settings['epochs']}, validation "
             f"loss {chosen['val_loss']:.4f}, accuracy {chosen['val_accuracy']:.4f}"
         )
         run = {key: settings[key] for key in ("protocol", "wiring", "seed", "fold")}
@@ -103,7 +98,7 @@ def main(dataset: str, input_name: str, model: str, workers: int) -> None:
     leave_with_parent()
     card = load_card(dataset)
     experiment = f"{input_name}-{model}"
-    configs = list(runs(dataset, card.task, input_name, model))
+    configs = list(configs_of(dataset, card.task, input_name, model))
     if not configs:
         raise EarshotError("params.yaml asks for no run: protocols, wirings and seeds each need an entry")
     print(f"{card.task}-{experiment} on {card.label}: {len(configs)} runs", flush=True)

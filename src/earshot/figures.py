@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
+
+from earshot import metrics
 
 if TYPE_CHECKING:
     from earshot.module import Epoch
@@ -23,19 +25,25 @@ def curves(epochs: list[Epoch]) -> Figure:
     return figure
 
 
-def confusion(labels: np.ndarray, predicted: np.ndarray, classes: list[str], part: str) -> Figure:
-    """Draw the confusion matrix of class numbers (n,) and (n,)."""
+def confusion(frame: pd.DataFrame, part: str) -> Figure:
+    """Draw the confusion matrix of predictions (see `predict.table`) of a part."""
+    classes = metrics.classes_of(frame)
     size = 2.5 + 0.45 * len(classes)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
-    ConfusionMatrixDisplay.from_predictions(
-        labels,
-        predicted,
-        labels=range(len(classes)),
-        display_labels=classes,
-        xticks_rotation="vertical",
-        colorbar=False,
-        ax=axes,
+    ConfusionMatrixDisplay(metrics.confusion(frame, classes), display_labels=classes).plot(
+        xticks_rotation="vertical", colorbar=False, ax=axes
     )
     axes.set_title(part)
+    return figure
+
+
+def reliability(frame: pd.DataFrame, part: str) -> Figure:
+    """Draw how often predictions of a part are right over how sure they are."""
+    bins = metrics.reliability(frame)
+    figure = Figure(figsize=(3.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], ":", color="grey")
+    axes.plot(bins["confidence"], bins["accuracy"], "o-")
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="probability of the predicted class", ylabel="accuracy", title=part)
     return figure

@@ -1,6 +1,6 @@
-"""What a training run's result depends on; runs are kept by it, so that no run is trained twice.
+"""Trained runs, kept by all that their result depends on, so that no run is trained twice.
 
-A killed stage goes on where it was, and one more seed costs one more seed.
+A killed stage or sweep goes on where it was, and one more seed costs one more seed.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ import hashlib
 import importlib.metadata
 import json
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import config, store
-from earshot.train import Data
+from earshot import config, predict, store
+from earshot.fit import Trained
+from earshot.prepared import Data
 
 HERE = Path(__file__).parent
 CODE = [
     "datamodule.py",
     "dataset.py",
+    "fit.py",
     "module.py",
+    "predict.py",
+    "prepared.py",
     "process.py",
     "spans.py",
-    "train.py",
     "windows.py",
     "inputs",
     "models",
@@ -32,29 +36,54 @@ SEEN = ["part", "recording", "label", "start", "stop"]  # of a split; a group's 
 SETTINGS = ("dataset", "task", "input", "protocol", "seed", "fold", "model", "optimizer", "trainer", "windows")
 
 
-def folder(cfg: DictConfig, data: Data) -> Path:
-    """Return where the run of a config on a dataset's features is kept, or will be: data/cache/runs/KEY."""
-    return config.data("cache", "runs", key(cfg, data))
+def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
+    """Return what decides a run's weights, each as a digest of 16 characters.
 
-
-def key(cfg: DictConfig, data: Data) -> str:
-    """Return a hash of all that decides a run's weights: settings, data, split, code and libraries."""
+    Returns
+    -------
+    settings, features, split, code and libraries
+    """
     everything = OmegaConf.to_container(cfg, resolve=True)
     split = store.read_table(config.data("splits", data.card.name, f"{cfg.protocol}.parquet"))
     seen = split.loc[(split["fold"] == cfg.fold) & (split["part"] != "test"), SEEN]
-    facts = [
-        {name: everything[name] for name in SETTINGS},
-        data.recipe,
-        data.digest,
-        data.classes,
-        seen.to_csv(index=False),
-        [(path.name, path.read_text("utf-8")) for path in code()],
-        [importlib.metadata.version(library) for library in LIBRARIES],
-    ]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+    found = {
+        "settings": {name: everything[name] for name in SETTINGS},
+        "features": [data.recipe, data.digest, data.classes],
+        "split": seen.to_csv(index=False),
+        "code": [(path.name, path.read_text("utf-8")) for path in code()],
+        "libraries": [importlib.metadata.version(library) for library in LIBRARIES],
+    }
+    return {name: _digest(fact)[:16] for name, fact in found.items()}
+
+
+def _digest(fact: Any) -> str:
+    return hashlib.sha256(json.dumps(fact, sort_keys=True).encode()).hexdigest()
 
 
 def code() -> list[Path]:
     """List the files that decide what a training computes."""
     named = [HERE / name for name in CODE]
     return [file for path in named for file in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
+
+
+def folder(cfg: DictConfig, data: Data) -> Path:
+    """Return where the run of a config on a dataset's features is kept, or will be: data/cache/runs/KEY."""
+    return config.data("cache", "runs", _digest(facts(cfg, data))[:32])
+
+
+def is_whole(folder: Path) -> bool:
+    """Tell whether a run was trained to its end and kept."""
+    return (folder / "epochs.json").exists()
+
+
+def complete(folder: Path, trained: Trained) -> None:
+    """Add what `fit.save` does not write to the folder of a run."""
+    store.write_table(folder / "validation.parquet", trained.validation, {})
+    store.write_json(folder / "epochs.json", trained.epochs)  # the last file: with it the run is whole
+
+
+def read(folder: Path) -> Trained:
+    """Return a run that was kept."""
+    settings, weights = predict.read(folder)
+    epochs = json.loads((folder / "epochs.json").read_text("utf-8"))
+    return Trained(settings, weights, epochs, store.read_table(folder / "validation.parquet"))

@@ -22,7 +22,7 @@ from earshot.process import leave_with_parent
 from earshot.spans import classes_of
 
 if TYPE_CHECKING:
-    from earshot import train
+    from earshot import prepared
 
 COLUMNS = [
     "input",
@@ -97,15 +97,15 @@ def one(job: Job) -> pd.DataFrame:
     """Score the test windows of one fold at every step of the ladder, with all models of one input."""
     import torch
 
-    from earshot import predict, train
+    from earshot import predict, prepared
     from earshot.experiment import compose
     from earshot.trained import models
 
     torch.set_num_threads(1)
     cfg = compose([f"dataset={job.dataset}", f"input={job.input}", f"fold={job.fold}", "protocol=grouped"])
-    data = train.load(cfg)
+    data = prepared.load(cfg)
     asked = cfg.noise[data.card.task]
-    test, validation = train.part(cfg, data, "test"), train.part(cfg, data, "validation")
+    test, validation = prepared.part(cfg, data, "test"), prepared.part(cfg, data, "validation")
     alarm = data.classes.index(asked.alarm)
     nets = []
     for name in job.models:
@@ -129,7 +129,7 @@ def one(job: Job) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[COLUMNS]
 
 
-def _sounds(data: train.Data, table: pd.DataFrame) -> list[np.ndarray]:
+def _sounds(data: prepared.Data, table: pd.DataFrame) -> list[np.ndarray]:
     """Read the samples of each window, at the input's rate."""
     manifest = store.read_table(config.data("manifest", f"{data.card.name}.parquet")).set_index("recording")
     rate = data.input.sample_rate

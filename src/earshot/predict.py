@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -17,6 +19,7 @@ from earshot.models import heads
 if TYPE_CHECKING:
     from earshot.dataset import Windows
 
+RUN = ["protocol", "wiring", "seed", "fold"]  # what tells the runs of an experiment apart
 BATCH_SIZE = 256  # changes nothing but memory
 
 
@@ -58,6 +61,11 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         raise EarshotError(f"{folder} holds no trained model ({error}). Run `dvc repro`") from None
 
 
+def digest(folder: Path) -> str:
+    """Return the sha256 of a trained model's weights."""
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
 def probabilities(net: nn.Module, windows: Windows) -> np.ndarray:
     """Return the probability of each class for each window: float32, shape (windows, classes)."""
     return np.concatenate([of_batch(net, x) for x in windows.batches(BATCH_SIZE)])
@@ -74,3 +82,18 @@ def of_batch(net: nn.Module, x: torch.Tensor) -> np.ndarray:
     """Return the probability of each class for a batch of windows as a model is given them."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return heads.probabilities(net.to(device)(x.to(device))).cpu().numpy()
+
+
+def table(settings: dict[str, Any], windows: Windows, probabilities: np.ndarray) -> pd.DataFrame:
+    """Return a row for each window.
+
+    Returns
+    -------
+    Columns protocol, wiring, seed, fold, recording, group, start, seconds, label, predicted, and the probability
+    of each class as p_CLASS (float32)
+    """
+    frame = windows.table[["recording", "group", "start", "seconds", "label"]].reset_index(drop=True)
+    frame = frame.assign(**named(settings["classes"], probabilities))
+    for number, key in enumerate(RUN):
+        frame.insert(number, key, settings[key])
+    return frame

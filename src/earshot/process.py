@@ -5,7 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import sys
+from typing import Any
+
+import psutil
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -25,6 +29,11 @@ def leave_with_parent() -> None:
         sys.exit("error: the process that started this stage is gone")
 
 
+def leave_in_order(*_: Any) -> None:
+    """Turn SIGTERM into an exception, so that the MLflow run is ended."""
+    raise SystemExit("error: ended by SIGTERM")
+
+
 def keep_memory() -> None:
     """Have freed memory kept by this process instead of given back to the system.
 
@@ -37,3 +46,20 @@ def keep_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # the most that glibc takes
         mallopt(M_TRIM_THRESHOLD, 2**30)
+
+
+def identity() -> str:
+    """Return what tells this process from all others: host, number and start."""
+    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
+
+
+def is_gone(name: str) -> bool:
+    """Tell whether a process, named by its `identity`, has ended; False of other machines' and of what is no name."""
+    host, number, started = name.split() if name.count(" ") == 2 else ("", "", "")
+    if host != socket.gethostname():
+        return False
+    try:
+        found = psutil.Process(int(number))
+        return found.status() == psutil.STATUS_ZOMBIE or abs(found.create_time() - float(started)) >= 0.1
+    except psutil.NoSuchProcess:
+        return True

@@ -1,104 +1,129 @@
-"""The one place that knows MLflow.
+"""A run as it is logged: parameters, metrics, figures.
 
-MLflow is a view of the results: every number also stands in a file, and a run that can't be logged is trained
-all the same.
+MLflow is a view of the results: every number also stands in a file, and a run that can't be logged is trained all
+the same. What MLflow could not take is kept until `earshot sync`.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-from filelock import FileLock
-
-from earshot import config
+from earshot import records
+from earshot.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
 
-PROCESS_TAG = "earshot.process"
-WEIGHTS_TAG = "earshot.weights"
-MAX_BATCH = 100  # parameters or tags that MLflow takes at once
-
-
-def local_uri() -> str:
-    """Return the address of the project's own store, data/mlflow/mlflow.db."""
-    return f"sqlite:///{config.data('mlflow', 'mlflow.db')}"
-
-
-def uri() -> str:
-    """Return where runs are kept: `MLFLOW_TRACKING_URI` where set, else the project's own store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or local_uri()
+LIVE_SECONDS = 2.0  # between two looks that the dashboard gets at a training: an epoch may take milliseconds
 
 
 class Run:
-    """One MLflow run. What can't be logged is told once, and does not stop the training."""
+    """One run on its way to MLflow: metrics every few seconds, the rest at its end."""
 
-    def __init__(self, client: MlflowClient | None, run_id: str | None):
-        self._client, self.run_id = client, run_id
-
-    def _log(self, method: str, *args: Any, **kwargs: Any) -> None:
-        if self._client is None:
-            return
-        try:
-            getattr(self._client, method)(self.run_id, *args, **kwargs)
-        except Exception as error:  # whatever the store or the network raises
-            print(
-                f"warning: MLflow at {uri()} can't be written to, going on without it: {error}",
-                file=sys.stderr,
-            )
-            self._client = None
+    def __init__(self, record: Record, artifacts: Path):
+        """Take what is known of the run, and an empty folder for its artifacts."""
+        self.record, self.artifacts = record, artifacts
+        self._client: MlflowClient | None = None  # while the run can be watched
+        self._sent = 0  # metrics
+        self._last = time.monotonic()
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Log flat parameters."""
-        from mlflow.entities import Param
+        self.record.params |= {key: str(value) for key, value in params.items()}
 
-        entries = [Param(key, str(value)) for key, value in params.items()]
-        for first in range(0, len(entries), MAX_BATCH):
-            self._log("log_batch", params=entries[first : first + MAX_BATCH])
-
-    def metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log a step's metrics in one call."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        self._log("log_batch", metrics=[Metric(key, value, now, step) for key, value in metrics.items()])
+    def metrics(self, metrics: Mapping[str, float | None], step: int = 0) -> None:
+        """Log a step's metrics; None is left out."""
+        now = _now()
+        self.record.metrics += [(key, float(value), now, step) for key, value in metrics.items() if value is not None]
+        if self._client is not None and time.monotonic() - self._last > LIVE_SECONDS:
+            self._watched(self._send_metrics)
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag."""
-        self._log("set_tag", key, value)
+        self.record.tags[key] = value
 
     def dataset(self, name: str, digest: str, source: str, context: str) -> None:
         """Log which data went in; MLflow keeps 36 characters of the digest."""
-        from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource  # noqa: F401 (registers sources)
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        entry = Dataset(name=name, digest=digest[:36], source_type="local", source=source)
-        self._log("log_inputs", datasets=[DatasetInput(entry, [InputTag("mlflow.data.context", context)])])
+        self.record.datasets.append({"name": name, "digest": digest[:36], "source": source, "context": context})
 
     def text(self, text: str, name: str) -> None:
         """Keep a text as the artifact `name`."""
-        self._log("log_text", text, name)
+        self._place(name).write_text(text, encoding="utf-8")
 
     def figure(self, figure: Figure, name: str) -> None:
         """Keep a figure as the artifact `name`."""
-        self._log("log_figure", figure, name)
+        figure.savefig(self._place(name))
+
+    def _place(self, name: str) -> Path:
+        path = self.artifacts / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def begin(self) -> None:
+        """Make the run in MLflow, so that it can be watched from now on."""
+        self._watched(self._create)
+
+    @contextmanager
+    def machine_watched(self) -> Iterator[None]:
+        """Have MLflow log processor, memory and network every second, as metrics `system/...`."""
+        if self._client is None:
+            yield
+            return
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(self.record.run_id, sampling_interval=1, tracking_uri=records.uri())
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
 
     def end(self, status: str) -> None:
-        """End the run as FINISHED or FAILED."""
-        self._log("set_terminated", status=status)
+        """Send what is missing, and end the run as FINISHED or FAILED; keep it where that fails."""
+        self.record.status, self.record.ended = status, _now()
+        try:
+            records.send(self._client or records.connect(), self.record, self.artifacts, self._sent)
+        except Exception as error:  # whatever the store or the network raises
+            kept = records.keep(self.record, self.artifacts)
+            _warn(f"did not take a run ({_short(error)}). It is kept in {kept}: `earshot sync` sends it")
+
+    def _create(self) -> None:
+        self._client = records.connect()
+        records.create(self._client, self.record)
+
+    def _send_metrics(self) -> None:
+        records.send_metrics(self._client, self.record, self._sent)
+        self._sent, self._last = len(self.record.metrics), time.monotonic()
+
+    def _watched(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # whatever the store or the network raises
+            self._client, self._sent = None, 0
+            _warn(f"can't be reached, going on without it: {_short(error)}")
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _short(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else repr(error)
+
+
+def _warn(what: str) -> None:
+    print(f"warning: MLflow at {records.uri()} {what}", file=sys.stderr)
 
 
 @contextmanager
-def run(experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
+def run(experiment: str, name: str, tags: Mapping[str, str], system_metrics: bool = False) -> Iterator[Run]:
     """Log what happens inside as one run, which ends as FINISHED, or as FAILED after an error.
 
     Parameters
@@ -106,89 +131,36 @@ def run(experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
     experiment : MLflow's experiment, made where it is not there yet
     name : says what the run is
     tags : more of it
+    system_metrics : log processor, memory and network every second
     """
-    opened = _open(experiment, name, tags)
-    try:
+    with tempfile.TemporaryDirectory() as artifacts:
+        opened = Run(Record(experiment, name, started=_now(), tags=dict(tags)), Path(artifacts))
+        opened.begin()
+        try:
+            with opened.machine_watched() if system_metrics else nullcontext():
+                yield opened
+        except BaseException:  # also an interrupt: no run stays RUNNING
+            opened.end("FAILED")
+            raise
+        opened.end("FINISHED")
+
+
+@contextmanager
+def more(experiment: str, weights: str) -> Iterator[Run]:
+    """Log what happens inside to the run that made `weights` (the sha256 of its safetensors), if there is one."""
+    with tempfile.TemporaryDirectory() as artifacts:
+        opened = Run(Record(experiment, adds_to=weights, started=_now()), Path(artifacts))
         yield opened
-    except BaseException:  # also an interrupt: no run stays RUNNING
-        opened.end("FAILED")
-        raise
-    opened.end("FINISHED")
+        opened.end("FINISHED")
 
 
-def _open(experiment: str, name: str, tags: Mapping[str, str]) -> Run:
-    return Run(*_connected(lambda client: _create(client, experiment, name, tags)))
-
-
-def _connected(work: Callable[[MlflowClient], str | None]) -> tuple[MlflowClient | None, str | None]:
-    """Return a client and what `work` gives, or None twice where MLflow can't be reached.
-
-    Two processes that start on a fresh sqlite file would break it for good, so they take turns here.
-    """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that is away should not hold up training
-    lock = config.data("mlflow", ".lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
+def has(experiment: str, tags: Mapping[str, str]) -> bool:
+    """Tell whether MLflow has a whole run with these tags; True where it can't be asked."""
     try:
-        from mlflow import MlflowClient
-
-        with FileLock(lock):
-            client = MlflowClient(uri())
-            return client, work(client)
+        return records.find(records.connect(), experiment, dict(tags)) is not None
     except Exception as error:  # whatever the store or the network raises
-        print(f"warning: MLflow at {uri()} can't be reached, going on without it: {error}", file=sys.stderr)
-        return None, None
-
-
-def _create(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> str:
-    found = client.get_experiment_by_name(experiment)
-    experiment_id = found.experiment_id if found else client.create_experiment(experiment, _artifacts())
-    _end_orphans(client, experiment_id)
-    tags = {"mlflow.source.name": "earshot.train", "mlflow.source.git.commit": git_commit(), **tags}
-    return client.create_run(experiment_id, run_name=name, tags={PROCESS_TAG: _this_process(), **tags}).info.run_id
-
-
-def _artifacts() -> str | None:
-    """Return where artifacts go: beside a local database; a server knows its own place."""
-    return config.data("mlflow", "artifacts").as_uri() if uri().startswith("sqlite") else None
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
-
-
-def _end_orphans(client: MlflowClient, experiment_id: str) -> None:
-    """End the runs of this machine whose process was killed: they could not do it themselves."""
-    for running in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
-        host, pid, started = (running.data.tags.get(PROCESS_TAG) or "? 0 0").rsplit(" ", 2)
-        if host == socket.gethostname() and not _is_alive(int(pid), float(started)):
-            client.set_terminated(running.info.run_id, status="FAILED")
-
-
-def _is_alive(pid: int, started: float) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - started) < 0.1
-    except psutil.NoSuchProcess:
-        return False
-
-
-def find(experiment: str, weights: str) -> Run | None:
-    """Return the latest run that made `weights` (the sha256 of its safetensors), to log more to it."""
-
-    def search(client: MlflowClient) -> str | None:
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
-            return None
-        runs = client.search_runs([found.experiment_id], f"tags.`{WEIGHTS_TAG}` = '{weights}'", max_results=1)
-        return runs[0].info.run_id if runs else None
-
-    client, run_id = _connected(search)
-    return Run(client, run_id) if run_id else None
-
-
-def git_commit() -> str:
-    """Return the commit of the project's folder, or "unknown" outside git."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=config.root(), capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+        _warn(f"can't be reached, going on without it: {_short(error)}")
+        return True
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

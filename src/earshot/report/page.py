@@ -10,8 +10,8 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from earshot import metrics
-from earshot.report import examples, numbers, plots, words
+from earshot import examples, metrics
+from earshot.report import numbers, plots, words
 from earshot.report.pairs import Pair, Summary, ranked, same_input, same_model, side_by_side
 from earshot.report.study import Cell, Study
 
@@ -85,7 +85,7 @@ def _section(number: int, study: Study, all_pairs: list[Pair], summary: Summary)
         ],
         "classes": [{"title": title, **_by_class(both)} for title, both in frames.items()],
         "confusions": [{"title": title, "matrices": _matrices(both)} for title, both in frames.items()],
-        "examples": examples.worst(study.card.name, list(frames[pairs[0].title].values())[-1]),
+        "examples": examples.surest(study.card.name, list(frames[pairs[0].title].values())[-1], right=False),
         "absent": _absent(study),
     }
 

@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from pandas.api.types import is_numeric_dtype
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -59,6 +60,16 @@ def print_elsewhere(dataset: str, predictions: pd.DataFrame) -> None:
         table.add_row(
             f"{row['input']}-{row['model']}", accuracy, score(row["macro_f1"]), *map(score, row["f1"].values())
         )
+    console().print(table)
+
+
+def print_frame(title: str, frame: pd.DataFrame) -> None:
+    """Print a table as it stands; fractions with four places."""
+    table = _empty(title)
+    for name in frame:
+        table.add_column(name, justify="right" if is_numeric_dtype(frame[name]) else "left")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row))
     console().print(table)
 
 

@@ -1,11 +1,13 @@
-"""The worst confusions, to be heard: windows that a model was surest of and wrong about."""
+"""Windows to be heard: those a model was surest of, and wrong or right about."""
 
 from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 import pandas as pd
 import soundfile
@@ -18,8 +20,8 @@ SAMPLE_RATE = 16000  # of what is embedded, in Hz
 SECONDS = 5.0  # of a long window, its beginning
 
 
-def worst(dataset: str, predictions: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the windows that were named wrong with the highest probability, each of another group.
+def surest(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[str, Any]]:
+    """Return the windows that were named right, or wrong, with the highest probability, each of another group.
 
     Parameters
     ----------
@@ -33,8 +35,9 @@ def worst(dataset: str, predictions: pd.DataFrame) -> list[dict[str, Any]]:
     frame = intervals.pooled(predictions, intervals.WINDOW)
     classes = metrics.classes_of(frame)
     frame["probability"] = frame[[metrics.PROBABILITY + name for name in classes]].max(axis=1)
-    wrong = frame[frame["label"] != frame["predicted"]].sort_values("probability", ascending=False, kind="stable")
-    chosen = wrong.drop_duplicates("group").groupby("label").head(PER_CLASS).head(MOST)
+    asked = frame[(frame["label"] == frame["predicted"]) == right]
+    asked = asked.sort_values("probability", ascending=False, kind="stable")
+    chosen = asked.drop_duplicates("group").groupby("label").head(PER_CLASS).head(MOST)
     manifest = store.read_table(config.data("manifest", f"{dataset}.parquet")).set_index("recording")
     return [
         {
@@ -53,3 +56,12 @@ def _sound(path, start: float, seconds: float) -> str:
     buffer = io.BytesIO()
     soundfile.write(buffer, loud, SAMPLE_RATE, format="MP3")
     return "data:audio/mpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def page(dataset: str, predictions: pd.DataFrame, part: str) -> str:
+    """Return an HTML page of the windows that a model was surest of, with their sound in it."""
+    template = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
+        (Path(__file__).parent / "examples.html.j2").read_text("utf-8")
+    )
+    found = {title: surest(dataset, predictions, right) for title, right in (("wrong", False), ("right", True))}
+    return template.render(part=part, found=found)

@@ -1,0 +1,145 @@
+"""One run: a model fitted as a config says, its files written, and what came of it logged."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from earshot import calls, examples, figures, fit, kept, metrics, predict, prepared, records, tracking
+from earshot.dataset import Windows
+from earshot.fit import Trained
+from earshot.module import Epoch
+from earshot.prepared import Data
+
+LOGGED = ("task", "input", "protocol", "fold", "seed", "model", "optimizer", "trainer", "audio")
+
+
+def name(cfg: DictConfig) -> str:
+    """Return a short name that tells one run of an experiment from the others."""
+    wiring = cfg.model.get("wiring", "published")
+    return f"{cfg.protocol}-{wiring}-seed{cfg.seed}-fold{cfg.fold}"
+
+
+def once(cfg: DictConfig, data: Data) -> Path:
+    """Train as the config says, unless that was done before; return the folder that keeps the run.
+
+    A run that MLflow doesn't have, or not for this sweep, is logged in either case.
+    """
+    folder = kept.folder(cfg, data)
+    if not kept.is_whole(folder):
+        kept.complete(folder, train(cfg, data, folder, alone=False))
+    elif not _is_logged(cfg, data, folder):
+        _log(cfg, data, _windows(cfg, data), lambda _: kept.read(folder))
+    return folder
+
+
+def train(cfg: DictConfig, data: Data, out: Path, alone: bool = True) -> Trained:
+    """Train as the config says, log to MLflow, and write the weights and their settings to `out`.
+
+    A run that is `alone` tells of each epoch: by a progress bar in a terminal, by lines in a log.
+    """
+    windows = _windows(cfg, data)
+
+    def fitted(watch: Callable[[Epoch], None]) -> Trained:
+        watchers = [watch, *(_lines(cfg) if alone else [])]
+        trained = fit.fit(cfg, data, windows["train"], windows["validation"], watchers, alone and sys.stderr.isatty())
+        fit.save(trained, out)
+        return trained
+
+    return _log(cfg, data, windows, fitted)
+
+
+def _windows(cfg: DictConfig, data: Data) -> dict[str, Windows]:
+    return {part: prepared.part(cfg, data, part) for part in ("train", "validation")}
+
+
+def _log(
+    cfg: DictConfig, data: Data, windows: dict[str, Windows], fitted: Callable[[Callable[[Epoch], None]], Trained]
+) -> Trained:
+    """Log what `fitted` gives, and the epochs that it tells of or has been through."""
+    with _opened(cfg, data) as run:
+        run.params({"dataset": data.card.name, **tracking.flatten(_logged(cfg))})
+        run.text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
+        for part, cut in windows.items():
+            run.dataset(data.card.name, data.digest, str(data.path), f"{part}, {len(cut)} windows")
+        told: list[int] = []
+
+        def watch(epoch: Epoch) -> None:
+            told.append(step := int(epoch["epoch"]))
+            run.metrics({key: value for key, value in epoch.items() if key != "epoch"}, step)
+
+        trained = fitted(watch)
+        for epoch in trained.epochs[len(told) :]:  # of a run that was kept
+            watch(epoch)
+        _log_result(run, cfg, data, trained)
+    return trained
+
+
+def _opened(cfg: DictConfig, data: Data) -> AbstractContextManager[tracking.Run]:
+    run_name = f"{cfg.input}-{cfg.model.name} {name(cfg)} {data.card.label}"
+    return tracking.run(data.card.task, run_name, _tags(cfg, data), cfg.mlflow.system_metrics)
+
+
+def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
+    tags = {
+        "earshot.dataset": data.card.label,
+        "earshot.experiment": f"{data.card.task}-{cfg.input}-{cfg.model.name}",
+        "earshot.protocol": cfg.protocol,
+        "mlflow.source.name": "earshot.train",
+        "mlflow.source.git.commit": calls.commit(),
+        "dvc.stage": os.environ.get("DVC_STAGE"),
+        "dvc.exp": os.environ.get("DVC_EXP_NAME"),
+        records.SWEEP_TAG: cfg.sweep,
+    }
+    tags |= {f"earshot.digest.{fact}": digest for fact, digest in kept.facts(cfg, data).items()}
+    return {key: str(value) for key, value in tags.items() if value is not None}
+
+
+def _is_logged(cfg: DictConfig, data: Data, folder: Path) -> bool:
+    """Tell whether MLflow has the whole run; True where it can't be asked, since nothing is lost."""
+    asked = {records.WEIGHTS_TAG: predict.digest(folder)}
+    asked |= {} if cfg.sweep is None else {records.SWEEP_TAG: cfg.sweep}
+    return tracking.has(data.card.task, asked)
+
+
+def _logged(cfg: DictConfig) -> dict[str, Any]:
+    """Return the settings of this run, without those of other inputs, tasks and runs."""
+    everything = OmegaConf.to_container(cfg, resolve=True)
+    return {key: everything[key] for key in LOGGED} | {"features": everything["features"][cfg.input] or {}}
+
+
+def _log_result(run: tracking.Run, cfg: DictConfig, data: Data, trained: Trained) -> None:
+    """Log what the kept weights are worth on the validation windows."""
+    frame = trained.validation
+    scores = {f"best_val_{key}": value for key, value in metrics.scores(frame).items() if key != "windows"}
+    best = trained.settings["best_epoch"]
+    run.metrics({"best_epoch": best, **scores}, best)
+    run.tag(records.WEIGHTS_TAG, fit.digest(trained))
+    if cfg.mlflow.artifacts:
+        run.figure(figures.curves(trained.epochs), "curves.png")
+        log_predictions(run, data.card.name, frame, "validation")
+
+
+def log_predictions(run: tracking.Run, dataset: str, frame, part: str) -> None:
+    """Log pictures and sounds of predictions (see `predict.table`) under the name of a part."""
+    run.figure(figures.confusion(frame, part), f"{part}/confusion_matrix.png")
+    run.figure(figures.reliability(frame, part), f"{part}/reliability.png")
+    run.text(examples.page(dataset, frame, part), f"{part}/examples.html")
+
+
+def _lines(cfg: DictConfig) -> list[Callable[[Epoch], None]]:
+    """Return what prints plain lines where there is no terminal for a progress bar: some ten for a run."""
+    every = max(1, cfg.model.training.max_epochs // 10)
+
+    def line(epoch: Epoch) -> None:
+        if epoch["epoch"] % every == 0:
+            scores = "  ".join(f"{key} {value:.4f}" for key, value in epoch.items() if key != "epoch")
+            print(f"  epoch {epoch['epoch']}/{cfg.model.training.max_epochs}  {scores}", flush=True)
+
+    return [] if sys.stderr.isatty() else [line]

@@ -1,0 +1,179 @@
+"""Runs on their way to MLflow: many processes at once, a server that goes away, and nothing lost on the way."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+from click.testing import CliRunner
+from mlflow import MlflowClient
+from mlflow.entities import ViewType
+
+from earshot import cli, process, records, tracking
+
+PROCESSES, RUNS, STEPS = 4, 50, 100
+
+
+def log_runs(first: int, start) -> None:
+    """Log some runs, as a training does."""
+    start.wait()
+    for number in range(first, first + RUNS):
+        tracking.LIVE_SECONDS = 2.0 if number % 10 else 0.0  # some write at every step, as slow trainings do
+        with tracking.run("task", f"run {number}", {"number": str(number)}) as run:
+            run.params({"seed": number, "lr": 0.1})
+            for step in range(1, STEPS + 1):
+                run.metrics({"train_loss": number + 1 / step, "val_loss": number - 1 / step}, step)
+
+
+def all_runs() -> tuple[MlflowClient, list]:
+    client = MlflowClient(records.uri())
+    experiment = client.get_experiment_by_name("task").experiment_id
+    return client, client.search_runs([experiment], run_view_type=ViewType.ALL, max_results=1000)
+
+
+class MlflowServer:
+    """A real `mlflow server` on this machine; it can be stopped, and started again on what it holds."""
+
+    def __init__(self, folder):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        self.command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+        self.command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'server.db'}"]
+        self.command += ["--artifacts-destination", str(folder / "served")]
+        self.folder = folder
+
+    def start(self) -> None:
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        with open(self.folder / "server.log", "ab") as log:
+            self.process = subprocess.Popen(
+                self.command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{self.address}/health", timeout=5)
+                return
+            except OSError:
+                time.sleep(0.2)
+        raise TimeoutError((self.folder / "server.log").read_text())
+
+    def stop(self) -> None:
+        os.killpg(self.process.pid, 9)
+        self.process.wait()
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    made = MlflowServer(tmp_path)
+    made.start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", made.address)
+    yield made
+    if made.process.returncode is None:
+        made.stop()
+
+
+@pytest.mark.parametrize("store", ["sqlite", "server"])
+def test_nothing_is_lost_where_many_processes_log(store, project, request, capfd):
+    if store == "server":
+        request.getfixturevalue("server")
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(PROCESSES)  # all of them meet a store that was never used
+    workers = [context.Process(target=log_runs, args=(n * RUNS, start)) for n in range(PROCESSES)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    said = capfd.readouterr().err
+    assert "lock" not in said and "warning:" not in said and "Traceback" not in said
+    assert not records.unsent()
+    client, found = all_runs()
+    assert sorted(int(run.data.tags["number"]) for run in found) == list(range(PROCESSES * RUNS))
+    assert {run.info.status for run in found} == {"FINISHED"}
+    for run in found:
+        number = int(run.data.tags["number"])
+        assert run.data.params == {"seed": str(number), "lr": "0.1"}
+        assert run.data.metrics == {"train_loss": number + 1 / STEPS, "val_loss": number - 1 / STEPS}
+    for run in found[:: len(found) // 8]:
+        points = client.get_metric_history(run.info.run_id, "train_loss")
+        assert sorted(point.step for point in points) == list(range(1, STEPS + 1))
+
+
+def test_a_server_that_goes_away_loses_nothing(project, server, monkeypatch, capsys):
+    monkeypatch.setattr(tracking, "LIVE_SECONDS", 0.0)
+    with tracking.run("task", "unlucky", {"number": "7"}) as run:
+        run.params({"seed": 7})
+        run.text("seed: 7", "config.yaml")
+        run.metrics({"val_loss": 1.0}, 1)
+        server.stop()
+        for step in (2, 3):
+            run.metrics({"val_loss": 1 / step}, step)
+        run.tag(records.WEIGHTS_TAG, "abc")
+    with tracking.more("task", "abc") as test:
+        test.metrics({"test_accuracy": 0.5})
+    said = capsys.readouterr().err
+    assert said.count("going on without it") == 1 and said.count("`earshot sync` sends it") == 2
+    assert len(records.unsent()) == 2
+
+    away = CliRunner().invoke(cli.main, ["sync"])
+    assert away.exit_code == 1 and "took 0 of 2" in away.stderr and len(records.unsent()) == 2
+
+    server.start()
+    sent = CliRunner().invoke(cli.main, ["sync"])
+    assert sent.exit_code == 0 and "sent: unlucky (task)" in sent.output, sent.output
+    client, (found,) = all_runs()
+    assert found.info.status == "FINISHED" and found.data.tags["number"] == "7"
+    assert found.data.metrics == {"val_loss": 1 / 3, "test_accuracy": 0.5}
+    assert [point.step for point in client.get_metric_history(found.info.run_id, "val_loss")] == [1, 2, 3]
+    assert [file.path for file in client.list_artifacts(found.info.run_id)] == ["config.yaml"]
+    assert not records.unsent() and "nothing is kept" in CliRunner().invoke(cli.main, ["sync"]).output
+
+
+def test_a_run_that_was_sent_twice_is_one_run(project, tmp_path):
+    record = records.Record("task", "twice", started=1, ended=2, status="FINISHED", params={"a": "1"})
+    record.metrics = [("loss", 0.5, 1, 1), ("loss", 0.25, 2, 2)]
+    (tmp_path / "none").mkdir()
+    client = records.connect()
+    records.send(client, record, tmp_path / "none")
+    records.send(client, record, tmp_path / "none")
+    _, (found,) = all_runs()
+    assert found.data.metrics == {"loss": 0.25} and found.info.end_time == 2
+    assert len(client.get_metric_history(found.info.run_id, "loss")) == 2
+
+
+def test_a_run_whose_process_is_gone_is_ended_by_the_next(project):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    name = f"{socket.gethostname()} {child.pid} {process.psutil.Process(child.pid).create_time():.2f}"
+    client = records.connect()
+    records.create(client, records.Record("task", "theirs", tags={records.PROCESS_TAG: name}))
+    records.create(client, records.Record("task", "mine"))
+    assert {run.info.status for run in all_runs()[1]} == {"RUNNING"}, "both are at work"
+    child.kill()
+    child.wait()
+    records.create(client, records.Record("task", "next"))
+    assert {run.info.run_name: run.info.status for run in all_runs()[1]} == {
+        "theirs": "FAILED",
+        "mine": "RUNNING",
+        "next": "RUNNING",
+    }
+
+
+def test_a_run_can_be_watched_while_it_trains(project, monkeypatch):
+    monkeypatch.setattr(tracking, "LIVE_SECONDS", 0.0)
+    with tracking.run("task", "live", {}, system_metrics=True) as run:
+        run.metrics({"val_loss": 1.0}, 1)
+        _, (found,) = all_runs()
+        assert found.info.status == "RUNNING" and found.data.metrics["val_loss"] == 1.0
+        threading.Event().wait(2.5)
+    _, (found,) = all_runs()
+    assert any(name.startswith("system/") for name in found.data.metrics)
