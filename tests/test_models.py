@@ -75,7 +75,7 @@ def test_a_model_that_makes_no_sense_of_an_input_says_so(name, shape, said):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"name": "gru"}, "no model is called 'gru'"),
+        ({"network": "gru"}, "no network is called 'gru'"),
         ({"wiring": "both"}, "must be one of"),
         ({"kernel": 3}, "kernel"),
     ],

@@ -136,6 +136,44 @@ def datasets() -> None:
 
 
 @main.command()
+@click.argument("experiment")
+@click.argument("overrides", nargs=-1)
+@click.option("--plan", metavar="NAME", help="One of conf/sweep/; by default that of the experiment's model.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), help="In all, with those of earlier calls; by default the plan's."
+)
+@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
+@without_traceback
+def search(experiment: str, overrides: tuple[str, ...], plan: str | None, trials: int | None, workers: int) -> None:
+    """Search for better settings of EXPERIMENT (one of conf/experiment/) by its validation windows.
+
+    OVERRIDES are settings that all trials share, e.g. dataset=sirens or model.training.max_epochs=5. A search that was
+    ended goes on where it was.
+    """
+    from earshot.report.terminal import print_search
+    from earshot.search import Search
+
+    begun = Search(experiment, list(overrides), plan)
+    begun.run(trials or begun.plan.trials, workers)
+    print_search(begun)
+
+
+@main.command()
+@click.argument("experiment")
+@click.argument("trial", type=int)
+@click.argument("name")
+@click.argument("overrides", nargs=-1)
+@click.option("--plan", metavar="NAME", help="As it was searched by.")
+@without_traceback
+def promote(experiment: str, trial: int, name: str, overrides: tuple[str, ...], plan: str | None) -> None:
+    """Write the settings of a search's TRIAL to conf/model/NAME.yaml; `earshot search` prints the line."""
+    from earshot.search import Search
+
+    path = Search(experiment, list(overrides), plan).promote(trial, name)
+    print(f"written: {path}\ntrain it: add {name} to the models in params.yaml, then `earshot repro`")
+
+
+@main.command()
 @without_traceback
 def sync() -> None:
     """Send to MLflow the runs that it could not take when they were trained."""

@@ -114,7 +114,8 @@ def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int
         (card.name, other, *experiment, params["wirings"][0])
         for other, experiment in itertools.product(on, config.experiments(params))
     ]
-    return list(parallel.each(evaluate_on, todo, workers, card.label))
+    with parallel.pool(workers) as pool:
+        return list(parallel.each(pool, evaluate_on, todo, card.label))
 
 
 @click.command()

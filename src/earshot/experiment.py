@@ -6,7 +6,6 @@ is the one that `python -m earshot.train` makes of the same settings.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import shutil
@@ -18,6 +17,7 @@ from typing import Any
 import click
 import hydra
 import pandas as pd
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
@@ -28,9 +28,18 @@ from earshot.process import leave_in_order, leave_with_parent
 
 
 def compose(overrides: list[str]) -> DictConfig:
-    """Return the Hydra config with overrides, as `python -m earshot.train OVERRIDES` sees it."""
-    with hydra.initialize_config_dir(str(config.root() / "conf"), version_base="1.3"):
-        return hydra.compose("config", overrides)
+    """Return the Hydra config with overrides, as `python -m earshot.train OVERRIDES` sees it.
+
+    Raises
+    ------
+    EarshotError
+        If an override names nothing.
+    """
+    try:
+        with hydra.initialize_config_dir(str(config.root() / "conf"), version_base="1.3"):
+            return hydra.compose("config", overrides)
+    except HydraException as error:
+        raise EarshotError(f"{' '.join(overrides)}: {error}") from None
 
 
 def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictConfig]:
@@ -46,16 +55,10 @@ def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator
             yield OmegaConf.merge(cfg, chosen)
 
 
-@functools.lru_cache(maxsize=1)
-def _data(dataset: str, input_name: str) -> prepared.Data:
-    """Read an input's features once for all the runs of a process."""
-    return prepared.load(compose([f"dataset={dataset}", f"input={input_name}"]))
-
-
 def one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """Train one run, or take it from those that are kept; return its settings and epochs."""
     signal.signal(signal.SIGTERM, leave_in_order)
-    folder = runs.once(cfg, _data(cfg.dataset, cfg.input))
+    folder = runs.once(cfg, prepared.shared(cfg))
     out.mkdir(parents=True, exist_ok=True)
     for name in ("model.safetensors", "config.json"):
         shutil.copyfile(folder / name, out / name)
@@ -73,17 +76,17 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
     workers : processes; the results do not depend on it
     label : of the progress bar
     """
-    epochs = []
     todo = [(cfg, folder / runs.name(cfg)) for cfg in configs]
-    done = parallel.each(one, todo, workers, label, unit="run")
-    for cfg, (settings, scores) in zip(configs, done, strict=True):
-        chosen = scores[settings["best_epoch"] - 1]
-        tqdm.write(
-            f"  {runs.name(cfg)}: epoch {settings['best_epoch']} of {settings['epochs']}, validation "
-            f"loss {chosen['val_loss']:.4f}, accuracy {chosen['val_accuracy']:.4f}"
-        )
-        run = {key: settings[key] for key in ("protocol", "wiring", "seed", "fold")}
-        epochs += [run | epoch for epoch in scores]
+    epochs = []
+    with parallel.pool(workers) as pool:
+        for cfg, (settings, scores) in zip(configs, parallel.each(pool, one, todo, label, "run"), strict=True):
+            chosen = scores[settings["best_epoch"] - 1]
+            tqdm.write(
+                f"  {runs.name(cfg)}: epoch {settings['best_epoch']} of {settings['epochs']}, validation "
+                f"loss {chosen['val_loss']:.4f}, accuracy {chosen['val_accuracy']:.4f}"
+            )
+            run = {key: settings[key] for key in ("protocol", "wiring", "seed", "fold")}
+            epochs += [run | epoch for epoch in scores]
     return epochs
 
 

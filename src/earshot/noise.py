@@ -181,7 +181,8 @@ def main(dataset: str, workers: int) -> None:
     card, params = load_card(dataset), config.params()
     asked, why = asked_of(card, params)
     todo = jobs(dataset, params, asked["inputs"]) if asked else []
-    frames = list(parallel.each(one, [(job,) for job in todo], workers, f"noise on {card.label}"))
+    with parallel.pool(workers) as pool:
+        frames = list(parallel.each(pool, one, [(job,) for job in todo], f"noise on {card.label}"))
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
     store.write_table(config.data("noise", f"{dataset}.parquet"), found, {"dataset": dataset, "asked": asked})
     print(f"{card.label}: {why or f'{len(found)} windows scored under noise'}")

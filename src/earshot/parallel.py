@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import Any
 
 from tqdm import tqdm
@@ -12,18 +12,20 @@ from tqdm import tqdm
 from earshot.process import leave_with_parent
 
 
-def each(work: Callable, todo: Sequence[tuple], workers: int, label: str, unit: str = "it") -> Iterator[Any]:
+def pool(workers: int) -> Executor:
+    """Return a pool of processes, which end with this one and start when there is something to do."""
+    context = multiprocessing.get_context("spawn")  # torch is not to be forked
+    return ProcessPoolExecutor(workers, context, initializer=leave_with_parent)
+
+
+def each(workers: Executor, work: Callable, todo: Sequence[tuple], label: str, unit: str = "it") -> Iterator[Any]:
     """Yield what `work` makes of each tuple of arguments, in their order, with a progress bar.
 
     Parameters
     ----------
+    workers : a `pool`; the results do not depend on how many they are
     work : at the top of a module; what it raises is raised here
     todo : perhaps nothing
-    workers : processes; the results do not depend on it
     label, unit : of the progress bar
     """
-    if not todo:
-        return
-    context = multiprocessing.get_context("spawn")  # torch is not to be forked
-    with ProcessPoolExecutor(min(workers, len(todo)), context, initializer=leave_with_parent) as pool:
-        yield from tqdm(pool.map(work, *zip(*todo, strict=True)), total=len(todo), desc=label, unit=unit, disable=None)
+    yield from tqdm(workers.map(work, *zip(*todo, strict=True)), label, len(todo), unit=unit, disable=None)

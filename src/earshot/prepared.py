@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.errors import EarshotError
 from earshot.inputs import Input
 from earshot.spans import classes_of
+
+READ = ["dataset", "datasets", "task", "input", "audio", "features", "windows"]  # by which features are chosen
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,16 @@ def load(cfg: DictConfig) -> Data:
     features = read_features(path, recipe)
     manifest = store.read_table(config.data("manifest", f"{card.name}.parquet"))
     return Data(card, built, recipe, features, classes_of(manifest), store.read_recipe(path)["digest"], path)
+
+
+def shared(cfg: DictConfig) -> Data:
+    """Read the features that the config asks for once for all the runs of a process."""
+    return _shared(OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, READ), resolve=True))
+
+
+@functools.lru_cache(maxsize=2)
+def _shared(chosen: str) -> Data:
+    return load(OmegaConf.create(chosen))
 
 
 def part(cfg: DictConfig, data: Data, name: str) -> Windows:

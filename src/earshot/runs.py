@@ -95,7 +95,8 @@ def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
         "mlflow.source.git.commit": calls.commit(),
         "dvc.stage": os.environ.get("DVC_STAGE"),
         "dvc.exp": os.environ.get("DVC_EXP_NAME"),
-        records.SWEEP_TAG: cfg.sweep,
+        records.SWEEP_TAG: cfg.mlflow.sweep,
+        "earshot.trial": cfg.mlflow.trial,
     }
     tags |= {f"earshot.digest.{fact}": digest for fact, digest in kept.facts(cfg, data).items()}
     return {key: str(value) for key, value in tags.items() if value is not None}
@@ -104,7 +105,7 @@ def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
 def _is_logged(cfg: DictConfig, data: Data, folder: Path) -> bool:
     """Tell whether MLflow has the whole run; True where it can't be asked, since nothing is lost."""
     asked = {records.WEIGHTS_TAG: predict.digest(folder)}
-    asked |= {} if cfg.sweep is None else {records.SWEEP_TAG: cfg.sweep}
+    asked |= {} if cfg.mlflow.sweep is None else {records.SWEEP_TAG: cfg.mlflow.sweep}
     return tracking.has(data.card.task, asked)
 
 

@@ -7,31 +7,26 @@ again after a kill, goes on where it was.
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import multiprocessing
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from earshot import config, store
 from earshot.errors import EarshotError
 from earshot.process import leave_with_parent
 
-if TYPE_CHECKING:
-    from earshot.prepared import Data
-
 NAME = "EARSHOT_SWEEP"  # in the environment of the runs: their sweep's name
 LISTS = {"seeds": "seed", "protocols": "protocol", "wirings": "model.wiring", "datasets": "dataset"}
-READ = ["dataset", "datasets", "task", "input", "audio", "features", "windows"]  # what features are chosen by
 RESULT = "run.json"
 SHOWN = 20  # rows of the table; all of them stand in a file
 
@@ -107,13 +102,13 @@ class Sweep(Callback):
 
 def one(cfg: DictConfig, out: Path) -> float:
     """Train one run of a sweep, unless it is kept, and write what came of it to `out`; return the validation loss."""
-    from earshot import kept, metrics, runs
+    from earshot import kept, metrics, prepared, runs
 
     if multiprocessing.current_process().name != "MainProcess":
         leave_with_parent()
     overrides = list(HydraConfig.get().overrides.task)
     try:
-        data = _features(OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, READ), resolve=True))
+        data = prepared.shared(cfg)
         known = kept.is_whole(kept.folder(cfg, data))
         folder = runs.once(cfg, data)
     except EarshotError as error:  # the other runs go on
@@ -128,14 +123,6 @@ def one(cfg: DictConfig, out: Path) -> float:
         f"{' '.join(overrides)}: validation accuracy {scores['accuracy']:.4f}{' (kept)' if known else ''}", flush=True
     )
     return scores["loss"]
-
-
-@functools.lru_cache(maxsize=2)
-def _features(chosen: str) -> Data:
-    """Read features once for all the runs that a process makes."""
-    from earshot import prepared
-
-    return prepared.load(OmegaConf.create(chosen))
 
 
 def tell(runs: list[dict[str, Any]], place: Path) -> None:

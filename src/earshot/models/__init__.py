@@ -23,23 +23,23 @@ def build(settings: Mapping[str, Any], n_rows: int, n_bins: int, n_classes: int)
 
     Parameters
     ----------
-    settings : `name`, one of `MODELS`, and the model's arguments, as in conf/model/NAME.yaml
+    settings : `network`, one of `MODELS`, and its arguments, as in conf/model/NAME.yaml
 
     Raises
     ------
     EarshotError
         If the name, the wiring or a setting is unknown, or the model makes no sense of such windows.
     """
-    arguments = {key: value for key, value in settings.items() if key not in ("name", "training")}
-    name = settings["name"]
+    arguments = {key: value for key, value in settings.items() if key not in ("name", "network", "training")}
+    name = settings["network"]
     if name not in MODELS:
-        raise EarshotError(f"no model is called '{name}'. Models there are: {', '.join(MODELS)}")
+        raise EarshotError(f"no network is called '{name}'. Networks there are: {', '.join(MODELS)}")
     if arguments.get("wiring", WIRINGS[0]) not in WIRINGS:
         raise EarshotError(f"model.wiring is '{arguments['wiring']}', and must be one of {', '.join(WIRINGS)}")
     try:
         model = MODELS[name](n_rows, n_bins, n_classes, **arguments)
     except TypeError as error:
-        raise EarshotError(f"conf/model/{name}.yaml: {error}") from None
+        raise EarshotError(f"conf/model/{settings['name']}.yaml: {error}") from None
     return nn.Sequential(OrderedDict(standardiser=Standardiser(n_bins), model=model))
 
 

@@ -19,6 +19,9 @@ from earshot.report.pairs import Pair, side_by_side
 if TYPE_CHECKING:
     import pandas as pd
 
+    from earshot.search import Search
+
+MOST_ROWS = 10
 PLAIN_WIDTH = 100  # columns where the output is not a terminal
 NUMBERS = ["published\naccuracy", "grouped\naccuracy", "difference", "grouped\nrecordings", "grouped\nmacro-F1"]
 
@@ -64,13 +67,26 @@ def print_elsewhere(dataset: str, predictions: pd.DataFrame) -> None:
 
 
 def print_frame(title: str, frame: pd.DataFrame) -> None:
-    """Print a table as it stands; fractions with four places."""
+    """Print a table as it stands; four digits of fractions, and of dotted names the last part."""
     table = _empty(title)
     for name in frame:
-        table.add_column(name, justify="right" if is_numeric_dtype(frame[name]) else "left")
+        table.add_column(name.split(".")[-1], justify="right" if is_numeric_dtype(frame[name]) else "left")
     for row in frame.itertuples(index=False):
-        table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row))
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
     console().print(table)
+
+
+def print_search(search: Search) -> None:
+    """Print a search's best trials, what the best one gains, and the line that promotes it."""
+    table = search.table()
+    shown = table[: min(len(table), MOST_ROWS)]
+    print_frame(f"{search.experiment}: validation, best first ({len(shown)} of {len(table)})", shown)
+    best, first = table.iloc[0], table[table["trial"] == 0].iloc[0]
+    name = search.plan.metric
+    print(f"best:      trial {best['trial']}, {name} {best[name]:.4f}; settings as they are: {first[name]:.4f}")
+    print(f"all:       {search.csv}\ndashboard: make dashboard")
+    if best["trial"] != 0:
+        print(f"promote:   {search.promotion(int(best['trial']))}")
 
 
 def console() -> Console:
