@@ -46,6 +46,26 @@ def project(tmp_path, monkeypatch) -> Project:
     return Project(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A tiny project (see tiny.py) that the tests of a module share."""
+    from tiny import tiny_project
+
+    root = tmp_path_factory.mktemp("tiny")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("EARSHOT_ROOT", str(root))
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield tiny_project(root)
+    patch.undo()
+
+
+@pytest.fixture
+def trained_on(shared, tmp_path, monkeypatch):
+    """Return the shared project with an MLflow store of the test's own."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return shared
+
+
 @pytest.fixture
 def mirror(monkeypatch) -> Path:
     """Return the folder of real recordings, or skip."""

@@ -16,83 +16,30 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
-from conftest import PROJECT, tone, write_audio
+from conftest import PROJECT
 from earshot import (
     calls,
     evaluate,
     experiment,
-    features,
-    fingerprint,
     fit,
     kept,
-    manifest,
     metrics,
     predict,
     prepared,
     records,
     runs,
-    split,
     store,
 )
 from earshot.dataset import Windows
 from earshot.errors import EarshotError
 from imports import closure
+from tiny import invoke
 
 QUICK = ["model.training.max_epochs=2"]
 EXPERIMENTS = sorted(path.stem for path in (PROJECT / "conf" / "experiment").glob("*.yaml"))
-RATE = 4000  # low, so that training takes no time; the windows stay as they are
-
-
-def invoke(command, *arguments):
-    done = CliRunner().invoke(command, arguments)
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """Two small datasets of tasks `genres` and `sirens`, with splits and all features."""
-    from conftest import Project
-
-    project = Project(tmp_path_factory.mktemp("train"))
-    patch = pytest.MonkeyPatch()
-    patch.setenv("EARSHOT_ROOT", str(project.root))
-    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    params = project.params(datasets=["tunes", "horns"], audio={"sample_rate": RATE})
-    features_of = params["features"]
-    features_of["summary"] |= {"sample_rate": RATE, "n_fft": 512, "hop_length": 256}
-    features_of["log_spectrogram"] |= {"nperseg": 80, "noverlap": 40}
-    features_of["log_mel"] |= {"n_mels": 16, "n_fft": 256, "hop_length": 80}
-    project.params(features=features_of, split=params["split"] | {"block_seconds": 6.0, "folds": {"default": 3}})
-    project.card("tunes", task="genres", source={"folder": "."}, layout={"kind": "class_folders"})
-    for number in range(15):
-        label = ("high", "low", "middle")[number % 3]
-        path = project.data("raw", "tunes", label, f"{label}.{number}.wav")
-        write_audio(path, tone({"high": 1500, "low": 200, "middle": 700}[label], 4, RATE, seed=number), RATE)
-    layout = {"kind": "long_recordings", "recordings": {"horn": "horn.wav", "other": "other.wav"}}
-    project.card("horns", task="sirens", source={"folder": "."}, layout=layout)
-    write_audio(project.data("raw", "horns", "horn.wav"), tone(900, 40, RATE), RATE)
-    write_audio(project.data("raw", "horns", "other.wav"), tone(300, 44, RATE, seed=1), RATE)
-    for dataset in ("tunes", "horns"):
-        invoke(manifest.main, dataset)
-        invoke(fingerprint.main, dataset)
-        for protocol in ("published", "grouped"):
-            invoke(split.main, dataset, protocol)
-        for name in features_of:
-            invoke(features.main, dataset, name, "--workers", "1")
-    yield project
-    patch.undo()
-
-
-@pytest.fixture
-def trained_on(shared, tmp_path, monkeypatch):
-    """Return the shared data with an MLflow store of the test's own."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    return shared
 
 
 def runs_of(task: str):

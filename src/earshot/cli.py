@@ -174,6 +174,37 @@ def promote(experiment: str, trial: int, name: str, overrides: tuple[str, ...], 
 
 
 @main.command()
+@click.argument("run_id")
+@without_traceback
+def reproduce(run_id: str) -> None:
+    """Train a run of MLflow again, and tell whether the same came of it: exit code 1 if not.
+
+    First it says what is not as it was: commit, settings, features, split, code, libraries, machine.
+    """
+    from earshot.report.terminal import print_reproduction
+    from earshot.reproduce import reproduce
+
+    done = reproduce(run_id)
+    print_reproduction(done)
+    if not done.identical:
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("dataset")
+@without_traceback
+def champion(dataset: str) -> None:
+    """Register the model with the best validation score of the grouped protocol as DATASET's champion.
+
+    The alias moves only if a setting is better than the present champion; why is shown.
+    """
+    from earshot.champion import crown
+    from earshot.report.terminal import print_crowning
+
+    print_crowning(dataset, crown(dataset))
+
+
+@main.command()
 @without_traceback
 def sync() -> None:
     """Send to MLflow the runs that it could not take when they were trained."""

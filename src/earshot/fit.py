@@ -80,6 +80,7 @@ def fit(
     trainer.fit(Classifier(net, _optimizer(cfg)), batches)
     described = _described(cfg, data, history) | {
         "window_shape": shape,
+        "seconds": float(training.table["seconds"].iloc[0]),
         "parameters": models.n_parameters(net),
         "windows": {"train": len(training), "validation": len(validation)},
     }

@@ -44,16 +44,25 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
     settings, features, split, code and libraries
     """
     everything = OmegaConf.to_container(cfg, resolve=True)
-    split = store.read_table(config.data("splits", data.card.name, f"{cfg.protocol}.parquet"))
-    seen = split.loc[(split["fold"] == cfg.fold) & (split["part"] != "test"), SEEN]
     found = {
         "settings": {name: everything[name] for name in SETTINGS},
         "features": [data.recipe, data.digest, data.classes],
-        "split": seen.to_csv(index=False),
+        "split": _seen(data.card.name, cfg.protocol, cfg.fold),
         "code": [(path.name, path.read_text("utf-8")) for path in code()],
         "libraries": [importlib.metadata.version(library) for library in LIBRARIES],
     }
     return {name: _digest(fact)[:16] for name, fact in found.items()}
+
+
+def splits(dataset: str, protocol: str) -> dict[int, str]:
+    """Return for each fold the digest that `facts` gives of its split."""
+    split = store.read_table(config.data("splits", dataset, f"{protocol}.parquet"))
+    return {int(fold): _digest(_seen(dataset, protocol, fold))[:16] for fold in sorted(split["fold"].unique())}
+
+
+def _seen(dataset: str, protocol: str, fold: int) -> str:
+    split = store.read_table(config.data("splits", dataset, f"{protocol}.parquet"))
+    return split.loc[(split["fold"] == fold) & (split["part"] != "test"), SEEN].to_csv(index=False)
 
 
 def _digest(fact: Any) -> str:

@@ -14,6 +14,7 @@ from torch import nn
 
 from earshot import models
 from earshot.errors import EarshotError
+from earshot.inputs import INPUTS
 from earshot.models import heads
 
 if TYPE_CHECKING:
@@ -69,6 +70,25 @@ def digest(folder: Path) -> str:
 def probabilities(net: nn.Module, windows: Windows) -> np.ndarray:
     """Return the probability of each class for each window: float32, shape (windows, classes)."""
     return np.concatenate([of_batch(net, x) for x in windows.batches(BATCH_SIZE)])
+
+
+def of_samples(settings: dict[str, Any], net: nn.Module, samples: np.ndarray) -> np.ndarray:
+    """Return the probability of each class for windows of sound.
+
+    Parameters
+    ----------
+    settings : of the trained model
+    net : the model, see `restore`
+    samples : shape (windows, samples); mono at the input's sample rate, full scale 1
+
+    Returns
+    -------
+    float32, shape (windows, classes)
+    """
+    chosen = dict(settings["input"])
+    built = INPUTS[chosen.pop("input")](**chosen)
+    rows = np.stack([built.extract(window) for window in samples])
+    return of_batch(net, built.finish(torch.from_numpy(rows)))
 
 
 def named(classes: list[str], probabilities: np.ndarray) -> dict[str, np.ndarray]:

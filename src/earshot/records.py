@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PROCESS_TAG = "earshot.process"
 WEIGHTS_TAG = "earshot.weights"
 SWEEP_TAG = "earshot.sweep"
+FOLDER_TAG = "earshot.folder"  # of the weights and their settings
+DIGEST_TAG = "earshot.digest."  # of a fact, see `kept.facts`
 MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
 
 

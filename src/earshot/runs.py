@@ -35,7 +35,7 @@ def once(cfg: DictConfig, data: Data) -> Path:
     if not kept.is_whole(folder):
         kept.complete(folder, train(cfg, data, folder, alone=False))
     elif not _is_logged(cfg, data, folder):
-        _log(cfg, data, _windows(cfg, data), lambda _: kept.read(folder))
+        _log(cfg, data, folder, lambda _windows, _watch: kept.read(folder))
     return folder
 
 
@@ -44,27 +44,22 @@ def train(cfg: DictConfig, data: Data, out: Path, alone: bool = True) -> Trained
 
     A run that is `alone` tells of each epoch: by a progress bar in a terminal, by lines in a log.
     """
-    windows = _windows(cfg, data)
 
-    def fitted(watch: Callable[[Epoch], None]) -> Trained:
+    def fitted(windows: dict[str, Windows], watch: Callable[[Epoch], None]) -> Trained:
         watchers = [watch, *(_lines(cfg) if alone else [])]
         trained = fit.fit(cfg, data, windows["train"], windows["validation"], watchers, alone and sys.stderr.isatty())
         fit.save(trained, out)
         return trained
 
-    return _log(cfg, data, windows, fitted)
+    return _log(cfg, data, out, fitted)
 
 
-def _windows(cfg: DictConfig, data: Data) -> dict[str, Windows]:
-    return {part: prepared.part(cfg, data, part) for part in ("train", "validation")}
-
-
-def _log(
-    cfg: DictConfig, data: Data, windows: dict[str, Windows], fitted: Callable[[Callable[[Epoch], None]], Trained]
-) -> Trained:
-    """Log what `fitted` gives, and the epochs that it tells of or has been through."""
+def _log(cfg: DictConfig, data: Data, out: Path, fitted: Callable[..., Trained]) -> Trained:
+    """Log what `fitted` makes of the windows, and the epochs that it tells of or has been through."""
+    windows = {part: prepared.part(cfg, data, part) for part in ("train", "validation")}
     with _opened(cfg, data) as run:
         run.params({"dataset": data.card.name, **tracking.flatten(_logged(cfg))})
+        run.tag(records.FOLDER_TAG, str(out))
         run.text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
         for part, cut in windows.items():
             run.dataset(data.card.name, data.digest, str(data.path), f"{part}, {len(cut)} windows")
@@ -74,7 +69,7 @@ def _log(
             told.append(step := int(epoch["epoch"]))
             run.metrics({key: value for key, value in epoch.items() if key != "epoch"}, step)
 
-        trained = fitted(watch)
+        trained = fitted(windows, watch)
         for epoch in trained.epochs[len(told) :]:  # of a run that was kept
             watch(epoch)
         _log_result(run, cfg, data, trained)
@@ -95,10 +90,11 @@ def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
         "mlflow.source.git.commit": calls.commit(),
         "dvc.stage": os.environ.get("DVC_STAGE"),
         "dvc.exp": os.environ.get("DVC_EXP_NAME"),
+        "earshot.machine": calls.machine(),
         records.SWEEP_TAG: cfg.mlflow.sweep,
         "earshot.trial": cfg.mlflow.trial,
     }
-    tags |= {f"earshot.digest.{fact}": digest for fact, digest in kept.facts(cfg, data).items()}
+    tags |= {f"{records.DIGEST_TAG}{fact}": digest for fact, digest in kept.facts(cfg, data).items()}
     return {key: str(value) for key, value in tags.items() if value is not None}
 
 

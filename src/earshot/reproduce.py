@@ -1,0 +1,91 @@
+"""Train a run of MLflow again, and tell whether the same came of it."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from earshot import calls, fit, kept, prepared, records
+from earshot.errors import EarshotError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+WATCHED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What was the same, and what came of training again.
+
+    facts : name, then, now
+    metrics : name of a score, epochs that were logged, epochs that are equal, and the largest difference
+    weights : whether they are the same to the byte
+    """
+
+    facts: list[tuple[str, str, str]]
+    metrics: list[tuple[str, int, int, float]]
+    weights: bool
+
+    @property
+    def identical(self) -> bool:
+        """Whether every score of every epoch and the weights are the same."""
+        return self.weights and all(logged == equal for _, logged, equal, _ in self.metrics)
+
+
+def reproduce(run_id: str) -> Reproduction:
+    """Train a run again on what is here, as it was configured; nothing is logged.
+
+    Raises
+    ------
+    EarshotError
+        If there is no such run, it is no whole training, or the features that it read can't be had.
+    """
+    client, run = _run(run_id)
+    cfg = _config(client, run)
+    data = prepared.load(cfg)
+    windows = {part: prepared.part(cfg, data, part) for part in ("train", "validation")}
+    trained = fit.fit(cfg, data, windows["train"], windows["validation"])
+    metrics = [_compared(client, run, name, [epoch[name] for epoch in trained.epochs]) for name in WATCHED]
+    same = run.data.tags.get(records.WEIGHTS_TAG) == fit.digest(trained)
+    return Reproduction(_facts(run, cfg, data), metrics, same)
+
+
+def _run(run_id: str) -> tuple[MlflowClient, Run]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = records.connect()
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        raise EarshotError(f"MLflow at {records.uri()} gives no run {run_id}: {error}") from None
+    if run.info.status != "FINISHED" or records.WEIGHTS_TAG not in run.data.tags:
+        raise EarshotError(f"run {run_id} ({run.info.status}) is no training that came to its end")
+    return client, run
+
+
+def _config(client: MlflowClient, run: Run) -> DictConfig:
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(run.info.run_id, "config.yaml", folder)
+        return OmegaConf.create(Path(path).read_text("utf-8"))
+
+
+def _facts(run: Run, cfg: DictConfig, data: prepared.Data) -> list[tuple[str, str, str]]:
+    now: dict[str, Any] = {f"{records.DIGEST_TAG}{name}": digest for name, digest in kept.facts(cfg, data).items()}
+    now |= {"mlflow.source.git.commit": calls.commit(), "earshot.machine": calls.machine()}
+    return [
+        (name.removeprefix(records.DIGEST_TAG).rpartition(".")[2], run.data.tags.get(name, "unknown"), value)
+        for name, value in now.items()
+    ]
+
+
+def _compared(client: MlflowClient, run: Run, name: str, values: list[float]) -> tuple[str, int, int, float]:
+    logged = {point.step: point.value for point in client.get_metric_history(run.info.run_id, name)}
+    again = dict(enumerate(values, start=1))
+    differences = [abs(logged[step] - again[step]) if step in again else float("inf") for step in logged]
+    return name, len(logged), differences.count(0.0), max(differences, default=0.0)

@@ -1,0 +1,274 @@
+"""Sweeps and searches: what they refuse, that they go on after a kill, and that the test part stays unread."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+from click.testing import CliRunner
+from mlflow import MlflowClient
+
+from earshot import cli, experiment, kept, prepared, records, runs, store, sweep
+from earshot.errors import EarshotError
+from earshot.search import Search
+
+SUMMARY = "genres-summary-ann"
+
+
+def logged(**tags: str) -> list:
+    client = MlflowClient(records.uri())
+    experiment_id = client.get_experiment_by_name("genres").experiment_id
+    asked = " AND ".join(f"tags.`earshot.{key}` = '{value}'" for key, value in tags.items())
+    return client.search_runs([experiment_id], asked, max_results=1000)
+
+
+def start(root, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=root,
+        env=os.environ | {"EARSHOT_ROOT": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "instead"),
+    [
+        ("features.log_mel.n_mels=32", "use `dvc exp run -S 'features.log_mel.n_mels=32'`"),
+        (
+            "audio.sample_rate=8000,16000",
+            "`dvc exp run --queue -S 'audio.sample_rate=8000,16000'`, then `dvc queue",
+        ),
+        ("split.test_share=0.3", "use `dvc exp run -S 'split.test_share=0.3'`"),
+        ("seeds=[0,1]", r"use seed=0,1 \(several: with -m\)"),
+        ("wirings=[stacked]", "use model.wiring=stacked"),
+        ("experiments=x", "use experiment=NAME"),
+    ],
+)
+def test_a_key_that_training_does_not_read_is_refused_with_the_line_to_use(trained_on, override, instead):
+    with pytest.raises(EarshotError, match=instead):
+        sweep.check(["optimizer.lr=0.1", override])
+
+
+@pytest.mark.parametrize("override", ["protocol=published", "protocol=grouped,published"])
+def test_a_sweep_that_would_choose_by_the_test_is_refused(override):
+    with pytest.raises(EarshotError, match="a sweep would choose by the test. Use protocol=grouped"):
+        sweep.check_protocol([override], "grouped")
+    sweep.check_protocol(["protocol=grouped", "seed=0,1"], "grouped")
+
+
+def test_a_refused_line_trains_nothing_and_shows_no_traceback(trained_on):
+    line = ["earshot.train", "-m", f"experiment={SUMMARY}", "seed=0,1", "features.summary.n_mfcc=13,20"]
+    process = start(trained_on.root, *line)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and "Traceback" not in said
+    assert said.strip().splitlines()[-1].startswith("error: 'features.summary.n_mfcc' decides what is made before")
+
+
+def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
+    line = ["earshot.train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=40", "seed=range(10)"]
+    process = start(trained_on.root, *line)
+    for told in process.stdout:
+        if "seed=1: validation accuracy" in told or "seed=2: validation accuracy" in told:
+            break
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(alive(child) for child in children):
+        time.sleep(0.1)
+    assert not any(alive(child) for child in children), "the workers end with the sweep"
+    whole = [run for run in logged(protocol="grouped") if run.info.status == "FINISHED"]
+    assert 1 <= len(whole) < 10
+    for run in whole:
+        assert len(MlflowClient(records.uri()).get_metric_history(run.info.run_id, "val_loss")) == 40
+
+    again = start(trained_on.root, *line)
+    said, _ = again.communicate(timeout=120)
+    assert again.returncode == 0 and "validation, best first (10 of 10)" in said, said
+    assert said.count("(kept)") >= len(whole)
+    found = logged(sweep=" ".join(line[2:]))
+    finished = [run for run in found if run.info.status == "FINISHED"]
+    assert sorted(int(run.data.params["seed"]) for run in finished) == list(range(10)), "each once"
+    assert {run.info.status for run in found} <= {"FINISHED", "FAILED"}
+    (table,) = trained_on.root.glob("outputs/sweeps/*/runs.csv")
+    assert sorted(pd.read_csv(table)["seed"]) == list(range(10))
+
+
+def alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_run_that_fails_does_not_end_the_others(trained_on):
+    line = ["earshot.train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=2", "fold=0,7"]
+    process = start(trained_on.root, *line)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 1 and "Traceback" not in said
+    assert "fold=7 is not in" in said and "validation, best first (1 of 1)" in said
+    assert "error: 1 of 2 runs failed, see above" in said
+
+
+def test_a_kept_run_is_logged_for_each_sweep_once(trained_on):
+    for name in ("first", "second", "second"):
+        cfg = experiment.compose([f"experiment={SUMMARY}", "model.training.max_epochs=3", f"mlflow.sweep={name}"])
+        runs.once(cfg, prepared.shared(cfg))
+    (first,), (second,) = logged(sweep="first"), logged(sweep="second")
+    assert first.data.metrics == second.data.metrics and first.data.params == second.data.params
+    client = MlflowClient(records.uri())
+    for run in (first, second):
+        assert run.info.status == "FINISHED"
+        assert [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")] == [1, 2, 3]
+        assert len(client.list_artifacts(run.info.run_id)) == 3
+
+
+PLAN = {
+    "trials": 6,
+    "batch": 2,
+    "startup": 2,
+    "metric": "loss",
+    "space": {
+        "optimizer.lr": {"choices": [0.001, 0.01, 1.0e-9]},
+        "model.hidden": {"choices": ["[8]", "[256, 128, 64]"]},
+        "model.training.max_epochs": {"low": 2, "high": 6},
+    },
+}
+SEARCH = ["earshot.cli", "search", SUMMARY, "--plan", "quick", "model.training.max_epochs=4"]
+
+
+def plan(root, **changes) -> None:
+    (root / "conf" / "sweep" / "quick.yaml").write_text(yaml.safe_dump(PLAN | changes))
+
+
+@pytest.fixture(scope="module")
+def searched(shared) -> str:
+    """Search in one go, in two processes; return the table of trials."""
+    plan(shared.root)
+    process = start(shared.root, *SEARCH, "--workers", "2")
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    return said, shared.data("search", "tunes", f"{SUMMARY}.csv").read_text()
+
+
+def test_a_search_tries_the_present_settings_first_and_gives_up_what_is_hopeless(shared, searched):
+    said, _ = searched
+    found = pd.read_csv(shared.data("search", "tunes", f"{SUMMARY}.csv")).set_index("trial")
+    assert sorted(found.index) == list(range(6))
+    assert found.loc[0, ["optimizer.lr", "model.hidden"]].tolist() == [0.001, "[256, 128, 64]"]
+    assert found.loc[0, "model.training.max_epochs"] == 4 and found.loc[0, "folds"] == 3
+    whole = found[found["folds"] == 3]
+    assert list(whole["loss"]) == sorted(whole["loss"]), "the best first"
+    if len(whole) < 6:
+        assert "given up after" in said
+    best = found.index[0]
+    assert f"promote:   earshot promote {SUMMARY} {best} ann_tuned model.training.max_epochs=4" in said or best == 0
+
+
+def test_a_search_is_the_same_when_it_was_killed_and_for_any_number_of_processes(shared, searched, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(shared.root, root, ignore=shutil.ignore_patterns("search", "cache", "mlflow", "outputs"))
+    process = start(root, *SEARCH, "--workers", "1")
+    for told in process.stdout:
+        if "trial 1:" in told or "trial 2:" in told:
+            break
+    process.kill()
+    process.wait()
+    again = start(root, *SEARCH, "--workers", "1")
+    said, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    assert (root / "data" / "search" / "tunes" / f"{SUMMARY}.csv").read_text() == searched[1]
+
+
+def test_nothing_of_a_search_reads_the_test_part(trained_on):
+    path = trained_on.data("splits", "tunes", "grouped.parquet")
+    kept_split = path.read_bytes()
+    split = store.read_table(path)
+    store.write_table(path, split[split["part"] != "test"], store.read_recipe(path))
+    plan(trained_on.root, trials=2, startup=1)  # another plan is another study
+    done = CliRunner().invoke(cli.main, [*SEARCH[1:], "--workers", "1"])
+    path.write_bytes(kept_split)
+    assert done.exit_code == 0, done.output
+
+
+def test_a_trial_is_promoted_to_a_model_that_trains_the_same(trained_on, searched):
+    best = int(pd.read_csv(trained_on.data("search", "tunes", f"{SUMMARY}.csv"))["trial"].iloc[0])
+    asked = ["promote", SUMMARY, str(best), "ann_tuned", "--plan", "quick", "model.training.max_epochs=4"]
+    done = CliRunner().invoke(cli.main, asked)
+    assert done.exit_code == 0, done.output
+    text = (trained_on.root / "conf" / "model" / "ann_tuned.yaml").read_text()
+    assert f"# Trial {best} of `earshot search {SUMMARY} model.training.max_epochs=4` on tunes" in text
+    cfg = experiment.compose(["dataset=tunes", "task=genres", "input=summary", "model=ann_tuned"])
+    assert cfg.model.name == "ann_tuned" and cfg.model.network == "ann"
+    search = Search(SUMMARY, ["model.training.max_epochs=4"], "quick")
+    trial = search.study.get_trials()[best]
+    assert cfg.optimizer.lr == trial.params["optimizer.lr"]
+    assert cfg.model.training.max_epochs == trial.params["model.training.max_epochs"]
+    trained = kept.read(runs.once(cfg, prepared.load(cfg)))
+    assert (trained.validation["label"] == trained.validation["predicted"]).mean() == pytest.approx(
+        trial.user_attrs["folds"][0]["accuracy"]
+    )
+    for asked, said in [
+        ((SUMMARY, str(best), "ann_tuned"), "is there already"),
+        ((SUMMARY, "77", "other"), "trial 77 is none of the whole trials"),
+        ((SUMMARY, str(best), "no-name"), "can't name a model"),
+    ]:
+        refused = CliRunner().invoke(cli.main, ["promote", *asked, "--plan", "quick", "model.training.max_epochs=4"])
+        assert refused.exit_code == 1 and said in refused.stderr
+    (trained_on.root / "conf" / "model" / "ann_tuned.yaml").unlink()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"space": {"model.hiden": {"choices": [1]}}}, "'model.hiden', which is no setting"),
+        ({"space": {"optimizer.lr": {"low": 0.1, "high": 0.2}}}, "does not hold the present value 0.001"),
+        ({"metric": "auc"}, "quick.yaml: .*metric"),
+        ({"space": {"optimizer.lr": {"low": 0.1, "up": 0.2}}}, "quick.yaml"),
+        ({"batch": 0}, "quick.yaml: .*batch"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused(trained_on, changes, said):
+    plan(trained_on.root, **changes)
+    with pytest.raises(EarshotError, match=f"(?s){said}"):
+        Search(SUMMARY, [], "quick")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ((SUMMARY, ["seeds=[1]"], None), "use seed=1"),
+        ((SUMMARY, [], "nothing"), "nothing.yaml is missing. Plans there are: ann, cnn, lstm"),
+        (("genres-summary-gru", [], None), "genres-summary-gru"),
+        ((SUMMARY, ["protocol=published"], None), "a sweep would choose by the test"),
+    ],
+)
+def test_a_search_for_nothing_is_refused(trained_on, asked, said):
+    with pytest.raises(EarshotError, match=said):
+        Search(*asked)
+
+
+def test_the_plans_of_the_project_fit_its_models(trained_on):
+    for model in ("ann", "cnn", "lstm"):
+        source = "summary" if model == "ann" else "log_mel"
+        search = Search(f"sirens-{source}-{model}", [])
+        assert search.study.get_trials()[0].system_attrs["fixed_params"] == search.defaults
+
+
+def test_two_searches_at_once_are_refused(trained_on, searched):
+    from filelock import FileLock
+
+    plan(trained_on.root)
+    search = Search(SUMMARY, ["model.training.max_epochs=4"], "quick")
+    with (
+        FileLock(search.database.with_suffix(".lock")),
+        pytest.raises(EarshotError, match="another process is at work on"),
+    ):
+        search.run(2, 1)
