@@ -169,7 +169,10 @@ def test_a_search_tries_the_present_settings_first_and_gives_up_what_is_hopeless
     if len(whole) < 6:
         assert "given up after" in said
     best = found.index[0]
-    assert f"promote:   earshot promote {SUMMARY} {best} ann_tuned model.training.max_epochs=4" in said or best == 0
+    assert (
+        f"promote:   earshot promote {SUMMARY} {best} ann_tuned --plan quick model.training.max_epochs=4" in said
+        or best == 0
+    )
 
 
 def test_a_search_is_the_same_when_it_was_killed_and_for_any_number_of_processes(shared, searched, tmp_path):
@@ -204,7 +207,7 @@ def test_a_trial_is_promoted_to_a_model_that_trains_the_same(trained_on, searche
     done = CliRunner().invoke(cli.main, asked)
     assert done.exit_code == 0, done.output
     text = (trained_on.root / "conf" / "model" / "ann_tuned.yaml").read_text()
-    assert f"# Trial {best} of `earshot search {SUMMARY} model.training.max_epochs=4` on tunes" in text
+    assert f"# Trial {best} of `earshot search {SUMMARY} --plan quick model.training.max_epochs=4`\n# on tunes" in text
     cfg = experiment.compose(["dataset=tunes", "task=genres", "input=summary", "model=ann_tuned"])
     assert cfg.model.name == "ann_tuned" and cfg.model.network == "ann"
     search = Search(SUMMARY, ["model.training.max_epochs=4"], "quick")
@@ -230,6 +233,7 @@ def test_a_trial_is_promoted_to_a_model_that_trains_the_same(trained_on, searche
     [
         ({"space": {"model.hiden": {"choices": [1]}}}, "'model.hiden', which is no setting"),
         ({"space": {"optimizer.lr": {"low": 0.1, "high": 0.2}}}, "does not hold the present value 0.001"),
+        ({"space": {"model.hidden": {"choices": ["[1]"]}}}, "does not hold the present value"),
         ({"metric": "auc"}, "quick.yaml: .*metric"),
         ({"space": {"optimizer.lr": {"low": 0.1, "up": 0.2}}}, "quick.yaml"),
         ({"batch": 0}, "quick.yaml: .*batch"),

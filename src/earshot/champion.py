@@ -69,9 +69,9 @@ def crown(dataset: str) -> Crowning:
     before = _champion(client, dataset)
     present = None if before is None else runs.loc[runs["run_id"] == before.run_id, "setting"]
     if present is not None and len(present) and _score(table, present.iloc[0]) >= table.iloc[0]["score"]:
-        return Crowning(table, left_out, before.version, before.version, False)
+        return Crowning(table, left_out, str(before.version), str(before.version), False)
     version = _register(client, dataset, best, table.iloc[0])
-    return Crowning(table, left_out, before and before.version, version, True)
+    return Crowning(table, left_out, before and str(before.version), version, True)
 
 
 def _runs(client: MlflowClient, dataset: str) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -161,7 +161,7 @@ def _register(client: MlflowClient, dataset: str, run: pd.Series, setting: pd.Se
         tags={SCORE: f"{setting['score']:.6f}"},
     )
     client.set_registered_model_alias(dataset, ALIAS, made.version)
-    return made.version
+    return str(made.version)
 
 
 def save(folder: Path, to: Path) -> None:

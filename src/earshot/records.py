@@ -24,6 +24,12 @@ WEIGHTS_TAG = "earshot.weights"
 SWEEP_TAG = "earshot.sweep"
 FOLDER_TAG = "earshot.folder"  # of the weights and their settings
 DIGEST_TAG = "earshot.digest."  # of a fact, see `kept.facts`
+DEFAULTS = {  # of MLflow's own settings
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is away should not hold up training
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
 
 
@@ -66,9 +72,8 @@ def connect() -> MlflowClient:
     Exception
         Whatever the store or the network raises.
     """
-    # a server that is away should not hold up training
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     with _turn():

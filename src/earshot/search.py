@@ -8,90 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import shlex
 from concurrent.futures import Executor
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 import pandas as pd
 import yaml
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from tqdm import tqdm
 
 from earshot import config, kept, metrics, parallel, prepared, runs, store, sweep
 from earshot.errors import EarshotError
 from earshot.experiment import compose
+from earshot.plan import read_plan
 
 SAMPLER_SEED = 0
 FOLDS = "folds"  # a trial's scores, as they are kept with it
-
-
-class Range(BaseModel, extra="forbid"):
-    """Numbers from `low` to `high`, both included: whole ones where both are whole; `log`: by their logarithm."""
-
-    low: int | float
-    high: int | float
-    log: bool = False
-
-    def distribution(self) -> BaseDistribution:
-        """Return it as Optuna knows it."""
-        whole = isinstance(self.low, int) and isinstance(self.high, int)
-        return (IntDistribution if whole else FloatDistribution)(self.low, self.high, log=self.log)
-
-
-class Choices(BaseModel, extra="forbid"):
-    """Some values; a list is written as text."""
-
-    choices: list[int | float | str]
-
-    def distribution(self) -> BaseDistribution:
-        """Return it as Optuna knows it."""
-        return CategoricalDistribution(self.choices)
-
-
-class Plan(BaseModel):
-    """A file of conf/sweep/: what is tried, and by what it is judged."""
-
-    model_config = ConfigDict(extra="forbid")
-    trials: PositiveInt
-    batch: PositiveInt
-    startup: PositiveInt
-    metric: Literal["accuracy", "macro_f1", "loss"]
-    space: dict[str, Range | Choices]
-
-    @property
-    def direction(self) -> str:
-        """Whether more is better."""
-        return "minimize" if self.metric == "loss" else "maximize"
-
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """Return the space as Optuna knows it."""
-        return {key: values.distribution() for key, values in self.space.items()}
-
-
-def read_plan(name: str) -> Plan:
-    """Read conf/sweep/NAME.yaml.
-
-    Raises
-    ------
-    EarshotError
-        If there is none, or it is not valid.
-    """
-    path = config.root() / "conf" / "sweep" / f"{name}.yaml"
-    try:
-        return Plan(**yaml.safe_load(path.read_text("utf-8")))
-    except FileNotFoundError:
-        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml")))
-        raise EarshotError(f"{path} is missing. Plans there are: {known}") from None
-    except (yaml.YAMLError, ValidationError, TypeError) as error:
-        raise EarshotError(f"{path}: {error}") from None
 
 
 class Search:
@@ -116,7 +55,8 @@ class Search:
         self.experiment, self.asked = experiment, overrides
         self.overrides = [f"experiment={experiment}", *overrides, "mlflow.artifacts=false"]
         self.cfg = compose([*self.overrides, f"mlflow.sweep={experiment}"])
-        self.plan = read_plan(plan_name or self.cfg.model.name)
+        self.plan_name = plan_name or self.cfg.model.network
+        self.plan = read_plan(self.plan_name)
         self.data = prepared.shared(self.cfg)
         split = store.read_table(config.data("splits", self.data.card.name, f"{self.cfg.protocol}.parquet"))
         self.folds = sorted(split["fold"].unique().tolist())
@@ -128,11 +68,11 @@ class Search:
         self.study = self._opened()
 
     def _check_space(self) -> None:
-        for key, distribution in self.plan.distributions().items():
+        for key, values in self.plan.space.items():
             default = self.defaults[key]
             if default is None:
                 raise EarshotError(f"the search space has '{key}', which is no setting of {self.experiment}")
-            if not distribution._contains(distribution.to_internal_repr(default)):
+            if not values.holds(default):
                 raise EarshotError(f"the search space of '{key}' does not hold the present value {default}: widen it")
 
     def _opened(self) -> optuna.Study:
@@ -181,14 +121,17 @@ class Search:
 
     def _trial(self, number: int) -> Trial:
         """Return a trial of the study, or propose it; what is proposed follows from the trials before it."""
-        known = self.study.get_trials(deepcopy=False)
-        waiting = TrialState.WAITING
-        if number < len(known) and known[number].state != waiting:
-            return Trial(self.study, known[number]._trial_id)
         self.study.sampler = optuna.samplers.TPESampler(
             seed=SAMPLER_SEED + number, n_startup_trials=self.plan.startup, constant_liar=True
         )
-        return self.study.ask(self.plan.distributions())
+        known = self.study.get_trials(deepcopy=False)
+        if number >= len(known) or known[number].state == TrialState.WAITING:
+            return self.study.ask(self.plan.distributions())
+        trial = Trial(self.study, known[number]._trial_id)
+        if known[number].state == TrialState.RUNNING:
+            for key, distribution in self.plan.distributions().items():
+                trial._suggest(key, distribution)  # as it is, but for a kill while it was proposed
+        return trial
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
         return self.study.get_trials(deepcopy=False)[trial.number]
@@ -207,7 +150,7 @@ class Search:
         """Note a fold's scores; end the trial after the last one, or where it is hopeless."""
         folds = [*trial.user_attrs.get(FOLDS, [])[:step], scores]
         trial.set_user_attr(FOLDS, folds)
-        mean = fmean(one[self.plan.metric] for one in folds)
+        mean = _mean(folds, self.plan.metric)
         if step not in self._frozen(trial).intermediate_values:
             trial.report(mean, step)
         if len(folds) == len(self.folds):
@@ -218,7 +161,7 @@ class Search:
             told = f"given up after {len(folds)} of {len(self.folds)} folds, {self.plan.metric} {mean:.4f}"
         else:
             return
-        tqdm.write(f"  trial {trial.number}: {told}  {' '.join(f'{k}={v}' for k, v in trial.params.items())}")
+        tqdm.write(f"  trial {trial.number}: {told}  {' '.join(_shown(*one) for one in trial.params.items())}")
 
     def table(self) -> pd.DataFrame:
         """Return a row for each trial that has ended: its number, settings, state and mean scores; the best first."""
@@ -231,11 +174,11 @@ class Search:
 
     def promotion(self, number: int) -> str:
         """Return the line that makes a model of a trial."""
-        shared = " ".join(shlex.quote(one) for one in self.asked)
-        return f"earshot promote {self.experiment} {number} {self.cfg.model.name}_tuned {shared}".strip()
+        return f"earshot promote {self.experiment} {number} {self.cfg.model.name}_tuned{self._arguments()}"
 
-    def _command(self) -> str:
-        return " ".join(["earshot search", self.experiment, *map(shlex.quote, self.asked)])
+    def _arguments(self) -> str:
+        plan = [] if self.plan_name == self.cfg.model.network else ["--plan", self.plan_name]
+        return "".join(f" {shlex.quote(argument)}" for argument in [*plan, *self.asked])
 
     def promote(self, number: int, name: str) -> Path:
         """Write the settings of a trial to conf/model/NAME.yaml; return the path.
@@ -261,10 +204,12 @@ class Search:
         return path
 
     def _origin(self, trials: dict[int, FrozenTrial], number: int) -> str:
-        means = {place: _means(trials[place])[self.plan.metric] for place in (number, 0)}
+        after, before = (_means(trials[place])[self.plan.metric] for place in (number, 0))
         return (
-            f"# @package _global_\n# Trial {number} of `{self._command()}` on {self.data.card.label}: validation\n"
-            f"# {self.plan.metric} {means[number]:.4f} (mean of {len(self.folds)} folds), {means[0]:.4f} before.\n"
+            "# @package _global_\n"
+            f"# Trial {number} of `earshot search {self.experiment}{self._arguments()}`\n"
+            f"# on {self.data.card.label}: validation {self.plan.metric} {after:.4f}, and {before:.4f} before\n"
+            f"# (mean of {len(self.folds)} folds).\n"
         )
 
 
@@ -277,7 +222,16 @@ def score_of(overrides: list[str]) -> dict[str, Any]:
 
 def _means(trial: FrozenTrial) -> dict[str, float]:
     folds = trial.user_attrs[FOLDS]
-    return {name: round(fmean(one[name] for one in folds), 6) for name in ("accuracy", "macro_f1", "loss")}
+    return {name: round(_mean(folds, name), 6) for name in ("accuracy", "macro_f1", "loss")}
+
+
+def _mean(folds: list[dict[str, Any]], name: str) -> float:
+    """Return the mean of a score; the loss of a training that diverged is None, and counts as infinite."""
+    return fmean(math.inf if one[name] is None else one[name] for one in folds)
+
+
+def _shown(key: str, value: Any) -> str:
+    return f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
 
 
 def _written(value: Any) -> Any:

@@ -1,0 +1,142 @@
+"""A run trained again, and the model of a dataset that is served: what is compared, and what moves the alias."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from mlflow import MlflowClient
+
+from earshot import audio, champion, cli, config, experiment, kept, predict, prepared, records, runs, store
+from earshot.errors import EarshotError
+from tiny import RATE
+
+QUICK = ["experiment=sirens-log_mel-cnn", "model.training.max_epochs=2"]
+
+
+def trained(*overrides: str):
+    cfg = experiment.compose([*QUICK, "mlflow.artifacts=false", *overrides])
+    return runs.once(cfg, prepared.shared(cfg))
+
+
+def latest_run() -> str:
+    client = MlflowClient(records.uri())
+    return client.search_runs([client.get_experiment_by_name("sirens").experiment_id])[0].info.run_id
+
+
+def test_a_run_is_reproduced(trained_on):
+    trained()
+    done = CliRunner().invoke(cli.main, ["reproduce", latest_run()])
+    assert done.exit_code == 0, done.output
+    for fact in ("settings", "features", "split", "code", "libraries", "machine", "commit"):
+        assert f"{fact}:" in done.output
+    assert " was " not in done.output and done.output.count("2 of 2 epochs the same") == 4
+    assert "weights:   the same to the byte" in done.output and "reproduced: yes, identical" in done.output
+
+
+def test_a_run_of_another_split_and_other_scores_is_not_reproduced(trained_on):
+    trained("seed=5")
+    run_id, client = latest_run(), MlflowClient(records.uri())
+    client.log_metric(run_id, "val_loss", 9.0, step=2, timestamp=2**42)
+    path = trained_on.data("splits", "horns", "grouped.parquet")
+    before = path.read_bytes()
+    split = store.read_table(path)
+    part = split["part"].where(
+        split["fold"] != 0, split["part"].replace({"train": "validation", "validation": "train"})
+    )
+    store.write_table(path, split.assign(part=part), store.read_recipe(path))
+    done = CliRunner().invoke(cli.main, ["reproduce", run_id])
+    path.write_bytes(before)
+    assert done.exit_code == 1 and "reproduced: no" in done.output
+    (said,) = [line for line in done.output.splitlines() if line.startswith("split:")]
+    assert " was " in said and "features:  the same" in done.output
+
+
+def test_a_run_whose_features_are_gone_is_told_what_to_make(trained_on, monkeypatch):
+    trained("seed=6")
+    run_id = latest_run()
+    path = trained_on.data("features", "horns", "log_mel.parquet")
+    recipe = store.read_recipe(path)
+    before = path.read_bytes()
+    store.write_table(path, store.read_table(path), recipe | {"n_mels": 8})
+    done = CliRunner().invoke(cli.main, ["reproduce", run_id])
+    path.write_bytes(before)
+    assert done.exit_code == 1 and "n_mels = 8, and 16 is asked for" in done.stderr
+
+
+@pytest.mark.parametrize("run_id", ["nothing", "0" * 32])
+def test_no_such_run(trained_on, run_id):
+    trained("seed=7")
+    done = CliRunner().invoke(cli.main, ["reproduce", run_id])
+    assert done.exit_code == 1 and f"gives no run {run_id}" in done.stderr and "Traceback" not in done.output
+
+
+def test_the_best_setting_over_all_folds_is_the_champion(trained_on):
+    with pytest.raises(EarshotError, match="no setting that was trained on all folds"):
+        champion.crown("horns")
+    for fold in range(3):
+        trained(f"fold={fold}", "optimizer.lr=1.0e-9", "seed=1")
+    first = champion.crown("horns")
+    assert (first.before, first.version, first.moved) == (None, "1", True)
+    trained("fold=0", "optimizer.lr=0.01")  # not all folds yet
+    assert not champion.crown("horns").moved
+    for fold in (1, 2):
+        trained(f"fold={fold}", "optimizer.lr=0.01")
+    second = champion.crown("horns")
+    scores = list(second.table["score"])
+    assert scores == sorted(scores, reverse=True) and len(scores) == 2
+    assert second.table["differs"].tolist() == ["optimizer.lr=0.01", "optimizer.lr=1e-09"]
+    assert (second.before, second.version, second.moved) == ("1", "2", True)
+    stays = CliRunner().invoke(cli.main, ["champion", "horns"])
+    assert stays.exit_code == 0 and "version 2 of model horns (it stays: none is better)" in stays.output
+
+    client = MlflowClient(records.uri())
+    version = client.get_model_version_by_alias("horns", "champion")
+    assert str(version.version) == "2" and "mean of 3 runs over all folds" in version.description
+    losses = {fold: _loss(fold) for fold in range(3)}
+    assert client.get_run(version.run_id).data.params["fold"] == str(min(losses, key=losses.get))
+
+
+def _loss(fold: int) -> float:
+    client = MlflowClient(records.uri())
+    found = client.search_runs(
+        [client.get_experiment_by_name("sirens").experiment_id],
+        f"params.fold = '{fold}' AND params.`optimizer.lr` = '0.01'",
+    )
+    return found[0].data.metrics["best_val_loss"]
+
+
+def test_the_registered_model_gives_what_predict_gives(trained_on, tmp_path):
+    for fold in range(3):
+        trained(f"fold={fold}", "seed=2")
+    champion.crown("horns")
+    found = MlflowClient(records.uri()).get_model_version_by_alias("horns", "champion")
+    # in a process of its own, as a server would: with the code that was registered, and none of this project's data
+    script = """
+import mlflow.pyfunc, numpy
+model = mlflow.pyfunc.load_model("models:/horns@champion")
+numpy.save("out.npy", model.predict(numpy.load("in.npy")))
+print(model.metadata.signature, model.metadata.metadata, model.input_example.shape)
+"""
+    cfg = experiment.compose([*QUICK, f"fold={MlflowClient(records.uri()).get_run(found.run_id).data.params['fold']}"])
+    data = prepared.shared(cfg)
+    validation = prepared.part(cfg, data, "validation")
+    samples = {name: audio.load(trained_on.data("raw", "horns", f"{name}.wav"), RATE) for name in ("horn", "other")}
+    firsts = [(row.label, round(row.start * RATE)) for row in validation.table.itertuples()]
+    np.save(tmp_path / "in.npy", np.stack([samples[label][first : first + 2 * RATE] for label, first in firsts]))
+    environment = os.environ | {"MLFLOW_TRACKING_URI": records.uri(), "EARSHOT_ROOT": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "float32" in done.stdout and "(1, 8000)" in done.stdout and "'classes': ['horn', 'other']" in done.stdout
+    folder = MlflowClient(records.uri()).get_run(found.run_id).data.tags[records.FOLDER_TAG]
+    settings, weights = predict.read(config.root() / folder)
+    expected = predict.probabilities(predict.restore(settings, weights), validation)
+    assert np.abs(np.load(tmp_path / "out.npy") - expected).max() < 1e-4
+    assert not list(tmp_path.rglob("*.pkl"))
+    assert kept.is_whole(config.root() / folder)
