@@ -11,15 +11,16 @@ import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
-from earshot import audio, champion, cli, config, experiment, kept, predict, prepared, records, runs, store
+from earshot import audio, champion, cli, config, kept, predict, prepared, records, runs, store
 from earshot.errors import EarshotError
+from earshot.settings import compose
 from tiny import RATE
 
 QUICK = ["experiment=sirens-log_mel-cnn", "model.training.max_epochs=2"]
 
 
 def trained(*overrides: str):
-    cfg = experiment.compose([*QUICK, "mlflow.artifacts=false", *overrides])
+    cfg = compose([*QUICK, "mlflow.artifacts=false", *overrides])
     return runs.once(cfg, prepared.shared(cfg))
 
 
@@ -122,7 +123,7 @@ model = mlflow.pyfunc.load_model("models:/horns@champion")
 numpy.save("out.npy", model.predict(numpy.load("in.npy")))
 print(model.metadata.signature, model.metadata.metadata, model.input_example.shape)
 """
-    cfg = experiment.compose([*QUICK, f"fold={MlflowClient(records.uri()).get_run(found.run_id).data.params['fold']}"])
+    cfg = compose([*QUICK, f"fold={MlflowClient(records.uri()).get_run(found.run_id).data.params['fold']}"])
     data = prepared.shared(cfg)
     validation = prepared.part(cfg, data, "validation")
     samples = {name: audio.load(trained_on.data("raw", "horns", f"{name}.wav"), RATE) for name in ("horn", "other")}

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from conftest import PROJECT
-from earshot import cli, experiment
+from earshot import cli
 from earshot.datasets.card import Card
+from earshot.settings import compose
 
 DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")), PROJECT / "data" / "README.md"]
 # Commands that tests run: make's targets call earshot and pytest, `dvc repro` is test_pipeline's.
@@ -37,7 +38,7 @@ def test_every_command_is_one_that_works(command):
     if command.startswith("make "):
         subprocess.run(["make", "--dry-run", *command.split()[1:]], cwd=PROJECT, check=True, capture_output=True)
     elif command.startswith("python -m earshot.train"):
-        assert experiment.compose(command.split()[3:]).seed in (0, 1)
+        assert compose(command.split()[3:]).seed in (0, 1)
     elif command.startswith("earshot "):
         name, *arguments = command.split()[1:]
         with cli.main.commands[name].make_context(name, [*arguments]):

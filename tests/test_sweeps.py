@@ -15,9 +15,10 @@ import yaml
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
-from earshot import cli, experiment, kept, prepared, records, runs, store, sweep
+from earshot import cli, kept, prepared, records, runs, store, sweep
 from earshot.errors import EarshotError
 from earshot.search import Search
+from earshot.settings import compose
 
 SUMMARY = "genres-summary-ann"
 
@@ -119,7 +120,7 @@ def test_a_run_that_fails_does_not_end_the_others(trained_on):
 
 def test_a_kept_run_is_logged_for_each_sweep_once(trained_on):
     for name in ("first", "second", "second"):
-        cfg = experiment.compose([f"experiment={SUMMARY}", "model.training.max_epochs=3", f"mlflow.sweep={name}"])
+        cfg = compose([f"experiment={SUMMARY}", "model.training.max_epochs=3", f"mlflow.sweep={name}"])
         runs.once(cfg, prepared.shared(cfg))
     (first,), (second,) = logged(sweep="first"), logged(sweep="second")
     assert first.data.metrics == second.data.metrics and first.data.params == second.data.params
@@ -208,7 +209,7 @@ def test_a_trial_is_promoted_to_a_model_that_trains_the_same(trained_on, searche
     assert done.exit_code == 0, done.output
     text = (trained_on.root / "conf" / "model" / "ann_tuned.yaml").read_text()
     assert f"# Trial {best} of `earshot search {SUMMARY} --plan quick model.training.max_epochs=4`\n# on tunes" in text
-    cfg = experiment.compose(["dataset=tunes", "task=genres", "input=summary", "model=ann_tuned"])
+    cfg = compose(["dataset=tunes", "task=genres", "input=summary", "model=ann_tuned"])
     assert cfg.model.name == "ann_tuned" and cfg.model.network == "ann"
     search = Search(SUMMARY, ["model.training.max_epochs=4"], "quick")
     trial = search.study.get_trials()[best]

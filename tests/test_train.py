@@ -35,6 +35,7 @@ from earshot import (
 )
 from earshot.dataset import Windows
 from earshot.errors import EarshotError
+from earshot.settings import compose
 from imports import closure
 from tiny import invoke
 
@@ -49,7 +50,7 @@ def runs_of(task: str):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_trains_two_epochs(trained_on, tmp_path, name):
-    cfg = experiment.compose([f"experiment={name}", *QUICK, *(["model.samples_per_step=40"] if "lstm" in name else [])])
+    cfg = compose([f"experiment={name}", *QUICK, *(["model.samples_per_step=40"] if "lstm" in name else [])])
     trained = runs.train(cfg, prepared.load(cfg), tmp_path / "out")
     assert [epoch["epoch"] for epoch in trained.epochs] == [1, 2]
     assert all(np.isfinite(list(epoch.values())).all() for epoch in trained.epochs)
@@ -62,7 +63,7 @@ def test_every_experiment_trains_two_epochs(trained_on, tmp_path, name):
 @pytest.mark.parametrize("name", ["cnn", "lstm"])
 def test_one_batch_is_overfitted(trained_on, tmp_path, name, wiring):
     changed = ["dropout=0.0", "training.max_epochs=60", "training.batch_size=16", f"wiring={wiring}"]
-    cfg = experiment.compose(
+    cfg = compose(
         ["experiment=sirens-log_mel-" + name, "optimizer.lr=0.01", *(f"model.{change}" for change in changed)]
     )
     data = prepared.load(cfg)
@@ -74,17 +75,17 @@ def test_one_batch_is_overfitted(trained_on, tmp_path, name, wiring):
 
 
 def test_the_same_seed_gives_the_same_bytes(trained_on, tmp_path):
-    cfg = experiment.compose(["experiment=sirens-log_spectrogram-cnn", *QUICK])
+    cfg = compose(["experiment=sirens-log_spectrogram-cnn", *QUICK])
     for name in ("a", "b"):
         runs.train(cfg, prepared.load(cfg), tmp_path / name)
-    other = experiment.compose(["experiment=sirens-log_spectrogram-cnn", "seed=1", *QUICK])
+    other = compose(["experiment=sirens-log_spectrogram-cnn", "seed=1", *QUICK])
     runs.train(other, prepared.load(other), tmp_path / "c")
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
     assert a == b != c
 
 
 def test_the_best_epoch_is_kept(trained_on, tmp_path):
-    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", "optimizer.lr=0.3", "model.training.max_epochs=6"])
+    cfg = compose(["experiment=sirens-log_mel-cnn", "optimizer.lr=0.3", "model.training.max_epochs=6"])
     data = prepared.load(cfg)
     windows = {name: prepared.part(cfg, data, name) for name in ("train", "validation")}
     trained = fit.fit(cfg, data, windows["train"], windows["validation"])
@@ -96,7 +97,7 @@ def test_the_best_epoch_is_kept(trained_on, tmp_path):
 
 
 def test_a_run_is_finished_and_says_what_it_was(trained_on, tmp_path):
-    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", *QUICK])
+    cfg = compose(["experiment=sirens-log_mel-cnn", *QUICK])
     data = prepared.load(cfg)
     trained = runs.train(cfg, data, tmp_path / "out")
     client, (run,) = runs_of("sirens")
@@ -122,7 +123,7 @@ def test_a_run_is_finished_and_says_what_it_was(trained_on, tmp_path):
 
 
 def test_a_run_that_fails_is_failed(trained_on, tmp_path):
-    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", "optimizer.lr=-1", *QUICK])
+    cfg = compose(["experiment=sirens-log_mel-cnn", "optimizer.lr=-1", *QUICK])
     with pytest.raises(Exception, match="learning rate"):
         runs.train(cfg, prepared.load(cfg), tmp_path / "out")
     _, (run,) = runs_of("sirens")
@@ -169,7 +170,7 @@ def has_metrics() -> bool:
 def test_training_goes_on_without_mlflow(trained_on, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", *QUICK])
+    cfg = compose(["experiment=sirens-log_mel-cnn", *QUICK])
     runs.train(cfg, prepared.load(cfg), tmp_path / "out")
     assert (tmp_path / "out" / "model.safetensors").exists()
     said = capsys.readouterr().err
@@ -185,7 +186,7 @@ def test_features_of_other_numbers_are_refused_without_a_traceback(trained_on):
 
 
 def test_features_that_were_made_by_other_numbers_are_refused(trained_on):
-    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", "features.log_mel.n_mels=32"])
+    cfg = compose(["experiment=sirens-log_mel-cnn", "features.log_mel.n_mels=32"])
     with pytest.raises(EarshotError, match="n_mels = 16, and 32 is asked for.* --glob 'features.@horns-log_mel'"):
         prepared.load(cfg)
 
@@ -199,7 +200,7 @@ def test_features_that_were_made_by_other_numbers_are_refused(trained_on):
     ],
 )
 def test_a_wrong_choice_is_named(trained_on, overrides, said):
-    cfg = experiment.compose(["experiment=sirens-log_mel-cnn", *overrides])
+    cfg = compose(["experiment=sirens-log_mel-cnn", *overrides])
     with pytest.raises(EarshotError, match=said):
         prepared.part(cfg, prepared.load(cfg), "train")
 
@@ -258,7 +259,7 @@ def test_a_run_is_trained_once_and_again_where_anything_changed(trained_on, monk
 
 
 def test_what_decides_a_runs_weights_is_in_its_key(trained_on):
-    cfg = experiment.compose(["dataset=tunes", "task=genres", "input=summary", "model=ann", "protocol=published"])
+    cfg = compose(["dataset=tunes", "task=genres", "input=summary", "model=ann", "protocol=published"])
     data = prepared.load(cfg)
     known = kept.folder(cfg, data)
     assert known == kept.folder(cfg, data)

@@ -150,12 +150,12 @@ def search(experiment: str, overrides: tuple[str, ...], plan: str | None, trials
     OVERRIDES are settings that all trials share, e.g. dataset=sirens or model.training.max_epochs=5. A search that was
     ended goes on where it was.
     """
-    from earshot.report.terminal import print_search
+    from earshot import tell
     from earshot.search import Search
 
     begun = Search(experiment, list(overrides), plan)
     begun.run(trials or begun.plan.trials, workers)
-    print_search(begun)
+    tell.search(begun)
 
 
 @main.command()
@@ -181,11 +181,11 @@ def reproduce(run_id: str) -> None:
 
     First it says what is not as it was: commit, settings, features, split, code, libraries, machine.
     """
-    from earshot.report.terminal import print_reproduction
+    from earshot import tell
     from earshot.reproduce import reproduce
 
     done = reproduce(run_id)
-    print_reproduction(done)
+    tell.reproduction(done)
     if not done.identical:
         raise SystemExit(1)
 
@@ -198,10 +198,10 @@ def champion(dataset: str) -> None:
 
     The alias moves only if a setting is better than the present champion; why is shown.
     """
+    from earshot import tell
     from earshot.champion import crown
-    from earshot.report.terminal import print_crowning
 
-    print_crowning(dataset, crown(dataset))
+    tell.crowning(dataset, crown(dataset))
 
 
 @main.command()

@@ -35,7 +35,7 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
 
     from earshot import predict, prepared
     from earshot.dataset import Windows, windows_in
-    from earshot.experiment import compose
+    from earshot.settings import compose
     from earshot.trained import models
 
     torch.set_num_threads(1)

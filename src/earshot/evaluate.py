@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import config, metrics, predict, prepared, runs, store, tracking
+from earshot import config, metrics, predict, prepared, store, tracking
 from earshot.errors import EarshotError, without_traceback
-from earshot.experiment import compose
 from earshot.leaks import flags
 from earshot.predict import RUN
 from earshot.process import leave_with_parent
+from earshot.settings import compose
 
 if TYPE_CHECKING:
     pass
@@ -52,7 +52,7 @@ def heard(tested: pd.DataFrame, dataset: str, settings: dict[str, Any]) -> np.nd
 def _log(folder: Path, data: prepared.Data, frame: pd.DataFrame) -> None:
     with tracking.more(data.card.task, predict.digest(folder)) as run:
         run.metrics({f"test_{name}": value for name, value in metrics.scores(frame).items() if name != "windows"})
-        runs.log_predictions(run, data.card.name, frame, "test")
+        run.predictions(data.card.name, frame, "test")
 
 
 def mean_scores(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import hydra
 import pandas as pd
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
@@ -25,21 +23,7 @@ from earshot import config, kept, parallel, prepared, runs, store
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.process import leave_in_order, leave_with_parent
-
-
-def compose(overrides: list[str]) -> DictConfig:
-    """Return the Hydra config with overrides, as `python -m earshot.train OVERRIDES` sees it.
-
-    Raises
-    ------
-    EarshotError
-        If an override names nothing.
-    """
-    try:
-        with hydra.initialize_config_dir(str(config.root() / "conf"), version_base="1.3"):
-            return hydra.compose("config", overrides)
-    except HydraException as error:
-        raise EarshotError(f"{' '.join(overrides)}: {error}") from None
+from earshot.settings import compose
 
 
 def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictConfig]:

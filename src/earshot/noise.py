@@ -98,7 +98,7 @@ def one(job: Job) -> pd.DataFrame:
     import torch
 
     from earshot import predict, prepared
-    from earshot.experiment import compose
+    from earshot.settings import compose
     from earshot.trained import models
 
     torch.set_num_threads(1)

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import calls, examples, figures, fit, kept, metrics, predict, prepared, records, tracking
+from earshot import calls, figures, fit, kept, metrics, predict, prepared, records, tracking
 from earshot.dataset import Windows
 from earshot.fit import Trained
 from earshot.module import Epoch
@@ -120,14 +120,7 @@ def _log_result(run: tracking.Run, cfg: DictConfig, data: Data, trained: Trained
     run.tag(records.WEIGHTS_TAG, fit.digest(trained))
     if cfg.mlflow.artifacts:
         run.figure(figures.curves(trained.epochs), "curves.png")
-        log_predictions(run, data.card.name, frame, "validation")
-
-
-def log_predictions(run: tracking.Run, dataset: str, frame, part: str) -> None:
-    """Log pictures and sounds of predictions (see `predict.table`) under the name of a part."""
-    run.figure(figures.confusion(frame, part), f"{part}/confusion_matrix.png")
-    run.figure(figures.reliability(frame, part), f"{part}/reliability.png")
-    run.text(examples.page(dataset, frame, part), f"{part}/examples.html")
+        run.predictions(data.card.name, frame, "validation")
 
 
 def _lines(cfg: DictConfig) -> list[Callable[[Epoch], None]]:

@@ -26,8 +26,8 @@ from tqdm import tqdm
 
 from earshot import config, kept, metrics, parallel, prepared, runs, store, sweep
 from earshot.errors import EarshotError
-from earshot.experiment import compose
 from earshot.plan import read_plan
+from earshot.settings import compose
 
 SAMPLER_SEED = 0
 FOLDS = "folds"  # a trial's scores, as they are kept with it

@@ -18,6 +18,7 @@ from earshot import records
 from earshot.records import Record
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
 
@@ -60,6 +61,14 @@ class Run:
     def figure(self, figure: Figure, name: str) -> None:
         """Keep a figure as the artifact `name`."""
         figure.savefig(self._place(name))
+
+    def predictions(self, dataset: str, frame: pd.DataFrame, part: str) -> None:
+        """Keep pictures of predictions (see `predict.table`), and windows to be heard, as artifacts PART/..."""
+        from earshot import examples, figures
+
+        self.figure(figures.confusion(frame, part), f"{part}/confusion_matrix.png")
+        self.figure(figures.reliability(frame, part), f"{part}/reliability.png")
+        self.text(examples.page(dataset, frame, part), f"{part}/examples.html")
 
     def _place(self, name: str) -> Path:
         path = self.artifacts / name

@@ -19,11 +19,7 @@ from earshot.report.pairs import Pair, side_by_side
 if TYPE_CHECKING:
     import pandas as pd
 
-    from earshot.champion import Crowning
-    from earshot.reproduce import Reproduction
-    from earshot.search import Search
 
-MOST_ROWS = 10
 PLAIN_WIDTH = 100  # columns where the output is not a terminal
 NUMBERS = ["published\naccuracy", "grouped\naccuracy", "difference", "grouped\nrecordings", "grouped\nmacro-F1"]
 
@@ -76,46 +72,6 @@ def print_frame(title: str, frame: pd.DataFrame) -> None:
     for row in frame.itertuples(index=False):
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
     console().print(table)
-
-
-def print_search(search: Search) -> None:
-    """Print a search's best trials, what the best one gains, and the line that promotes it."""
-    table = search.table()
-    shown = table[: min(len(table), MOST_ROWS)]
-    print_frame(f"{search.experiment}: validation, best first ({len(shown)} of {len(table)})", shown)
-    best, first = table.iloc[0], table[table["trial"] == 0].iloc[0]
-    name = search.plan.metric
-    print(f"best:      trial {best['trial']}, {name} {best[name]:.4f}; settings as they are: {first[name]:.4f}")
-    print(f"all:       {search.csv}\ndashboard: make dashboard")
-    if best["trial"] != 0:
-        print(f"promote:   {search.promotion(int(best['trial']))}")
-
-
-def print_reproduction(done: Reproduction) -> None:
-    """Print what was the same as in the run, and what was not."""
-    for name, then, now in done.facts:
-        print(f"{name + ':':11}" + (f"the same ({now})" if then == now else f"was {then}, is {now}"))
-    for name, logged, equal, largest in done.metrics:
-        print(
-            f"{name + ':':16}{equal} of {logged} epochs the same" + (f", off by up to {largest:g}" if largest else "")
-        )
-    print(f"weights:   {'the same to the byte' if done.weights else 'not the same'}")
-    print("reproduced: yes, identical" if done.identical else "reproduced: no")
-
-
-def print_crowning(dataset: str, done: Crowning) -> None:
-    """Print which setting is the champion of a dataset, and why."""
-    shown = done.table.drop(columns="setting")[:MOST_ROWS]
-    print_frame(
-        f"{dataset}: mean validation accuracy over all folds, grouped ({len(shown)} of {len(done.table)})", shown
-    )
-    for why, count in done.left_out.items():
-        if count:
-            print(f"left out:  {count} runs {why}")
-    before = "there was none" if done.before is None else f"it was version {done.before}"
-    print(
-        f"champion:  version {done.version} of model {dataset} ({before if done.moved else 'it stays: none is better'})"
-    )
 
 
 def console() -> Console:

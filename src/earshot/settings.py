@@ -1,0 +1,25 @@
+"""The settings of conf/ and params.yaml as Hydra puts them together."""
+
+from __future__ import annotations
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from earshot import config
+from earshot.errors import EarshotError
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """Return the Hydra config with overrides, as `python -m earshot.train OVERRIDES` sees it.
+
+    Raises
+    ------
+    EarshotError
+        If an override names nothing.
+    """
+    try:
+        with hydra.initialize_config_dir(str(config.root() / "conf"), version_base="1.3"):
+            return hydra.compose("config", overrides)
+    except HydraException as error:
+        raise EarshotError(f"{' '.join(overrides)}: {error}") from None
