@@ -7,100 +7,15 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
-import yaml
 
-from conftest import PROJECT, Project, tone, write_audio
-
-RATE = 4000
-BIN = Path(sys.executable).parent
-
-
-class Pipeline(Project):
-    """A small project under git and DVC, with its own recordings.
-
-    With `one` it has one dataset and one experiment alone.
-    """
-
-    def __init__(self, root: Path, one: bool = False):
-        super().__init__(root)
-        shutil.copytree(PROJECT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        (root / "data").mkdir()
-        shutil.copy(PROJECT / "data" / ".gitignore", root / "data")
-        self.environment = os.environ | {
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(root / "src"),
-            "EARSHOT_ROOT": str(root),
-            "DVC_NO_ANALYTICS": "1",
-        }
-        self.environment.pop("MLFLOW_TRACKING_URI", None)
-        self.run("git", "init", "-q")
-        self.run("dvc", "init", "-q")
-        features = self.params()["features"]
-        features["summary"] |= {"sample_rate": RATE, "n_fft": 512, "hop_length": 256}
-        features["log_mel"] |= {"n_mels": 16, "n_fft": 256, "hop_length": 80}
-        self.params(
-            datasets=["horns"] if one else ["tunes", "horns"],
-            audio={"sample_rate": RATE},
-            features=features,
-            experiments={
-                "over_time": {"inputs": ["log_mel"], "models": ["cnn"]},
-                "summarised": {"inputs": [] if one else ["summary"], "models": ["ann"]},
-            },
-            split=self.params()["split"] | {"block_seconds": 8.0, "folds": {"default": 3}},
-        )
-        for model in ("ann", "cnn"):
-            path = root / "conf" / "model" / f"{model}.yaml"
-            settings = yaml.safe_load(path.read_text())
-            settings["training"]["max_epochs"] = 3
-            path.write_text(yaml.safe_dump(settings))
-        self.recordings = root / "recordings"
-        self.card(
-            "tunes",
-            task="genres",
-            source={"folder": "recordings/tunes"},
-            layout={"kind": "class_folders"},
-        )
-        for number in range(14):
-            label = "high" if number % 2 else "low"
-            path = self.recordings / "tunes" / label / f"{label}.{number}.wav"
-            write_audio(path, tone(1500 if number % 2 else 300, 4, RATE, seed=number), RATE)
-        (self.recordings / "tunes" / "high" / "torn.wav").write_bytes(b"RIFF")
-        layout = {"kind": "long_recordings", "recordings": {"horn": "horn.wav", "other": "other.wav"}}
-        self.card("horns", task="sirens", source={"folder": "recordings/horns"}, layout=layout)
-        for label, frequency in (("horn", 900), ("other", 300)):
-            sound = tone(frequency, 50, RATE, seed=frequency)  # the same noise in both would be found
-            write_audio(self.recordings / "horns" / f"{label}.wav", sound, RATE)
-
-    def run(self, *command: str) -> str:
-        done = subprocess.run(
-            command,
-            cwd=self.root,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def repro(self, *arguments: str) -> str:
-        return self.run("dvc", "repro", *arguments)
-
-    def start(self) -> subprocess.Popen:
-        return subprocess.Popen(["dvc", "repro"], cwd=self.root, env=self.environment, stdout=subprocess.DEVNULL)
-
-    @property
-    def lock(self) -> bytes:
-        return (self.root / "dvc.lock").read_bytes()
+from conftest import tone, write_audio
+from pipelines import BIN, RATE, Pipeline
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +81,7 @@ def test_one_setting_of_one_model_runs_its_cells_alone(pipeline):
 @pytest.fixture(scope="module")
 def one(tmp_path_factory) -> Pipeline:
     """A pipeline of one experiment that has run once, to the end."""
-    made = Pipeline(tmp_path_factory.mktemp("one"), one=True)
+    made = Pipeline(tmp_path_factory.mktemp("one"), ("horns",))
     # as in a shell where the environment was not activated
     made.run("env", "PATH=/usr/bin:/bin", str(BIN / "earshot"), "repro")
     return made

@@ -11,14 +11,22 @@ import yaml
 from earshot.errors import EarshotError
 
 
+SHARED = ("cache", "mlflow")  # what no stage makes; `dvc exp run --temp` and `--queue` run the stages in a copy
+
+
 def root() -> Path:
-    """Return the project's folder: `EARSHOT_ROOT` where set, else the current folder."""
-    return Path(os.environ.get("EARSHOT_ROOT", ".")).resolve()
+    """Return the project's folder: `EARSHOT_ROOT` where set, else the current folder; a stage's is always that."""
+    return Path("." if "DVC_STAGE" in os.environ else os.environ.get("EARSHOT_ROOT", ".")).resolve()
 
 
 def data(kind: str, *parts: str) -> Path:
-    """Return `data/KIND/PARTS...`, e.g. `data("features", "gtzan", "summary.parquet")`."""
-    return root().joinpath("data", kind, *parts)
+    """Return `data/KIND/PARTS...`, e.g. `data("features", "gtzan", "summary.parquet")`.
+
+    What is `SHARED` stands in the project from which DVC was called, also while a stage runs in a copy of it.
+    """
+    caller = os.environ.get("DVC_ROOT") if "DVC_STAGE" in os.environ else None
+    base = Path(caller).resolve() if caller and kind in SHARED else root()
+    return base.joinpath("data", kind, *parts)
 
 
 def params() -> dict[str, Any]:

@@ -18,8 +18,9 @@ def compose(overrides: list[str]) -> DictConfig:
     EarshotError
         If an override names nothing.
     """
+    params = f"hydra.searchpath=['file://{config.root()}']"  # a stage's, whatever EARSHOT_ROOT says
     try:
         with hydra.initialize_config_dir(str(config.root() / "conf"), version_base="1.3"):
-            return hydra.compose("config", overrides)
+            return hydra.compose("config", [params, *overrides])
     except HydraException as error:
         raise EarshotError(f"{' '.join(overrides)}: {error}") from None

@@ -1,0 +1,104 @@
+"""A whole project of its own, under git and DVC, for tests that run the pipeline."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from conftest import PROJECT, Project, tone, write_audio
+
+RATE = 4000
+BIN = Path(sys.executable).parent
+
+
+class Pipeline(Project):
+    """A small project under git and DVC, with its own recordings.
+
+    Parameters
+    ----------
+    datasets : `tunes` (short recordings, to be summarised), `horns` (long ones, over time) or both
+    """
+
+    def __init__(self, root: Path, datasets: tuple[str, ...] = ("tunes", "horns")):
+        super().__init__(root)
+        shutil.copytree(PROJECT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        (root / "data").mkdir()
+        shutil.copy(PROJECT / "data" / ".gitignore", root / "data")
+        self.environment = os.environ | {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(root / "src"),
+            "EARSHOT_ROOT": str(root),
+            "DVC_NO_ANALYTICS": "1",
+        }
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+        self.run("git", "init", "-q")
+        self.run("dvc", "init", "-q")
+        features = self.params()["features"]
+        features["summary"] |= {"sample_rate": RATE, "n_fft": 512, "hop_length": 256}
+        features["log_mel"] |= {"n_mels": 16, "n_fft": 256, "hop_length": 80}
+        self.params(
+            datasets=list(datasets),
+            audio={"sample_rate": RATE},
+            features=features,
+            experiments={
+                "over_time": {"inputs": ["log_mel"] if "horns" in datasets else [], "models": ["cnn"]},
+                "summarised": {"inputs": ["summary"] if "tunes" in datasets else [], "models": ["ann"]},
+            },
+            split=self.params()["split"] | {"block_seconds": 8.0, "folds": {"default": 3}},
+        )
+        for model in ("ann", "cnn"):
+            path = root / "conf" / "model" / f"{model}.yaml"
+            settings = yaml.safe_load(path.read_text())
+            settings["training"]["max_epochs"] = 3
+            path.write_text(yaml.safe_dump(settings))
+        self.recordings = root / "recordings"
+        self.card(
+            "tunes",
+            task="genres",
+            source={"folder": "recordings/tunes"},
+            layout={"kind": "class_folders"},
+        )
+        for number in range(14):
+            label = "high" if number % 2 else "low"
+            path = self.recordings / "tunes" / label / f"{label}.{number}.wav"
+            write_audio(path, tone(1500 if number % 2 else 300, 4, RATE, seed=number), RATE)
+        (self.recordings / "tunes" / "high" / "torn.wav").write_bytes(b"RIFF")
+        layout = {"kind": "long_recordings", "recordings": {"horn": "horn.wav", "other": "other.wav"}}
+        self.card("horns", task="sirens", source={"folder": "recordings/horns"}, layout=layout)
+        for label, frequency in (("horn", 900), ("other", 300)):
+            sound = tone(frequency, 50, RATE, seed=frequency)  # the same noise in both would be found
+            write_audio(self.recordings / "horns" / f"{label}.wav", sound, RATE)
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def repro(self, *arguments: str) -> str:
+        return self.run("dvc", "repro", *arguments)
+
+    def commit(self) -> None:
+        """Commit all that belongs to git: code, settings and dvc.lock."""
+        (self.root / ".gitignore").write_text("__pycache__/\n/recordings/\n/dvc_plots/\n")
+        self.run("git", "add", "--all")
+        self.run("git", "-c", "user.name=tester", "-c", "user.email=tester@localhost", "commit", "-qm", "all of it")
+
+    def start(self) -> subprocess.Popen:
+        return subprocess.Popen(["dvc", "repro"], cwd=self.root, env=self.environment, stdout=subprocess.DEVNULL)
+
+    @property
+    def lock(self) -> bytes:
+        return (self.root / "dvc.lock").read_bytes()
