@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from earshot import calls, cli, compare
+from earshot import calls, cli, compare, store
 from earshot.report import numbers
 from earshot.report.terminal import print_inflation
 from test_compare import sirens
@@ -63,6 +63,16 @@ def test_command_commit_machine_and_duration_are_told(done):
     (call,) = calls.recorded(done.root)
     assert f"`earshot repro`: 7 min, ended {call['ended']}, commit {call['commit']}, {calls.machine()}" in text
     assert "cores of" in call["machine"] and len(call["commit"]) >= 7
+
+
+def test_a_search_stands_beside_what_it_started_from(done):
+    found = {"command": "earshot search x", "commit": "c", "machine": "m", "dataset": "d", "metric": "accuracy"}
+    found |= {"trials": 30, "given_up": 12, "before": 0.8226, "best": 0.8764, "settings": {"optimizer.lr": 0.0039323}}
+    store.write_json(done.root / "data" / "search" / "d" / "x.json", found)
+    write()
+    text = (done.root / "docs" / "results.md").read_text()
+    row = "| `earshot search x` | d | 30 (12) | accuracy | 0.823 | 0.876 | optimizer.lr=0.003932 |"
+    assert row in text and "- `earshot search x`: commit c, m" in text
 
 
 def test_several_projects_on_one_page(done, tmp_path):

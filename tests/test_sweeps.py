@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -170,6 +171,9 @@ def test_a_search_tries_the_present_settings_first_and_gives_up_what_is_hopeless
     if len(whole) < 6:
         assert "given up after" in said
     best = found.index[0]
+    summary = json.loads(shared.data("search", "tunes", f"{SUMMARY}.json").read_text())
+    assert (summary["trial"], summary["trials"], summary["folds"]) == (best, 6, 3)
+    assert (summary["best"], summary["before"]) == (found.loc[best, "loss"], found.loc[0, "loss"])
     assert (
         f"promote:   earshot promote {SUMMARY} {best} ann_tuned --plan quick model.training.max_epochs=4" in said
         or best == 0

@@ -10,7 +10,6 @@ import yaml
 
 from earshot.errors import EarshotError
 
-
 SHARED = ("cache", "mlflow")  # what no stage makes; `dvc exp run --temp` and `--queue` run the stages in a copy
 
 

@@ -48,6 +48,7 @@ def _run(folder: Path) -> dict[str, Any]:
         "reproduction": _reproduction(pairs),
         "synthetic": all(pair.synthetic for pair in pairs),
         "calls": calls.recorded(folder),
+        "searches": [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("data/search/*/*.json"))],
         "datasets": [_dataset(folder, name, pairs, summary) for name in names],
     }
 

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, Trial, TrialState
 from tqdm import tqdm
 
-from earshot import config, kept, metrics, parallel, prepared, runs, store, sweep
+from earshot import calls, config, kept, metrics, parallel, prepared, runs, store, sweep
 from earshot.errors import EarshotError
 from earshot.plan import read_plan
 from earshot.settings import compose
@@ -34,7 +34,7 @@ FOLDS = "folds"  # a trial's scores, as they are kept with it
 
 
 class Search:
-    """A study of one experiment on one dataset: data/search/DATASET/EXPERIMENT.db, and .csv to read."""
+    """A study of one experiment on one dataset: data/search/DATASET/EXPERIMENT.db, and .csv and .json to read."""
 
     def __init__(self, experiment: str, overrides: list[str], plan_name: str | None = None):
         """Open the study that was begun with the same plan, settings, data and code, or a new one.
@@ -107,6 +107,7 @@ class Search:
                 for first in range(0, trials, self.plan.batch):
                     self._run_batch(range(first, min(first + self.plan.batch, trials)), pool)
                     store.write_text(self.csv, self.table().to_csv(index=False, lineterminator="\n"))
+                    store.write_json(self.csv.with_suffix(".json"), self.summary())
         except Timeout:
             raise EarshotError(f"another process is at work on {self.database}: wait for it, or end it") from None
 
@@ -171,6 +172,26 @@ class Search:
         ]
         by = ["folds", self.plan.metric]
         return pd.DataFrame(rows).sort_values(by, ascending=[False, self.plan.metric == "loss"], kind="stable")
+
+    def summary(self) -> dict[str, Any]:
+        """Return what came of it, for docs/results.md: the best trial beside the settings as they were."""
+        table, metric = self.table(), self.plan.metric
+        best, first = table.iloc[0], table[table["trial"] == 0].iloc[0]
+        return {
+            "command": f"earshot search {self.experiment}{self._arguments()}",
+            "commit": calls.commit(),
+            "machine": calls.machine(),
+            "dataset": self.data.card.label,
+            "experiment": self.experiment,
+            "metric": metric,
+            "folds": len(self.folds),
+            "trials": len(table),
+            "given_up": int((table["folds"] < len(self.folds)).sum()),
+            "before": float(first[metric]),
+            "best": float(best[metric]),
+            "trial": int(best["trial"]),
+            "settings": self.study.get_trials(deepcopy=False)[best["trial"]].params,
+        }
 
     def promotion(self, number: int) -> str:
         """Return the line that makes a model of a trial."""

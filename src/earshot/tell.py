@@ -16,15 +16,14 @@ MOST_ROWS = 10
 
 def search(done: Search) -> None:
     """Print a search's best trials, what the best one gains, and the line that promotes it."""
-    table = done.table()
-    shown = table[: min(len(table), MOST_ROWS)]
+    table, found = done.table(), done.summary()
+    shown = table[:MOST_ROWS]
     print_frame(f"{done.experiment}: validation, best first ({len(shown)} of {len(table)})", shown)
-    best, first = table.iloc[0], table[table["trial"] == 0].iloc[0]
-    name = done.plan.metric
-    print(f"best:      trial {best['trial']}, {name} {best[name]:.4f}; settings as they are: {first[name]:.4f}")
+    best = f"trial {found['trial']}, {found['metric']} {found['best']:.4f}"
+    print(f"best:      {best}; settings as they are: {found['before']:.4f}")
     print(f"all:       {done.csv}\ndashboard: make dashboard")
-    if best["trial"] != 0:
-        print(f"promote:   {done.promotion(int(best['trial']))}")
+    if found["trial"] != 0:
+        print(f"promote:   {done.promotion(found['trial'])}")
 
 
 def reproduction(done: Reproduction) -> None:
