@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
 from conftest import PROJECT
-from earshot import cli
+from earshot import cli, sweep
 from earshot.datasets.card import Card
 from earshot.settings import compose
 
 DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")), PROJECT / "data" / "README.md"]
 # Commands that tests run: make's targets call earshot and pytest, `dvc repro` is test_pipeline's.
-RUN_ELSEWHERE = [r"dvc metrics show", r"dvc repro --force --single-item download@\w+"]
+RUN_ELSEWHERE = [
+    r"dvc metrics show",
+    r"dvc repro --force --single-item download@\w+",
+    r"dvc exp run( .*)?",  # test_experiments, as those below
+    r"dvc queue start",
+]
 
 
 def blocks(language: str) -> list[tuple[Path, str]]:
@@ -27,7 +34,9 @@ def blocks(language: str) -> list[tuple[Path, str]]:
 def commands() -> list[str]:
     lines = [line for _, block in blocks("sh") for line in block.splitlines()]
     inline = [
-        code for path in DOCUMENTS for code in re.findall(r"`((?:make|dvc|earshot|python -m) [^`]+)`", path.read_text())
+        code
+        for path in DOCUMENTS
+        for code in re.findall(r"`((?:make|dvc|earshot|python -m|python) [^`]+)`", path.read_text())
     ]
     return sorted({line.split("#")[0].strip() for line in lines + inline} - {""})
 
@@ -38,11 +47,16 @@ def test_every_command_is_one_that_works(command):
     if command.startswith("make "):
         subprocess.run(["make", "--dry-run", *command.split()[1:]], cwd=PROJECT, check=True, capture_output=True)
     elif command.startswith("python -m earshot.train"):
-        assert compose(command.split()[3:]).seed in (0, 1)
+        overrides = [word for word in shlex.split(command)[3:] if word != "-m"]
+        sweep.check(overrides)
+        for one in BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]:
+            assert compose([override for override in one if not override.startswith("hydra")]).seed in (0, 1, 2)
+    elif command.startswith("python benchmarks/"):
+        assert (PROJECT / command.split()[1]).exists()
     elif command.startswith("earshot "):
         name, *arguments = command.split()[1:]
         with cli.main.commands[name].make_context(name, [*arguments]):
-            pass  # its options exist; that they work is for test_leaks, test_elsewhere, test_results, test_cli
+            pass  # its options exist; that they work is for the tests of each
     else:
         assert command == "dvc repro" or any(re.fullmatch(pattern, command) for pattern in RUN_ELSEWHERE), command
 
