@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from conftest import PROJECT
 from earshot import cli, sweep
@@ -49,12 +50,16 @@ def test_every_command_is_one_that_works(command):
     elif command.startswith("python -m earshot.train"):
         overrides = [word for word in shlex.split(command)[3:] if word != "-m"]
         sweep.check(overrides)
-        for one in BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]:
-            assert compose([override for override in one if not override.startswith("hydra")]).seed in (0, 1, 2)
+        parsed = OverridesParser.create().parse_overrides([one for one in overrides if not one.startswith("hydra")])
+        for run in BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]:
+            assert compose(run).seed in (0, 1, 2)
     elif command.startswith("python benchmarks/"):
         assert (PROJECT / command.split()[1]).exists()
     elif command.startswith("earshot "):
         name, *arguments = command.split()[1:]
+        assert name in cli.main.commands
+        if not arguments:
+            return  # a mention
         with cli.main.commands[name].make_context(name, [*arguments]):
             pass  # its options exist; that they work is for the tests of each
     else:
