@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,13 +51,26 @@ def start(port: int) -> None:
         return
     if uri == records.local_uri() and not config.data("mlflow", "mlflow.db").exists():
         raise EarshotError("there are no runs yet. Run `make repro` or `python -m earshot.train` first")
+    if not _is_free(port):
+        raise EarshotError(f"port {port} is taken. Choose another one with --port")
     address = f"http://127.0.0.1:{port}"
     print(f"the dashboard is at {address} (Ctrl-C ends it)\nthe report is at    {address}{links.REPORT}", flush=True)
     # one worker is enough for one person: it starts in half the time and in less than half the memory of MLflow's four
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
+    command += ["--host", "127.0.0.1", "--app-name", "earshot", "--uvicorn-opts", "--log-level warning"]
     # without its job runner the server starts in a fifth of the memory; earshot uses none of its jobs
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    os.execve(sys.executable, [*command, "--host", "127.0.0.1", "--app-name", "earshot"], os.environ | environment)
+    os.execve(sys.executable, command, os.environ | environment)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: a closed one is free at once
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def app() -> FastAPI:
@@ -119,11 +133,7 @@ def _runs(request: Request) -> Response:
     page = f"/#/experiments/{found[0].info.experiment_id}/runs"
     if len(found) == 1:
         return RedirectResponse(f"{page}/{found[0].info.run_id}")
-    return RedirectResponse(f"{page}?{urlencode({'searchFilter': condition} | _newest_first())}")
-
-
-def _newest_first() -> dict[str, str]:
-    return {"orderByKey": views.SCORES["orderByKey"], "orderByAsc": "false"}
+    return RedirectResponse(f"{page}?{urlencode({'searchFilter': condition})}")
 
 
 def _find(client: MlflowClient, asked: dict[str, str]) -> tuple[list[Run], str]:

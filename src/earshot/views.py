@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
-# in this order, and as wide (in pixels) as what stands in them
-COLUMNS = {
-    "metrics.`test_accuracy`": 105,
-    "metrics.`test_macro_f1`": 105,
-    "metrics.`best_val_accuracy`": 130,
-    "metrics.`best_val_macro_f1`": 130,
-    "metrics.`best_epoch`": 95,
+# Columns are as wide (in pixels) as what stands in them.
+RUN = {"attributes.`Run Name`": 480, "runDateAndNestInfo": 125}  # always there, as is "duration"
+TESTED = {"metrics.`test_accuracy`": 105, "metrics.`test_macro_f1`": 105}
+VALIDATED = {"metrics.`best_val_accuracy`": 130, "metrics.`best_val_macro_f1`": 130, "metrics.`best_epoch`": 95}
+WHAT = {
     "params.`dataset`": 130,
     "params.`input`": 120,
     "params.`model.name`": 95,
@@ -31,19 +29,24 @@ COLUMNS = {
     "params.`seed`": 60,
     "params.`fold`": 60,
 }
-ALWAYS = {"attributes.`Run Name`": 400, "runDateAndNestInfo": 130, "duration": 80}  # MLflow's own
-SCORES = {
-    "orderByKey": "attributes.start_time",
-    "orderByAsc": False,
-    "selectedColumns": list(COLUMNS),
-    "columnOrder": [*ALWAYS, *COLUMNS],
-    "columnWidths": ALWAYS | COLUMNS,
-    "runsHiddenMode": "FIRST_20_RUNS",
-}
-SWEEPS = SCORES | {
-    "searchFilter": f"tags.`{SWEEP_TAG}` IS NOT NULL",
-    "groupBy": {"aggregateFunction": "max", "groupByKeys": [{"mode": "tag", "groupByData": SWEEP_TAG}]},
-}
+TRIED = {"params.`optimizer.lr`": 100, "params.`model.dropout`": 110, "params.`model.training.batch_size`": 110}
+
+
+def _view(columns: dict[str, int], **more: Any) -> dict[str, Any]:
+    """Return what MLflow keeps of a view that has these columns in this order."""
+    ordered = RUN | columns | {"duration": 80}
+    shown = {"columnOrder": list(ordered), "columnWidths": ordered, "runsHiddenMode": "FIRST_20_RUNS"}
+    return {"selectedColumns": list(columns), **shown, **more}
+
+
+SCORES = _view(TESTED | VALIDATED | WHAT, orderByKey="attributes.start_time", orderByAsc=False)
+SWEEPS = _view(
+    VALIDATED | TRIED | WHAT,
+    orderByKey="metrics.`best_val_accuracy`",
+    orderByAsc=False,
+    searchFilter=f"tags.`{SWEEP_TAG}` IS NOT NULL",
+    groupBy={"aggregateFunction": "max", "groupByKeys": [{"mode": "tag", "groupByData": SWEEP_TAG}]},
+)
 VIEWS = {"earshot-scores": ("Scores", SCORES), "earshot-sweeps": ("Sweeps", SWEEPS)}
 VIEW_TAG = "mlflow.sharedViewState."
 # Opened for training rather than for language models, without its assistant, and nothing is reported to its makers.
