@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -34,7 +35,6 @@ ASKED = {
     "fold": "fold",
 }
 WIRING = "model.wiring"
-MANY = 1000
 
 
 def start(port: int) -> None:
@@ -43,7 +43,7 @@ def start(port: int) -> None:
     Raises
     ------
     EarshotError
-        If there are no runs yet.
+        If there are no runs yet, or the port is taken.
     """
     uri = records.uri()
     if uri.startswith("http"):
@@ -55,10 +55,10 @@ def start(port: int) -> None:
         raise EarshotError(f"port {port} is taken. Choose another one with --port")
     address = f"http://127.0.0.1:{port}"
     print(f"the dashboard is at {address} (Ctrl-C ends it)\nthe report is at    {address}{links.REPORT}", flush=True)
-    # one worker is enough for one person: it starts in half the time and in less than half the memory of MLflow's four
+    # one worker is enough for one person: it starts in half the time and the memory that MLflow's four take
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
     command += ["--host", "127.0.0.1", "--app-name", "earshot", "--uvicorn-opts", "--log-level warning"]
-    # without its job runner the server starts in a fifth of the memory; earshot uses none of its jobs
+    # earshot uses none of the server's jobs, whose runner takes several times the memory; and it tells nobody of itself
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     os.execve(sys.executable, command, os.environ | environment)
 
@@ -91,13 +91,15 @@ def app() -> FastAPI:
 
 def _first_page(_: Request) -> Response:
     """MLflow's one page; a browser that has not been here is told what to show first."""
+    from mlflow.exceptions import MlflowException
     from mlflow.server import app as mlflow_app
     from starlette.responses import HTMLResponse
 
     client = _client()
     experiments = _experiments(client)
-    for experiment in experiments:
-        views.save(client, experiment)
+    with suppress(MlflowException):  # a database that is locked or can't be written to can be looked at all the same
+        for experiment in experiments:
+            views.save(client, experiment)
     page = (Path(mlflow_app.static_folder) / "index.html").read_text("utf-8")
     return HTMLResponse(page.replace("<head>", f"<head>{_script(experiments)}", 1))
 
@@ -137,7 +139,7 @@ def _runs(request: Request) -> Response:
 
 
 def _find(client: MlflowClient, asked: dict[str, str]) -> tuple[list[Run], str]:
-    """Return the finished runs that are asked for, sweeps' apart, the newest first; and MLflow's words for them."""
+    """Return the two newest finished runs that are asked for, sweeps' apart; and MLflow's words for all of them."""
     conditions = [f"params.`{ASKED[name]}` = '{value}'" for name, value in asked.items() if name in ASKED]
     conditions += ["attributes.status = 'FINISHED'", f"tags.`{records.SWEEP_TAG}` IS NULL"]
     # a model whose code and text agree has no wiring to choose: the report names it by the published one
@@ -146,7 +148,7 @@ def _find(client: MlflowClient, asked: dict[str, str]) -> tuple[list[Run], str]:
     everywhere = [experiment.experiment_id for experiment in _experiments(client)]
     for more in (wired, unwired) if wired else ([],):
         condition = " AND ".join([*conditions, *more])
-        if found := client.search_runs(everywhere, condition, max_results=MANY):
+        if found := client.search_runs(everywhere, condition, max_results=2):  # one, or several: no more is asked
             return list(found), condition
     return [], ""
 
@@ -162,4 +164,4 @@ def _client() -> MlflowClient:
 
 
 def _experiments(client: MlflowClient) -> list[Experiment]:
-    return list(client.search_experiments(max_results=MANY))
+    return list(client.search_experiments(max_results=1000))
