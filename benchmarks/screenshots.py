@@ -22,6 +22,8 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from real import PROJECT, copy_project
 
+from earshot.calls import commit
+
 COPY = PROJECT / "build" / "screenshots"
 PICTURES = PROJECT / "docs" / "images"
 CHANGES = {
@@ -49,7 +51,7 @@ def make_runs() -> None:
     copy_project(COPY)
     params = COPY / "params.yaml"
     params.write_text(yaml.safe_dump(yaml.safe_load(params.read_text()) | CHANGES, sort_keys=False))
-    environment = os.environ | {"EARSHOT_ROOT": str(COPY), "PYTHONPATH": str(COPY / "src")}
+    environment = os.environ | {"EARSHOT_ROOT": str(COPY), "PYTHONPATH": str(COPY / "src"), "EARSHOT_COMMIT": commit()}
     for command in (["earshot.cli", "repro"], ["earshot.train", "--multirun", *SWEEP]):
         subprocess.run([sys.executable, "-m", *command], cwd=COPY, env=environment, check=True)
     done.touch()
@@ -111,13 +113,14 @@ def take(page: Page, address: str) -> None:
     keep(page, "dashboard-compare")
     page.goto(f"{address}/earshot/report/")
     page.get_by_role("link", name="published", exact=True).first.click()
-    page.get_by_text("Its row in the report").wait_for()
+    page.get_by_text("About this run").wait_for()
     keep(page, "dashboard-run")
     page.get_by_role("tab", name="Model metrics").click()
     page.get_by_placeholder("Search metric charts").fill("^(train|val)_")
     keep(page, "dashboard-charts")
     page.get_by_role("tab", name="Artifacts").click()
-    page.get_by_text("confusion_matrix_test.png").click()
+    page.get_by_text("test", exact=True).click()
+    page.get_by_text("confusion_matrix.png").click()
     page.locator("img[src^='blob:']:visible").wait_for()
     page.get_by_text("file:///").evaluate_all("all => all.forEach(one => one.remove())")  # a path of this machine
     keep(page, "dashboard-artifact")

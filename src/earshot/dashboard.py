@@ -35,6 +35,7 @@ ASKED = {
     "fold": "fold",
 }
 WIRING = "model.wiring"
+TESTED = "test_accuracy"
 
 
 def start(port: int) -> None:
@@ -131,7 +132,7 @@ def _runs(request: Request) -> Response:
         return PlainTextResponse(f"not understood: {', '.join(wrong)}", 400)
     found, condition = _find(_client(), asked)
     if not found:
-        return PlainTextResponse(f"MLflow has no finished run of {asked}: it may have been trained elsewhere", 404)
+        return PlainTextResponse(f"MLflow has no tested run of {asked}: it may have been trained elsewhere", 404)
     page = f"/#/experiments/{found[0].info.experiment_id}/runs"
     if len(found) == 1:
         return RedirectResponse(f"{page}/{found[0].info.run_id}")
@@ -139,9 +140,9 @@ def _runs(request: Request) -> Response:
 
 
 def _find(client: MlflowClient, asked: dict[str, str]) -> tuple[list[Run], str]:
-    """Return the two newest finished runs that are asked for, sweeps' apart; and MLflow's words for all of them."""
+    """Return the two newest tested runs that are asked for, and MLflow's words for all of them."""
     conditions = [f"params.`{ASKED[name]}` = '{value}'" for name, value in asked.items() if name in ASKED]
-    conditions += ["attributes.status = 'FINISHED'", f"tags.`{records.SWEEP_TAG}` IS NULL"]
+    conditions += [f"metrics.{TESTED} >= 0"]  # a score that only what stands in the report has
     # a model whose code and text agree has no wiring to choose: the report names it by the published one
     wired = [f"params.`{WIRING}` = '{asked['wiring']}'"] if "wiring" in asked else []
     unwired = [f"params.`{WIRING}` IS NULL"] if asked.get("wiring") == "published" else []

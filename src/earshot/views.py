@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 # Columns are as wide (in pixels) as what stands in them.
-RUN = {"attributes.`Run Name`": 480, "runDateAndNestInfo": 125}  # always there, as is "duration"
+RUN = {"attributes.`Run Name`": 480, "runDateAndNestInfo": 140}  # always there, as is "duration"
 TESTED = {"metrics.`test_accuracy`": 105, "metrics.`test_macro_f1`": 105}
 VALIDATED = {"metrics.`best_val_accuracy`": 130, "metrics.`best_val_macro_f1`": 130, "metrics.`best_epoch`": 95}
 WHAT = {
@@ -29,7 +29,12 @@ WHAT = {
     "params.`seed`": 60,
     "params.`fold`": 60,
 }
-TRIED = {"params.`optimizer.lr`": 100, "params.`model.dropout`": 110, "params.`model.training.batch_size`": 110}
+TRIED = {
+    "tags.`earshot.trial`": 105,
+    "params.`optimizer.lr`": 100,
+    "params.`model.dropout`": 110,
+    "params.`model.training.batch_size`": 110,
+}
 
 
 def _view(columns: dict[str, int], **more: Any) -> dict[str, Any]:
