@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-all real dashboard lint constraints clean
+.PHONY: help install repro test test-all real dashboard screenshots lint constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -39,6 +39,9 @@ real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (g
 
 dashboard: $(READY)  ## open the MLflow dashboard on this machine
 	@$(BIN)/earshot dashboard
+
+screenshots: $(READY)  ## take the pictures of docs/dashboard.md anew; needs chromium
+	@$(BIN)/python benchmarks/screenshots.py
 
 lint: $(READY)  ## check the style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

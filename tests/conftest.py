@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import soundfile
 import yaml
 
@@ -74,6 +83,34 @@ def mirror(monkeypatch) -> Path:
         pytest.skip("the real recordings are not here: set EARSHOT_MIRROR to the folder that holds them")
     monkeypatch.setenv("EARSHOT_MIRROR", str(folder))
     return folder
+
+
+@contextmanager
+def dashboard(root: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Start `earshot dashboard` in a project, on a free port; yield its address and process once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "earshot.cli", "dashboard", "--port", str(port)]
+    with tempfile.TemporaryFile("w+") as said:
+        server = subprocess.Popen(command, cwd=root, start_new_session=True, stdout=said, stderr=said)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            deadline = time.monotonic() + 90
+            while True:
+                try:
+                    requests.get(address, timeout=5)
+                    break
+                except requests.ConnectionError:
+                    if server.poll() is not None or time.monotonic() > deadline:
+                        said.seek(0)
+                        pytest.fail(f"nothing answers at {address}: {said.read()}")
+                    time.sleep(0.2)
+            yield address, server
+        finally:
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGTERM)
+                server.wait(timeout=30)
 
 
 def noise(seconds: float, sample_rate: int, seed: int = 0, channels: int = 1) -> np.ndarray:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
-import time
 
 import psutil
 import pytest
 import requests
 from click.testing import CliRunner
 
-from conftest import PROJECT
+from conftest import PROJECT, dashboard
 from earshot import cli, tracking
 
 
@@ -54,41 +50,29 @@ def test_a_dashboard_of_a_server_is_at_the_server(project, monkeypatch):
 def test_the_dashboard_shows_runs_on_loopback_alone(project):
     with tracking.run("sirens", "a run", {}) as logged:
         logged.metrics({"val_loss": 0.5}, step=1)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "earshot.cli", "dashboard", "--port", str(port)],
-        cwd=project.root,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        experiments = wait_for(f"{address}/api/2.0/mlflow/experiments/search", json={"max_results": 10})
+    with dashboard(project.root) as (address, server):
+        experiments = requests.post(
+            f"{address}/api/2.0/mlflow/experiments/search", json={"max_results": 10}, timeout=10
+        )
         assert "sirens" in {experiment["name"] for experiment in experiments.json()["experiments"]}
         assert "<html" in requests.get(address, timeout=10).text.lower()
         family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
         listening = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
         assert listening == {"127.0.0.1"}
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
 
 
-def wait_for(address: str, **post) -> requests.Response:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        try:
-            return requests.post(address, timeout=5, **post)
-        except requests.ConnectionError:
-            time.sleep(0.3)
-    pytest.fail(f"nothing answers at {address}")
+def test_a_dashboard_on_a_port_that_is_taken_says_so(project):
+    project.data("mlflow").mkdir(parents=True)
+    project.data("mlflow", "mlflow.db").touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run("dashboard", "--port", str(taken.getsockname()[1]))
+    assert done.exit_code == 1 and "is taken. Choose another one with --port" in done.output
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_help_lists_every_target():
     shown = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
-    for target in ("install", "repro", "test", "test-all", "dashboard", "lint", "constraints", "clean"):
+    for target in ("install", "repro", "test", "test-all", "dashboard", "screenshots", "lint", "constraints", "clean"):
         assert f"{target} " in shown

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from conftest import tone, write_audio
-from earshot import compare
+from earshot import compare, links
 from earshot.report import numbers, words
 from earshot.report.page import tutorial_figures
 from earshot.report.pairs import side_by_side
@@ -289,7 +289,8 @@ def test_the_report_asks_no_network(compared):
     page = Page(html(compared))
     sounds = {address for address in page.asked if address.startswith("data:audio/mpeg;base64,")}
     assert sounds and set(page.asked) - sounds <= {"data:,"} | {f"#{name}" for name in page.ids}
-    assert [link for link in page.links if not link.startswith("#")] == ["https://arxiv.org/abs/1306.1461"]
+    elsewhere = [link for link in page.links if not link.startswith(("#", links.ADDRESS))]
+    assert elsewhere == ["https://arxiv.org/abs/1306.1461"]
     assert "script" not in page.tags
     assert "@import" not in html(compared)
     assert "url(http" not in html(compared)
@@ -299,6 +300,15 @@ def test_ids_are_unique_and_references_lead_somewhere(compared):
     page = Page(html(compared))
     assert len(page.ids) == len(set(page.ids))
     assert {link[1:] for link in page.links + page.asked if link.startswith("#")} <= set(page.ids)
+
+
+def test_every_row_of_scores_has_an_anchor_and_links_to_its_runs(compared):
+    page = Page(html(compared))
+    for dataset in compared.datasets:
+        for experiment in compared.experiments:
+            what = (dataset, *experiment.split("-"), "published")
+            assert links.anchor(*what) in page.ids
+            assert {links.runs(*what, protocol) for protocol in compared.protocols} <= set(page.links)
 
 
 def test_every_experiment_is_in_plot_table_curves_and_matrices(compared):

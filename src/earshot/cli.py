@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from earshot import calls, config
+from earshot import calls, config, links
 from earshot.errors import EarshotError, without_traceback
 
 # What a command needs is imported in it, so that each starts at once.
@@ -222,23 +222,13 @@ def sync() -> None:
 
 
 @main.command()
-@click.option("--port", default=5000, show_default=True, help="On this machine (127.0.0.1) alone.")
+@click.option("--port", default=links.PORT, show_default=True, help="On this machine (127.0.0.1) alone.")
 @without_traceback
 def dashboard(port: int) -> None:
-    """Open the MLflow dashboard of all runs."""
-    from earshot import records
+    """Open the MLflow dashboard of all runs, with the report beside it."""
+    from earshot import dashboard
 
-    uri = records.uri()
-    if uri.startswith("http"):
-        print(f"runs are kept by the server at {uri}: open that address")
-        return
-    if uri == records.local_uri() and not config.data("mlflow", "mlflow.db").exists():
-        raise EarshotError("there are no runs yet. Run `make repro` or `python -m earshot.train` first")
-    print(f"the dashboard is at http://127.0.0.1:{port} (Ctrl-C ends it)")
-    # without its job runner the server starts in a fifth of the memory; earshot uses none of its jobs
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
-    os.execve(sys.executable, [*command, "--host", "127.0.0.1"], environment)
+    dashboard.start(port)
 
 
 if __name__ == "__main__":

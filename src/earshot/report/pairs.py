@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from earshot import links
+
 Scores = dict[str, Any]
 Summary = Mapping[str, list[dict[str, Any]]]
 
@@ -63,6 +65,15 @@ class Pair:
     def experiment(self) -> str:
         """INPUT-MODEL."""
         return f"{self.input}-{self.model}"
+
+    @property
+    def anchor(self) -> str:
+        """The id of its row in the report."""
+        return links.anchor(self.dataset, self.input, self.model, self.wiring)
+
+    def runs(self, protocol: str) -> str:
+        """Return the address of its runs in the dashboard."""
+        return links.runs(self.dataset, self.input, self.model, self.wiring, protocol)
 
     def score(self, metric: str, protocol: str) -> float | None:
         """Return a score, or None where that protocol was not run or the metric could not be computed."""

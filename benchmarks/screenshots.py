@@ -1,0 +1,147 @@
+"""Take the pictures in docs/images of the dashboard, of real runs: `make screenshots`.
+
+The runs are made once, in build/screenshots, by the pipeline on a synthetic dataset and by a sweep. They take some
+three minutes; the pictures, which need chromium, take one more.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+import yaml
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+from real import PROJECT, copy_project
+
+from earshot.calls import commit
+
+COPY = PROJECT / "build" / "screenshots"
+PICTURES = PROJECT / "docs" / "images"
+CHANGES = {
+    "datasets": ["synthetic_sirens"],
+    "experiments": {
+        "over_time": {"inputs": ["waveform", "log_spectrogram"], "models": ["cnn"]},
+        "summarised": {"inputs": ["summary"], "models": ["ann"]},
+    },
+}
+SWEEP = [
+    "experiment=sirens-log_spectrogram-cnn",
+    "optimizer.lr=0.0003,0.001,0.003,0.01",
+    "model.dropout=0.1,0.3,0.5",
+]
+CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+WIDTH, HEIGHT = 1400, 800
+COLOURS = 256  # a third of the bytes, and no difference to be seen
+
+
+def make_runs() -> None:
+    """Make the demo project and its runs, where they are not there yet."""
+    done = COPY / "sweep.done"
+    if done.exists():
+        return
+    copy_project(COPY)
+    params = COPY / "params.yaml"
+    params.write_text(yaml.safe_dump(yaml.safe_load(params.read_text()) | CHANGES, sort_keys=False))
+    environment = os.environ | {"EARSHOT_ROOT": str(COPY), "PYTHONPATH": str(COPY / "src"), "EARSHOT_COMMIT": commit()}
+    for command in (["earshot.cli", "repro"], ["earshot.train", "--multirun", *SWEEP]):
+        subprocess.run([sys.executable, "-m", *command], cwd=COPY, env=environment, check=True)
+    done.touch()
+
+
+@contextmanager
+def dashboard() -> Iterator[str]:
+    """Start the dashboard of the demo project; yield its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "earshot.cli", "dashboard", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=COPY, env=os.environ | {"EARSHOT_ROOT": str(COPY)})
+    try:
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                requests.get(address, timeout=5)
+                break
+            except requests.ConnectionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.3)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def keep(page: Page, name: str) -> None:
+    """Write what the page shows to docs/images, in few bytes."""
+    page.mouse.move(0, 0)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(1500)  # charts draw themselves in
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    path = PICTURES / f"{name}.png"
+    picture.quantize(COLOURS).save(path, optimize=True)
+    print(f"{path.relative_to(PROJECT)}: {path.stat().st_size // 1000} kB")
+
+
+def take(page: Page, address: str) -> None:
+    """Go through the dashboard as a reader of docs/dashboard.md does."""
+    runs = f"{address}/#/experiments/{experiment_id(address, 'sirens')}/runs"
+    page.goto(runs)
+    page.get_by_label("Toggle sidebar").click()
+    page.get_by_role("link", name="grouped-published-seed0-fold0").first.wait_for()
+    keep(page, "dashboard-runs")
+    page.goto(f"{runs}?viewStateShareKey=earshot-sweeps")
+    page.get_by_text("Group: ").first.wait_for()
+    keep(page, "dashboard-sweep")
+    page.locator(".ag-row input[type=checkbox]:visible").first.click()  # the group's: all of its runs
+    page.get_by_role("button", name="Compare").click()
+    metrics = page.get_by_role("combobox").nth(1)
+    metrics.press("Backspace")  # the one that MLflow has chosen
+    metrics.fill("best_val_accuracy")
+    metrics.press("Enter")
+    metrics.press("Escape")
+    keep(page, "dashboard-compare")
+    page.goto(f"{address}/earshot/report/")
+    page.get_by_role("link", name="published", exact=True).first.click()
+    page.get_by_text("About this run").wait_for()
+    keep(page, "dashboard-run")
+    page.get_by_role("tab", name="Model metrics").click()
+    page.get_by_placeholder("Search metric charts").fill("^(train|val)_")
+    keep(page, "dashboard-charts")
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_text("test", exact=True).click()
+    page.get_by_text("confusion_matrix.png").click()
+    page.locator("img[src^='blob:']:visible").wait_for()
+    page.get_by_text("file:///").evaluate_all("all => all.forEach(one => one.remove())")  # a path of this machine
+    keep(page, "dashboard-artifact")
+
+
+def experiment_id(address: str, name: str) -> str:
+    """Return MLflow's id of an experiment."""
+    asked = {"experiment_name": name}
+    found = requests.get(f"{address}/api/2.0/mlflow/experiments/get-by-name", params=asked, timeout=30).json()
+    return found["experiment"]["experiment_id"]
+
+
+def main() -> None:
+    """Make the runs, start the dashboard, take the pictures."""
+    browser_path = shutil.which("chromium") or sys.exit("error: the pictures are taken with chromium: install it")
+    make_runs()
+    with dashboard() as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=CHROMIUM)
+        take(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), address)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

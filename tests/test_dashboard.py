@@ -1,0 +1,225 @@
+"""The dashboard in a real browser: a pipeline's runs and a small sweep, and the report that links with them."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+import pytest
+import requests
+from click.testing import CliRunner
+from mlflow import MlflowClient
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from conftest import Project, dashboard, tone, write_audio
+from earshot import (
+    audit,
+    compare,
+    elsewhere,
+    evaluate,
+    experiment,
+    features,
+    fingerprint,
+    links,
+    manifest,
+    noise,
+    prepared,
+    runs,
+    split,
+    views,
+)
+
+CHROMIUM = shutil.which("chromium")
+needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+LOCAL = ("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:")
+RATE = 4000  # low, so that training takes no time
+PATIENCE = 30_000  # milliseconds
+LEARNING_RATES = [0.001, 0.01, 0.1]
+ROW = ("tunes", "summary", "ann", "published")
+
+
+@dataclass
+class Shown:
+    """A project with runs, its dashboard's address, and MLflow's id of its experiment."""
+
+    project: Project
+    address: str
+    experiment: str
+
+    @property
+    def listed(self) -> str:
+        return f"{self.address}/#/experiments/{self.experiment}/runs"
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory) -> Iterator[Shown]:
+    """Run all stages on a small dataset, then a sweep; open the dashboard."""
+    with pytest.MonkeyPatch.context() as patch:
+        project = Project(tmp_path_factory.mktemp("shown"))
+        patch.setenv("EARSHOT_ROOT", str(project.root))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(compare, "leave_with_parent", lambda: None)
+        make_results(project)
+        client = MlflowClient(f"sqlite:///{project.data('mlflow', 'mlflow.db')}")
+        found = client.get_experiment_by_name("genres").experiment_id
+        make_sweep(project)
+        for run in client.search_runs([found]):
+            client.set_tag(run.info.run_id, "mlflow.note.content", links.note(*ROW))
+        with dashboard(project.root) as (address, _):
+            yield Shown(project, address, found)
+
+
+def make_results(project: Project) -> None:
+    params = project.params(
+        datasets=["tunes"],
+        experiments={"one": {"inputs": ["summary"], "models": ["ann"]}},
+        audio={"sample_rate": RATE},
+        noise={},
+    )
+    recipe = params["features"]["summary"] | {"sample_rate": RATE, "n_fft": 512, "hop_length": 256}
+    project.params(features=params["features"] | {"summary": recipe}, split=params["split"] | {"folds": {"default": 3}})
+    epochs = project.root / "conf" / "model" / "ann.yaml"
+    epochs.write_text(epochs.read_text().replace("max_epochs: 100", "max_epochs: 2"))
+    project.card("tunes", task="genres", source={"folder": "."}, layout={"kind": "class_folders"})
+    for number in range(15):
+        label, frequency = (("high", 1500), ("low", 200), ("middle", 700))[number % 3]
+        path = project.data("raw", "tunes", label, f"{label}.{number}.wav")
+        write_audio(path, tone(frequency, 4, RATE, seed=number), RATE)
+    stage(manifest.main, "tunes")
+    stage(fingerprint.main, "tunes")
+    for protocol in params["protocols"]:
+        stage(split.main, "tunes", protocol)
+    stage(audit.main, "tunes")
+    stage(features.main, "tunes", "summary", "--workers", "1")
+    stage(experiment.main, "tunes", "summary", "ann", "--workers", "1")
+    stage(evaluate.main, "tunes", "summary", "ann")
+    stage(noise.main, "tunes", "--workers", "1")
+    stage(elsewhere.main, "tunes", "--workers", "1")
+    compare.main()
+
+
+def stage(command: click.Command, *arguments: str) -> None:
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+
+
+def make_sweep(project: Project) -> None:
+    for rate in LEARNING_RATES:
+        cfg = experiment.compose(["experiment=genres-summary-ann", f"optimizer.lr={rate}", "mlflow.sweep=rates"])
+        runs.train(cfg, prepared.load(cfg), project.root / "outputs" / str(rate))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser) -> Iterator[Page]:
+    """A browser that has not been here, and asks nobody else for anything."""
+    asked = []
+    context = browser.new_context(viewport={"width": 1600, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    context.on("request", lambda request: asked.append(request.url))
+    yield context.new_page()
+    context.close()
+    assert asked and not [url for url in asked if not url.startswith(LOCAL)]
+
+
+@needs_a_browser
+def test_the_runs_are_found_by_name_with_their_scores(shown, page):
+    page.goto(shown.listed)
+    for column in ("test_accuracy", "input"):
+        expect(page.locator(".ag-header-cell").get_by_text(column, exact=True)).to_be_visible()
+    expect(page.get_by_placeholder("Ask a question...")).to_have_count(0)  # MLflow's assistant
+    page.get_by_placeholder("metrics.rmse").fill("attributes.run_name LIKE '%grouped%fold1%'")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 matching run")).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile("summary-ann grouped-published-seed0-fold1 tunes"))).to_be_visible()
+
+
+@needs_a_browser
+def test_a_sweep_is_one_group_and_its_runs_are_compared(shown, page):
+    page.goto(shown.listed)
+    page.get_by_role("button", name="Views").click()
+    page.get_by_text("Sweeps", exact=True).click()
+    expect(page.get_by_text("Group: rates")).to_be_visible()
+    expect(page.get_by_text(f"{len(LEARNING_RATES)} matching runs")).to_be_visible()
+    page.locator(".ag-row input[type=checkbox]:visible").first.click()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_text(f"Comparing {len(LEARNING_RATES)} Runs from 1 Experiment")).to_be_visible()
+    expect(page.locator(".js-plotly-plot .parcoords").first).to_be_visible()
+
+
+@needs_a_browser
+def test_a_row_of_the_report_leads_to_its_run_and_back(shown, page):
+    page.goto(f"{shown.address}{links.REPORT}")
+    row = page.locator(f"#{links.anchor(*ROW)}")
+    row.get_by_role("link", name="grouped").click()
+    expect(page.get_by_text("3 matching runs")).to_be_visible()
+    page.go_back()
+    row.get_by_role("link", name="published").click()
+    expect(page.get_by_role("heading", name="summary-ann published-published-seed0-fold0 tunes")).to_be_visible()
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Its row in the report").click()
+    assert opened.value.url == f"{shown.address}{links.REPORT}#{links.anchor(*ROW)}"
+    expect(opened.value.locator(f"#{links.anchor(*ROW)}")).to_be_in_viewport()
+
+
+@needs_a_browser
+def test_a_run_has_charts_of_its_epochs_and_its_confusion_matrix(shown, page):
+    page.goto(requests.get(f"{shown.address}{asked('published')}", timeout=10).url)
+    page.get_by_role("tab", name="Model metrics").click()
+    page.get_by_placeholder("Search metric charts").fill("^(train|val)_loss$")
+    expect(page.locator(".js-plotly-plot:has(.scatterlayer .trace)")).to_have_count(2)
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_text("test", exact=True).click()
+    page.get_by_text("confusion_matrix.png").click()
+    picture = page.locator("img[src^='blob:']:visible")
+    picture.wait_for()
+    assert picture.evaluate("picture => picture.naturalWidth") > 100
+
+
+def asked(protocol: str) -> str:
+    return links.runs(*ROW, protocol).removeprefix(links.ADDRESS)
+
+
+def test_the_views_are_saved_once(shown):
+    client = MlflowClient(f"sqlite:///{shown.project.data('mlflow', 'mlflow.db')}")
+    tags = []
+    for _ in range(2):
+        assert requests.get(shown.address, timeout=10).status_code == 200
+        tags.append(client.get_experiment(shown.experiment).tags)
+    assert tags[0] == tags[1] and {views.VIEW_TAG + name for name in views.VIEWS} <= set(tags[0])
+
+
+def test_what_is_no_run_is_refused(shown):
+    for query, status in (("dataset=nightingales", 404), ("dataset=a'b", 400), ("run_id=1", 400)):
+        answer = requests.get(f"{shown.address}{links.RUNS}?{query}", timeout=10)
+        assert answer.status_code == status and answer.headers["content-type"].startswith("text/plain")
+
+
+def test_only_the_report_is_served_and_only_to_this_machine(shown):
+    secret = shown.project.data("mlflow", "mlflow.db")
+    shown.project.data("report", "link.db").symlink_to(secret)
+    reaching = ["../mlflow/mlflow.db", "%2e%2e/mlflow/mlflow.db", "..%2fmlflow%2fmlflow.db", "link.db", f"/{secret}"]
+    assert {get(shown, f"{links.REPORT}{path}") for path in reaching} == {404}
+    assert get(shown, f"{links.REPORT}comparison.csv") == 200
+    for path in ("/", links.REPORT, asked("grouped")):
+        assert get(shown, path, Host="example.org") == 403
+
+
+def get(shown: Shown, path: str, **headers: str) -> int:
+    """Return the status of a request whose path no client has tidied up."""
+    connection = http.client.HTTPConnection(shown.address.removeprefix("http://"), timeout=10)
+    connection.request("GET", path, headers=headers)
+    return connection.getresponse().status
