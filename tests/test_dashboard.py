@@ -32,6 +32,7 @@ from earshot import (
     split,
     views,
 )
+from earshot.settings import compose
 
 CHROMIUM = shutil.which("chromium")
 needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -68,8 +69,6 @@ def shown(tmp_path_factory) -> Iterator[Shown]:
         client = MlflowClient(f"sqlite:///{project.data('mlflow', 'mlflow.db')}")
         found = client.get_experiment_by_name("genres").experiment_id
         make_sweep(project)
-        for run in client.search_runs([found]):
-            client.set_tag(run.info.run_id, "mlflow.note.content", links.note(*ROW))
         with dashboard(project.root) as (address, _):
             yield Shown(project, address, found)
 
@@ -110,7 +109,7 @@ def stage(command: click.Command, *arguments: str) -> None:
 
 def make_sweep(project: Project) -> None:
     for rate in LEARNING_RATES:
-        cfg = experiment.compose(["experiment=genres-summary-ann", f"optimizer.lr={rate}", "mlflow.sweep=rates"])
+        cfg = compose(["experiment=genres-summary-ann", f"optimizer.lr={rate}", "mlflow.sweep=rates"])
         runs.train(cfg, prepared.load(cfg), project.root / "outputs" / str(rate))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import calls, figures, fit, kept, metrics, predict, prepared, records, tracking
+from earshot import calls, figures, fit, kept, links, metrics, predict, prepared, records, tracking
 from earshot.dataset import Windows
 from earshot.fit import Trained
 from earshot.module import Epoch
@@ -86,6 +86,9 @@ def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
         "earshot.dataset": data.card.label,
         "earshot.experiment": f"{data.card.task}-{cfg.input}-{cfg.model.name}",
         "earshot.protocol": cfg.protocol,
+        "mlflow.note.content": links.note(
+            data.card.name, cfg.input, cfg.model.name, cfg.model.get("wiring", "published")
+        ),
         "mlflow.source.name": "earshot.train",
         "mlflow.source.git.commit": calls.commit(),
         "dvc.stage": os.environ.get("DVC_STAGE"),
