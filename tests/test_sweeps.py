@@ -15,8 +15,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from mlflow import MlflowClient
+from omegaconf import OmegaConf
 
-from earshot import cli, kept, prepared, records, runs, store, sweep
+from earshot import cli, kept, predict, prepared, records, runs, store, sweep, tracking
 from earshot.errors import EarshotError
 from earshot.search import Search
 from earshot.settings import compose
@@ -130,6 +131,21 @@ def test_a_kept_run_is_logged_for_each_sweep_once(trained_on):
         assert run.info.status == "FINISHED"
         assert [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")] == [1, 2, 3]
         assert len(client.list_artifacts(run.info.run_id)) == 3
+
+
+def test_the_scores_of_the_test_are_never_added_to_a_sweeps_run(trained_on):
+    cfg = compose([f"experiment={SUMMARY}", "model.training.max_epochs=3", "seed=8"])
+    folders = {runs.once(compose_with(cfg, name), prepared.shared(cfg)) for name in (None, "mine")}
+    assert len(folders) == 1, "the same weights"
+    with tracking.more("genres", predict.digest(folders.pop())) as run:
+        run.metrics({"test_accuracy": 0.5})
+    (mine,) = logged(sweep="mine")
+    (own,) = [run for run in logged() if "earshot.sweep" not in run.data.tags]
+    assert "test_accuracy" not in mine.data.metrics and own.data.metrics["test_accuracy"] == 0.5
+
+
+def compose_with(cfg, name):
+    return OmegaConf.merge(cfg, {"mlflow": {"sweep": name}})
 
 
 PLAN = {

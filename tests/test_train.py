@@ -104,6 +104,7 @@ def test_a_run_is_finished_and_says_what_it_was(trained_on, tmp_path):
     assert run.info.status == "FINISHED"
     params = run.data.params
     assert (params["dataset"], params["protocol"], params["seed"]) == ("horns", "grouped", "0")
+    assert (params["window.length"], params["window.hop"]) == ("2.0", "1.0")
     assert params["model.dropout"] == "0.3" and params["optimizer.lr"] == "0.001" and params["features.n_mels"] == "16"
     assert {point.step for point in client.get_metric_history(run.info.run_id, "val_loss")} == {1, 2}
     assert run.inputs.dataset_inputs[0].dataset.digest == data.digest[:36]

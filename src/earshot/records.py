@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
 class Record:
     """What MLflow is to know of one run, its artifacts apart; times in milliseconds since 1970.
 
-    adds_to : where this is no run of its own: the sha256 of the weights of the run it adds to
+    adds_to : where this is no run of its own: the sha256 of the weights of the run it adds to, none of a sweep's
     metrics : name, value, time, step
     """
 
@@ -112,12 +112,13 @@ def _end_orphans(client: MlflowClient, experiment_id: str) -> None:
             client.set_terminated(running.info.run_id, status="FAILED")
 
 
-def find(client: MlflowClient, experiment: str, tags: dict[str, str]) -> str | None:
-    """Return the id of the latest whole run of an experiment that has these tags."""
+def find(client: MlflowClient, experiment: str, tags: Mapping[str, str | None]) -> str | None:
+    """Return the id of the latest whole run of an experiment that has these tags; None: that it must not have."""
     found = client.get_experiment_by_name(experiment)
     if found is None:
         return None
-    asked = [f"tags.`{key}` = '{value}'" for key, value in tags.items()] + ["attributes.status = 'FINISHED'"]
+    asked = [f"tags.`{key}` " + ("IS NULL" if value is None else f"= '{value}'") for key, value in tags.items()]
+    asked.append("attributes.status = 'FINISHED'")
     runs = client.search_runs([found.experiment_id], " AND ".join(asked), max_results=1)
     return runs[0].info.run_id if runs else None
 
@@ -130,7 +131,7 @@ def send(client: MlflowClient, record: Record, artifacts: Path, first_metric: in
     first_metric : those before it are known to have arrived
     """
     if record.adds_to is not None:
-        record.run_id = find(client, record.experiment, {WEIGHTS_TAG: record.adds_to})
+        record.run_id = find(client, record.experiment, {WEIGHTS_TAG: record.adds_to, SWEEP_TAG: None})
         if record.run_id is None:
             return  # a run that was never logged, or was deleted
     if record.run_id is None:

@@ -70,9 +70,14 @@ def _run(run_id: str) -> tuple[MlflowClient, Run]:
 
 
 def _config(client: MlflowClient, run: Run) -> DictConfig:
-    with tempfile.TemporaryDirectory() as folder:
-        path = client.download_artifacts(run.info.run_id, "config.yaml", folder)
-        return OmegaConf.create(Path(path).read_text("utf-8"))
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = client.download_artifacts(run.info.run_id, "config.yaml", folder)
+            return OmegaConf.create(Path(path).read_text("utf-8"))
+    except (MlflowException, OSError) as error:
+        raise EarshotError(f"run {run.info.run_id} has lost its artifact config.yaml: {error}") from None
 
 
 def _facts(run: Run, cfg: DictConfig, data: prepared.Data) -> list[tuple[str, str, str]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import calls, figures, fit, kept, links, metrics, predict, prepared, records, tracking
+from earshot import calls, figures, fit, kept, links, metrics, predict, prepared, records, tracking, windows
 from earshot.dataset import Windows
 from earshot.fit import Trained
 from earshot.module import Epoch
@@ -35,7 +35,7 @@ def once(cfg: DictConfig, data: Data) -> Path:
     if not kept.is_whole(folder):
         kept.complete(folder, train(cfg, data, folder, alone=False))
     elif not _is_logged(cfg, data, folder):
-        _log(cfg, data, folder, lambda _windows, _watch: kept.read(folder))
+        _log(cfg, data, folder, lambda _parts, _watch: kept.read(folder))
     return folder
 
 
@@ -45,9 +45,9 @@ def train(cfg: DictConfig, data: Data, out: Path, alone: bool = True) -> Trained
     A run that is `alone` tells of each epoch: by a progress bar in a terminal, by lines in a log.
     """
 
-    def fitted(windows: dict[str, Windows], watch: Callable[[Epoch], None]) -> Trained:
+    def fitted(parts: dict[str, Windows], watch: Callable[[Epoch], None]) -> Trained:
         watchers = [watch, *(_lines(cfg) if alone else [])]
-        trained = fit.fit(cfg, data, windows["train"], windows["validation"], watchers, alone and sys.stderr.isatty())
+        trained = fit.fit(cfg, data, parts["train"], parts["validation"], watchers, alone and sys.stderr.isatty())
         fit.save(trained, out)
         return trained
 
@@ -55,13 +55,13 @@ def train(cfg: DictConfig, data: Data, out: Path, alone: bool = True) -> Trained
 
 
 def _log(cfg: DictConfig, data: Data, out: Path, fitted: Callable[..., Trained]) -> Trained:
-    """Log what `fitted` makes of the windows, and the epochs that it tells of or has been through."""
-    windows = {part: prepared.part(cfg, data, part) for part in ("train", "validation")}
+    """Log what `fitted` makes of the parts, and the epochs that it tells of or has been through."""
+    parts = {part: prepared.part(cfg, data, part) for part in ("train", "validation")}
     with _opened(cfg, data) as run:
-        run.params({"dataset": data.card.name, **tracking.flatten(_logged(cfg))})
+        run.params({"dataset": data.card.name, **tracking.flatten(_logged(cfg, data.card.task))})
         run.tag(records.FOLDER_TAG, str(out))
         run.text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
-        for part, cut in windows.items():
+        for part, cut in parts.items():
             run.dataset(data.card.name, data.digest, str(data.path), f"{part}, {len(cut)} windows")
         told: list[int] = []
 
@@ -69,7 +69,7 @@ def _log(cfg: DictConfig, data: Data, out: Path, fitted: Callable[..., Trained])
             told.append(step := int(epoch["epoch"]))
             run.metrics({key: value for key, value in epoch.items() if key != "epoch"}, step)
 
-        trained = fitted(windows, watch)
+        trained = fitted(parts, watch)
         for epoch in trained.epochs[len(told) :]:  # of a run that was kept
             watch(epoch)
         _log_result(run, cfg, data, trained)
@@ -103,15 +103,16 @@ def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
 
 def _is_logged(cfg: DictConfig, data: Data, folder: Path) -> bool:
     """Tell whether MLflow has the whole run; True where it can't be asked, since nothing is lost."""
-    asked = {records.WEIGHTS_TAG: predict.digest(folder)}
-    asked |= {} if cfg.mlflow.sweep is None else {records.SWEEP_TAG: cfg.mlflow.sweep}
+    asked = {records.WEIGHTS_TAG: predict.digest(folder), records.SWEEP_TAG: cfg.mlflow.sweep}
     return tracking.has(data.card.task, asked)
 
 
-def _logged(cfg: DictConfig) -> dict[str, Any]:
+def _logged(cfg: DictConfig, task: str) -> dict[str, Any]:
     """Return the settings of this run, without those of other inputs, tasks and runs."""
     everything = OmegaConf.to_container(cfg, resolve=True)
-    return {key: everything[key] for key in LOGGED} | {"features": everything["features"][cfg.input] or {}}
+    features = everything["features"][cfg.input]
+    window = windows.window_of(everything["windows"], task)
+    return {key: everything[key] for key in LOGGED} | {"features": features or {}, "window": window}
 
 
 def _log_result(run: tracking.Run, cfg: DictConfig, data: Data, trained: Trained) -> None:

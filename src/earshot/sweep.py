@@ -93,7 +93,8 @@ class Sweep(Callback):
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Tell what came of the runs; fail if one of them failed."""
         place = Path(config.hydra.sweep.dir)
-        found = [json.loads(path.read_text("utf-8")) for path in place.glob(f"*/{RESULT}")]
+        paths = sorted(place.glob(f"*/{RESULT}"), key=lambda path: int(path.parent.name))  # in the order of the line
+        found = [json.loads(path.read_text("utf-8")) for path in paths]
         failed = [run for run in found if "error" in run]
         tell([run for run in found if "error" not in run], place)
         if failed:

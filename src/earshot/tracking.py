@@ -163,10 +163,10 @@ def more(experiment: str, weights: str) -> Iterator[Run]:
         opened.end("FINISHED")
 
 
-def has(experiment: str, tags: Mapping[str, str]) -> bool:
-    """Tell whether MLflow has a whole run with these tags; True where it can't be asked."""
+def has(experiment: str, tags: Mapping[str, str | None]) -> bool:
+    """Tell whether MLflow has a whole run with these tags, see `records.find`; True where it can't be asked."""
     try:
-        return records.find(records.connect(), experiment, dict(tags)) is not None
+        return records.find(records.connect(), experiment, tags) is not None
     except Exception as error:  # whatever the store or the network raises
         _warn(f"can't be reached, going on without it: {_short(error)}")
         return True
