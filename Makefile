@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-all real dashboard screenshots lint constraints clean
+.PHONY: help install repro test test-all real dashboard screenshots docs lint constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -42,6 +42,9 @@ dashboard: $(READY)  ## open the MLflow dashboard on this machine
 
 screenshots: $(READY)  ## take the pictures of docs/dashboard.md anew; needs chromium
 	@$(BIN)/python benchmarks/screenshots.py
+
+docs: $(READY)  ## write the output of the commands in docs/experiments.md anew
+	@$(BIN)/cog -r -P -I benchmarks docs/experiments.md
 
 lint: $(READY)  ## check the style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

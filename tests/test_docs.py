@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from conftest import PROJECT
 from earshot import cli, sweep
@@ -22,8 +23,13 @@ DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")), PR
 RUN_ELSEWHERE = [
     r"dvc metrics show",
     r"dvc repro --force --single-item download@\w+",
-    r"dvc exp run( .*)?",  # test_experiments, as those below
-    r"dvc queue start",
+    r"dvc exp (show|apply|remove) .*",  # test_experiments, as those below
+    r"dvc queue (start|status|logs [\w-]+)",
+    r"dvc (params|metrics|plots) diff HEAD .*",
+    r"dvc remote (add --default store|modify store endpointurl) \S+",
+    r"dvc (checkout|pull|push|status)",
+    r"git (add dvc\.lock|checkout \.|commit .*|status --short)",
+    r"pip install -e '\.\[s3\]'",  # `make install` takes [dev], where it is, too
 ]
 
 
@@ -34,6 +40,7 @@ def blocks(language: str) -> list[tuple[Path, str]]:
 
 def commands() -> list[str]:
     lines = [line for _, block in blocks("sh") for line in block.splitlines()]
+    lines += [line[2:] for _, block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
     inline = [
         code
         for path in DOCUMENTS
@@ -53,6 +60,10 @@ def test_every_command_is_one_that_works(command):
         parsed = OverridesParser.create().parse_overrides([one for one in overrides if not one.startswith("hydra")])
         for run in BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]:
             assert compose(run).seed in (0, 1, 2)
+    elif command.startswith("dvc exp run"):  # which test_experiments does with these options
+        for setting in re.findall(r"-S '?([^'\s=]+)=", command):
+            file, _, key = setting.rpartition(":")
+            assert OmegaConf.select(OmegaConf.load(PROJECT / (file or "params.yaml")), key) is not None, setting
     elif command.startswith("python benchmarks/"):
         assert (PROJECT / command.split()[1]).exists()
     elif command.startswith("earshot "):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -16,7 +17,10 @@ from moto.server import ThreadedMotoServer
 from pipelines import Pipeline
 
 STAGE = "evaluate_summarised@tunes-summary-ann"
-QUEUED = {"mfcc-13": "features.summary.n_mfcc=13", "narrow": "conf/model/ann.yaml:hidden=[32]"}
+QUEUED = {
+    "mfcc-13": ["-S", "features.summary.n_mfcc=13"],
+    "narrow": ["-S", "conf/model/ann.yaml:hidden=[32]", "-S", "conf/optimizer/adam.yaml:lr=0.01"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +42,8 @@ def made_by_stages(pipeline: Pipeline) -> dict[Path, bytes]:
 def queued(pipeline) -> Pipeline:
     """The same after two experiments that were queued have run, in copies of it."""
     before = made_by_stages(pipeline)
-    for name, change in QUEUED.items():
-        pipeline.run("dvc", "exp", "run", "--queue", "--name", name, "-S", change, STAGE)
+    for name, changes in QUEUED.items():
+        pipeline.run("dvc", "exp", "run", "--queue", "--name", name, *changes, STAGE)
     pipeline.run("dvc", "queue", "start")
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
@@ -48,6 +52,7 @@ def queued(pipeline) -> Pipeline:
             break
         time.sleep(1)
     assert status.count("Success") == 2, status
+    assert "Running stage 'features_summarised@tunes-summary'" in pipeline.run("dvc", "queue", "logs", "mfcc-13")
     assert before == made_by_stages(pipeline), "they ran elsewhere"
     assert pipeline.run("git", "status", "--porcelain") == ""
     return pipeline
@@ -68,19 +73,19 @@ def test_queued_experiments_log_to_the_same_store_by_their_names(queued):
 
 
 def test_experiments_can_be_compared(queued):
-    rows = {row["Experiment"] or "workspace": row for row in csv.DictReader(shown(queued).splitlines())}
+    shown = queued.run("dvc", "exp", "show", "--only-changed", "--drop", "(conf|data|src)/[^:]*$", "--csv")
+    rows = {row["Experiment"] or "workspace": row for row in csv.DictReader(shown.splitlines())}
+    assert not [name for name in rows["workspace"] if name.startswith("data/")], "hashes of files"
     assert set(QUEUED) <= set(rows)
     assert rows["mfcc-13"]["features.summary.n_mfcc"] == "13" and rows["narrow"]["hidden"] == "[32]"
+    assert [rows[name]["lr"] for name in QUEUED] == ["0.001", "0.01"]
     assert rows["narrow"]["grouped.published.loss"] != rows["workspace"]["grouped.published.loss"]
     difference = json.loads(queued.run("dvc", "metrics", "diff", "HEAD", "narrow", "--json"))
     loss = difference["data/metrics/tunes/summary-ann.json"]["grouped.published.loss"]
     assert loss["diff"] == pytest.approx(loss["new"] - loss["old"]) and loss["diff"] != 0
+    assert "n_mfcc" in queued.run("dvc", "params", "diff", "HEAD", "mfcc-13")
     page = queued.run("dvc", "plots", "diff", "HEAD", "narrow").strip().splitlines()[-1]
     assert "validation loss" in Path(page.removeprefix("file://")).read_text()
-
-
-def shown(pipeline: Pipeline) -> str:
-    return pipeline.run("dvc", "exp", "show", "--csv")
 
 
 def test_an_experiment_is_applied_without_being_run_again(queued):
@@ -92,10 +97,22 @@ def test_an_experiment_is_applied_without_being_run_again(queued):
 
 
 def test_an_experiment_in_the_workspace_changes_what_follows_from_it_alone(queued):
-    said = queued.run("dvc", "exp", "run", "--name", "quick", "-S", "conf/optimizer/adam.yaml:lr=0.01", STAGE)
-    assert "Running stage 'train_summarised@tunes-summary-ann'" in said and "Running stage 'features" not in said
+    said = queued.run("dvc", "exp", "run", "--name", "quick", "-S", "split.validation_share=0.3", "audit@tunes")
+    assert re.findall("Running stage '([a-z]+)", said) == ["split", "audit"]
     queued.run("git", "checkout", "--", ".")
     queued.run("dvc", "checkout")
+
+
+def test_a_queued_experiment_runs_the_code_it_was_queued_with_on_the_recordings_of_the_workspace(queued):
+    code = queued.root / "src" / "earshot" / "manifest.py"
+    card = "conf/cards/tunes.yaml:title=renamed"  # so that they are copied anew, from a folder that git doesn't know
+    queued.run("dvc", "exp", "run", "--queue", "--name", "earlier", "-S", card, "manifest@tunes")
+    code.write_text("raise SystemExit('edited after the experiment was queued')\n")
+    said = queued.run("dvc", "exp", "run", "--run-all")
+    queued.run("git", "checkout", "--", ".")
+    assert "Running stage 'manifest@tunes'" in said and "14 files read" in said
+    assert "earlier" in queued.run("dvc", "exp", "list", "--name-only")
+    queued.run("dvc", "exp", "remove", "earlier")
 
 
 def second_clone(pipeline: Pipeline, folder) -> None:

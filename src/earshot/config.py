@@ -18,13 +18,17 @@ def root() -> Path:
     return Path("." if "DVC_STAGE" in os.environ else os.environ.get("EARSHOT_ROOT", ".")).resolve()
 
 
+def workspace() -> Path:
+    """Return the folder from which DVC was called, also while a stage runs in a copy of it; else the project's."""
+    return Path(os.environ["DVC_ROOT"]).resolve() if "DVC_STAGE" in os.environ else root()
+
+
 def data(kind: str, *parts: str) -> Path:
     """Return `data/KIND/PARTS...`, e.g. `data("features", "gtzan", "summary.parquet")`.
 
-    What is `SHARED` stands in the project from which DVC was called, also while a stage runs in a copy of it.
+    What is `SHARED` stands in the workspace.
     """
-    caller = os.environ.get("DVC_ROOT") if "DVC_STAGE" in os.environ else None
-    base = Path(caller).resolve() if caller and kind in SHARED else root()
+    base = workspace() if kind in SHARED else root()
     return base.joinpath("data", kind, *parts)
 
 

@@ -25,7 +25,7 @@ def addresses(*parts: str) -> list[str]:
         return []
     if is_web(base):
         return [f"{base.rstrip('/')}/{quote('/'.join(parts))}"]
-    folder = config.root() / os.path.expanduser(base)
+    folder = config.workspace() / os.path.expanduser(base)
     return [str(folder.joinpath(*parts))]
 
 

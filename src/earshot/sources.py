@@ -70,7 +70,7 @@ def _generate(card: Card, files: Path) -> str:
 
 
 def _copy_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
-    folder = config.root() / Path(card.source.folder).expanduser()
+    folder = config.workspace() / Path(card.source.folder).expanduser()
     key = f"{card_path(card.name)}: source.folder: {folder}"
     if not folder.is_dir():
         raise EarshotError(f"{key} is not a folder")
