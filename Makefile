@@ -28,8 +28,8 @@ $(READY): pyproject.toml constraints.txt
 repro: $(READY)  ## run the whole pipeline and show the comparison
 	@$(BIN)/earshot repro
 
-test: $(READY)  ## run the quick tests
-	@$(BIN)/python -m pytest
+test: $(READY)  ## run the quick tests, two files at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: $(READY)  ## run all tests, also the slow ones and those on real recordings
 	@$(BIN)/python -m pytest -m ""

@@ -23,10 +23,11 @@ DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")), PR
 RUN_ELSEWHERE = [
     r"dvc metrics show",
     r"dvc repro --force --single-item download@\w+",
-    r"dvc exp (show|apply|remove) .*",  # test_experiments, as those below
+    r"dvc exp( (show|apply|remove) .*)?",  # test_experiments, as those below
     r"dvc queue (start|status|logs [\w-]+)",
     r"dvc (params|metrics|plots) diff HEAD .*",
     r"dvc remote (add --default store|modify store endpointurl) \S+",
+    r"dvc remote modify --local",  # a mention
     r"dvc (checkout|pull|push|status)",
     r"git (add dvc\.lock|checkout \.|commit .*|status --short)",
     r"pip install -e '\.\[s3\]'",  # `make install` takes [dev], where it is, too
@@ -46,7 +47,7 @@ def commands() -> list[str]:
         for path in DOCUMENTS
         for code in re.findall(r"`((?:make|dvc|earshot|python -m|python) [^`]+)`", path.read_text())
     ]
-    return sorted({line.split("#")[0].strip() for line in lines + inline} - {""})
+    return sorted({" ".join(line.split("#")[0].split()) for line in lines + inline} - {""})
 
 
 @pytest.mark.parametrize("command", commands())
