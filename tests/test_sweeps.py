@@ -103,6 +103,8 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
     finished = [run for run in found if run.info.status == "FINISHED"]
     assert sorted(int(run.data.params["seed"]) for run in finished) == list(range(10)), "each once"
     assert {run.info.status for run in found} <= {"FINISHED", "FAILED"}
+    names = {run.info.run_name for run in finished}
+    assert "model.training.max_epochs=40 seed=3 summary-ann grouped-published-seed3-fold0 tunes" in names
     (table,) = trained_on.root.glob("outputs/sweeps/*/runs.csv")
     assert sorted(pd.read_csv(table)["seed"]) == list(range(10))
 

@@ -77,7 +77,8 @@ def _log(cfg: DictConfig, data: Data, out: Path, fitted: Callable[..., Trained])
 
 
 def _opened(cfg: DictConfig, data: Data) -> AbstractContextManager[tracking.Run]:
-    run_name = f"{cfg.input}-{cfg.model.name} {name(cfg)} {data.card.label}"
+    tried = [] if cfg.mlflow.tried is None else [cfg.mlflow.tried]
+    run_name = " ".join([*tried, f"{cfg.input}-{cfg.model.name}", name(cfg), data.card.label])
     return tracking.run(data.card.task, run_name, _tags(cfg, data), cfg.mlflow.system_metrics)
 
 

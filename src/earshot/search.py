@@ -145,6 +145,7 @@ class Search:
             f"fold={fold}",
             f"mlflow.sweep={self.experiment}",
             f"mlflow.trial={trial.number}",
+            f"mlflow.tried='trial {trial.number}'",
         ]
 
     def _take(self, trial: Trial, step: int, scores: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from earshot import config, store
 from earshot.errors import EarshotError
@@ -108,6 +108,8 @@ def one(cfg: DictConfig, out: Path) -> float:
     if multiprocessing.current_process().name != "MainProcess":
         leave_with_parent()
     overrides = list(HydraConfig.get().overrides.task)
+    tried = [one for one in overrides if not one.startswith(("experiment=", "mlflow."))]
+    cfg = OmegaConf.merge(cfg, {"mlflow": {"tried": " ".join(tried)}})
     try:
         data = prepared.shared(cfg)
         known = kept.is_whole(kept.folder(cfg, data))
