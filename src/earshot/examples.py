@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 import soundfile
+import soxr
 
 from earshot import audio, config, intervals, metrics, store
 
@@ -48,14 +49,25 @@ def surest(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[st
     ]
 
 
-def _sound(path, start: float, seconds: float) -> str:
-    samples = audio.load(path, SAMPLE_RATE)
-    first = round(start * SAMPLE_RATE)
-    heard = samples[first : first + round(min(seconds, SECONDS) * SAMPLE_RATE)]
+def _sound(path: Path, start: float, seconds: float) -> str:
+    heard = _excerpt(path, start, min(seconds, SECONDS))
     loud = heard / max(np.abs(heard).max(), 1e-4) * 0.7  # to be heard, whatever its level
     buffer = io.BytesIO()
     soundfile.write(buffer, loud, SAMPLE_RATE, format="MP3")
     return "data:audio/mpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _excerpt(path: Path, start: float, seconds: float) -> np.ndarray:
+    """Read a stretch of a recording as mono at SAMPLE_RATE, without decoding the rest of it where that can be done."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            file.seek(round(start * rate))
+            samples = file.read(round(seconds * rate), dtype="float32", always_2d=True).mean(axis=1)
+    except soundfile.LibsndfileError:  # m4a
+        first = round(start * SAMPLE_RATE)
+        return audio.load(path, SAMPLE_RATE)[first : first + round(seconds * SAMPLE_RATE)]
+    return soxr.resample(samples, rate, SAMPLE_RATE)
 
 
 def page(dataset: str, predictions: pd.DataFrame, part: str) -> str:
