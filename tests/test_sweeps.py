@@ -146,6 +146,17 @@ def test_the_scores_of_the_test_are_never_added_to_a_sweeps_run(trained_on):
     assert "test_accuracy" not in mine.data.metrics and own.data.metrics["test_accuracy"] == 0.5
 
 
+def test_a_kept_run_is_logged_for_each_experiment_of_dvc_too(trained_on, monkeypatch):
+    cfg = compose([f"experiment={SUMMARY}", "model.training.max_epochs=3", "seed=9"])
+    for name in ("one", "one", "two"):
+        monkeypatch.setenv("DVC_EXP_NAME", name)
+        folder = runs.once(cfg, prepared.shared(cfg))
+    with tracking.more("genres", predict.digest(folder)) as run:
+        run.metrics({"test_accuracy": 0.5})
+    found = {run.data.tags["dvc.exp"]: run.data.metrics.get("test_accuracy") for run in logged()}
+    assert found == {"one": None, "two": 0.5} and len(logged()) == 2
+
+
 def compose_with(cfg, name):
     return OmegaConf.merge(cfg, {"mlflow": {"sweep": name}})
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PROCESS_TAG = "earshot.process"
 WEIGHTS_TAG = "earshot.weights"
 SWEEP_TAG = "earshot.sweep"
+EXPERIMENT_TAG = "dvc.exp"  # DVC's, with a name
 FOLDER_TAG = "earshot.folder"  # of the weights and their settings
 DIGEST_TAG = "earshot.digest."  # of a fact, see `kept.facts`
 DEFAULTS = {  # of MLflow's own settings
@@ -37,13 +38,13 @@ MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
 class Record:
     """What MLflow is to know of one run, its artifacts apart; times in milliseconds since 1970.
 
-    adds_to : where this is no run of its own: the sha256 of the weights of the run it adds to, none of a sweep's
+    adds_to : where this is no run of its own: the tags of the run it adds to, see `which`
     metrics : name, value, time, step
     """
 
     experiment: str
     name: str = ""
-    adds_to: str | None = None
+    adds_to: dict[str, str | None] | None = None
     run_id: str | None = None
     started: int = 0
     ended: int | None = None
@@ -52,6 +53,16 @@ class Record:
     params: dict[str, str] = field(default_factory=dict)
     metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
     datasets: list[dict[str, str]] = field(default_factory=list)
+
+
+def which(weights: str, sweep: str | None = None) -> dict[str, str | None]:
+    """Return the tags that tell the run that made `weights` from those of other sweeps and DVC experiments.
+
+    Parameters
+    ----------
+    weights : the sha256 of its safetensors
+    """
+    return {WEIGHTS_TAG: weights, SWEEP_TAG: sweep, EXPERIMENT_TAG: os.environ.get("DVC_EXP_NAME")}
 
 
 def local_uri() -> str:
@@ -131,7 +142,7 @@ def send(client: MlflowClient, record: Record, artifacts: Path, first_metric: in
     first_metric : those before it are known to have arrived
     """
     if record.adds_to is not None:
-        record.run_id = find(client, record.experiment, {WEIGHTS_TAG: record.adds_to, SWEEP_TAG: None})
+        record.run_id = find(client, record.experiment, record.adds_to)
         if record.run_id is None:
             return  # a run that was never logged, or was deleted
     if record.run_id is None:

@@ -93,7 +93,7 @@ def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
         "mlflow.source.name": "earshot.train",
         "mlflow.source.git.commit": calls.commit(),
         "dvc.stage": os.environ.get("DVC_STAGE"),
-        "dvc.exp": os.environ.get("DVC_EXP_NAME"),
+        records.EXPERIMENT_TAG: os.environ.get("DVC_EXP_NAME"),
         "earshot.machine": calls.machine(),
         records.SWEEP_TAG: cfg.mlflow.sweep,
         "earshot.trial": cfg.mlflow.trial,
@@ -104,8 +104,7 @@ def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
 
 def _is_logged(cfg: DictConfig, data: Data, folder: Path) -> bool:
     """Tell whether MLflow has the whole run; True where it can't be asked, since nothing is lost."""
-    asked = {records.WEIGHTS_TAG: predict.digest(folder), records.SWEEP_TAG: cfg.mlflow.sweep}
-    return tracking.has(data.card.task, asked)
+    return tracking.has(data.card.task, records.which(predict.digest(folder), cfg.mlflow.sweep))
 
 
 def _logged(cfg: DictConfig, task: str) -> dict[str, Any]:

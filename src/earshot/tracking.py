@@ -156,9 +156,9 @@ def run(experiment: str, name: str, tags: Mapping[str, str], system_metrics: boo
 
 @contextmanager
 def more(experiment: str, weights: str) -> Iterator[Run]:
-    """Log what happens inside to the run that made `weights` (the sha256 of its safetensors), if there is one."""
+    """Log what happens inside to the run that made `weights`, if there is one; see `records.which`."""
     with tempfile.TemporaryDirectory() as artifacts:
-        opened = Run(Record(experiment, adds_to=weights, started=_now()), Path(artifacts))
+        opened = Run(Record(experiment, adds_to=records.which(weights), started=_now()), Path(artifacts))
         yield opened
         opened.end("FINISHED")
 
