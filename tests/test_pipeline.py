@@ -111,7 +111,7 @@ def test_killed_it_goes_on_to_the_same_end(one, stage, after):
     family = [child, *descendants(child)]
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    _, left = psutil.wait_procs(family, timeout=5)
+    _, left = psutil.wait_procs(family, timeout=30)
     assert not [process for process in left if runs(process)], "a stage outlived the dvc that started it"
     one.repro()
     assert one.lock == expected

@@ -77,7 +77,12 @@ def fit(
         num_sanity_val_steps=0,
     )
     batches = WindowDataModule(training, validation, cfg.model.training.batch_size, cfg.seed)
-    trainer.fit(Classifier(net, _optimizer(cfg)), batches)
+    try:
+        # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
+        torch.set_flush_denormal(True)
+        trainer.fit(Classifier(net, _optimizer(cfg)), batches)
+    finally:
+        torch.set_flush_denormal(False)  # nobody else asked for it
     described = _described(cfg, data, history) | {
         "window_shape": shape,
         "seconds": float(training.table["seconds"].iloc[0]),
@@ -126,8 +131,6 @@ def _settle(cfg: DictConfig) -> None:
     pl.seed_everything(cfg.seed, verbose=False)
     keep_memory()
     torch.set_num_threads(cfg.trainer.threads)
-    # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
-    torch.set_flush_denormal(True)
 
 
 def save(trained: Trained, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import socket
@@ -25,8 +26,10 @@ def leave_with_parent() -> None:
         return
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the call took effect
-        sys.exit("error: the process that started this stage is gone")
+    creator = multiprocessing.parent_process()  # of a pool's worker, which takes seconds until it gets here
+    orphaned = creator is not None and not creator.is_alive()
+    if orphaned or os.getppid() != parent:  # it died before the call took effect
+        sys.exit("error: the process that started this one is gone")
 
 
 def leave_in_order(*_: Any) -> None:
