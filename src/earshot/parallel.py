@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import Any
@@ -15,7 +16,14 @@ from earshot.process import leave_with_parent
 def pool(workers: int) -> Executor:
     """Return a pool of processes, which end with this one and start when there is something to do."""
     context = multiprocessing.get_context("spawn")  # torch is not to be forked
-    return ProcessPoolExecutor(workers, context, initializer=leave_with_parent)
+    return ProcessPoolExecutor(workers, context, initializer=_begin)
+
+
+def _begin() -> None:
+    """End with the parent, also where it died in the seconds until a worker gets here."""
+    leave_with_parent()
+    if not multiprocessing.parent_process().is_alive():
+        sys.exit("error: the process that started this one is gone")
 
 
 def each(workers: Executor, work: Callable, todo: Sequence[tuple], label: str, unit: str = "it") -> Iterator[Any]:

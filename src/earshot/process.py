@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import signal
 import socket
@@ -26,9 +25,7 @@ def leave_with_parent() -> None:
         return
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    creator = multiprocessing.parent_process()  # of a pool's worker, which takes seconds until it gets here
-    orphaned = creator is not None and not creator.is_alive()
-    if orphaned or os.getppid() != parent:  # it died before the call took effect
+    if os.getppid() != parent:  # it died before the call took effect
         sys.exit("error: the process that started this one is gone")
 
 
