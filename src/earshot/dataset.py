@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch.utils.data import Dataset
 
-from earshot import inputs, store
+from earshot import config, inputs, store
 from earshot.errors import EarshotError
 from earshot.spans import windows_of
 
@@ -22,11 +23,11 @@ from earshot.spans import windows_of
 class Features:
     """All rows of a dataset's input, one recording after another.
 
-    rows : shape (N, F)
+    rows : shape (N, F), mapped from a file: what is not looked at takes no memory, and processes share what is
     first : the first row of each recording
     """
 
-    rows: torch.Tensor
+    rows: np.ndarray
     first: dict[str, int]
 
 
@@ -51,20 +52,42 @@ def read_features(path: Path, recipe: dict[str, Any]) -> Features:
                 f"in params.yaml and run `dvc repro --glob 'features*@{path.parent.name}-{path.stem}'`, or try several "
                 f"values with `dvc exp run -S`"
             )
-    table = pq.read_table(path)
-    if "values" in table.column_names:
-        counts, bins = table["frames"].to_numpy(), table["bins"][0].as_py()
-        rows = table["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, bins)
-        recordings = table["recording"].to_pylist()
-    else:
-        frame = table.to_pandas()
-        sizes = frame.groupby("recording", sort=False).size()
-        recordings, counts = list(sizes.index), sizes.to_numpy()
-        rows = frame.drop(columns=["recording", "window"]).to_numpy(np.float32)
-    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    # torch wants memory it may write to; nothing here does
-    rows = torch.from_numpy(rows if rows.flags.writeable else rows.copy())
-    return Features(rows, dict(zip(recordings, first.tolist(), strict=True)))
+    mapped = config.data("cache", "rows", path.parent.name, f"{path.stem}-{stored['digest'][:16]}.npy")
+    with pq.ParquetFile(path) as file:
+        sizes = _sizes(file)
+        if not mapped.exists():
+            _unpack(file, sum(sizes.values()), mapped)
+    first = np.cumsum([0, *sizes.values()])[:-1]
+    return Features(np.load(mapped, mmap_mode="r"), dict(zip(sizes, first.tolist(), strict=True)))
+
+
+def _sizes(file: pq.ParquetFile) -> dict[str, int]:
+    """Return how many rows each recording has, in their order."""
+    has_frames = "frames" in file.schema_arrow.names
+    table = file.read(columns=["recording", "frames"] if has_frames else ["recording"]).to_pandas()
+    grouped = table.groupby("recording", sort=False)
+    return (grouped["frames"].sum() if has_frames else grouped.size()).to_dict()
+
+
+def _unpack(file: pq.ParquetFile, n_rows: int, out: Path) -> None:
+    """Write all rows to a file that can be mapped, a row group of the parquet file at a time."""
+    row = 0
+    with store.replacing(out) as temporary:
+        for group in range(file.num_row_groups):
+            rows = _rows(file.read_row_group(group))
+            if group == 0:
+                mapped = np.lib.format.open_memmap(temporary, "w+", rows.dtype, (n_rows, rows.shape[1]))
+            mapped[row : row + len(rows)] = rows
+            row += len(rows)
+        mapped.flush()
+
+
+def _rows(table: pa.Table) -> np.ndarray:
+    if "values" not in table.column_names:
+        return table.drop_columns(["recording", "window"]).to_pandas().to_numpy(np.float32)
+    return (
+        table["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, table["bins"][0].as_py())
+    )
 
 
 def windows_in(spans: pd.DataFrame, built: inputs.Input, window: dict[str, float]) -> pd.DataFrame:
@@ -103,8 +126,8 @@ class Windows(Dataset):
     def __getitem__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the windows at the positions in `index` as one batch."""
         index = torch.as_tensor(index)
-        batch = torch.stack([self.features.rows[row : row + self.length] for row in self.rows[index].tolist()])
-        return self.built.finish(batch), self.labels[index]
+        batch = np.stack([self.features.rows[row : row + self.length] for row in self.rows[index].tolist()])
+        return self.built.finish(torch.from_numpy(batch)), self.labels[index]
 
     def batches(self, size: int) -> Iterator[torch.Tensor]:
         """Yield the x of all windows in their order, `size` at a time."""

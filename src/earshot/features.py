@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import inspect
+import itertools
 import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,28 +23,60 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import threadpoolctl
 from tqdm import tqdm
 
-from earshot import audio, config, inputs, store, windows
+from earshot import audio, config, inputs, store
 from earshot.datasets.card import ClassFolders, load_card
 from earshot.errors import EarshotError, without_traceback
-from earshot.process import leave_with_parent
+from earshot.process import keep_memory, leave_with_parent
 
-LIBRARIES = ("librosa", "numpy", "scipy", "soundfile", "soxr")
+HERE = Path(__file__).parent
+CODE = ["audio.py", "windows.py", "inputs"]
+LIBRARIES = ("librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
+PART = 2**22  # values that are written at a time: 4 minutes of samples, or of log spectrogram
 
 
-def cache_key(recipe: dict[str, Any], built: inputs.Input) -> str:
+def cache_key(recipe: dict[str, Any]) -> str:
     """Return a hash of all that decides an input's values apart from the recording: settings, code, libraries."""
-    code = [inspect.getsource(module) for module in (inspect.getmodule(built), audio, windows)]
+    code = [path.read_text("utf-8") for path in store.sources(HERE, CODE)]
     versions = [importlib.metadata.version(library) for library in LIBRARIES]
     return hashlib.sha256(json.dumps([recipe, code, versions], sort_keys=True).encode()).hexdigest()[:16]
 
 
+def parts(pieces: Iterable[Any], size: Callable[[Any], int], join: Callable[[list[Any]], Any]) -> Iterator[Any]:
+    """Put pieces together until they have `PART` values or little more; the last part may be smaller."""
+    held, values = [], 0
+    for piece in pieces:
+        held.append(piece)
+        values += size(piece)
+        if values >= PART:
+            yield join(held)
+            held, values = [], 0
+    if held:
+        yield join(held)
+
+
 def extract_to(cached: Path, path: Path, built: inputs.Input) -> None:
-    """Compute one recording's rows and keep them at `cached`."""
-    rows = built.extract(audio.load(path, built.sample_rate))
+    """Compute one recording's rows and keep them at `cached`; memory does not grow with the recording."""
     with store.replacing(cached) as temporary, temporary.open("wb") as file:
-        np.save(file, rows, allow_pickle=False)
+        rows = built.rows(audio.stream(path, built.sample_rate))
+        for part in parts(rows, np.size, np.concatenate):
+            np.save(file, part, allow_pickle=False)
+
+
+def kept_parts(cached: Path) -> Iterator[np.ndarray]:
+    """Yield the parts of a recording that `extract_to` kept, in order."""
+    with cached.open("rb") as file:
+        while file.peek(1):
+            yield np.load(file, allow_pickle=False)
+
+
+def begin() -> None:
+    """Prepare a worker: one thread, so that workers don't take each other's cores, and memory kept for the next."""
+    leave_with_parent()
+    keep_memory()
+    threadpoolctl.threadpool_limits(1)
 
 
 def extract_all(jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int, label: str) -> None:
@@ -60,7 +92,7 @@ def extract_all(jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int
         return
     # Forking is what makes a worker cheap; where it isn't safe (macOS) workers start afresh.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(min(workers, len(missing)), context, initializer=leave_with_parent) as pool:
+    with ProcessPoolExecutor(min(workers, len(missing)), context, initializer=begin) as pool:
         futures = [pool.submit(extract_to, cached, path, built) for cached, path in missing]
         for (_, path), future in tqdm(
             zip(missing, futures, strict=True), total=len(missing), desc=label, unit="file", disable=None
@@ -72,38 +104,36 @@ def extract_all(jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int
 
 
 def tables(manifest: pd.DataFrame, cached: list[Path], columns: list[str] | None) -> Iterator[pa.Table]:
-    """Yield one table per recording.
+    """Yield a table for each part of each recording.
 
     Named features become columns, a row for each window; others become one row with the flat `values` of
     shape (frames, bins).
     """
     for recording, sha256, path in zip(manifest["recording"], manifest["sha256"], cached, strict=True):
-        rows = np.load(path, allow_pickle=False)
-        if columns:
-            named = dict(zip(columns, rows.T.astype(np.float64), strict=True))
-            yield pa.table({"recording": [recording] * len(rows), "window": np.arange(len(rows)), **named})
-        else:
-            values = pa.ListArray.from_arrays([0, rows.size], rows.ravel())
-            facts = {
-                "recording": [recording],
-                "sha256": [sha256],
-                "frames": [len(rows)],
-                "bins": [rows.shape[1]],
-            }
-            yield pa.table({**facts, "values": values})
+        first = 0
+        for rows in kept_parts(path):
+            if columns:
+                named = dict(zip(columns, rows.T.astype(np.float64), strict=True))
+                window = np.arange(first, first + len(rows))
+                yield pa.table({"recording": [recording] * len(rows), "window": window, **named})
+            else:
+                facts = {"recording": [recording], "sha256": [sha256], "first": [first]}
+                facts |= {"frames": [len(rows)], "bins": [rows.shape[1]]}
+                yield pa.table({**facts, "values": pa.ListArray.from_arrays([0, rows.size], rows.ravel())})
+            first += len(rows)
 
 
-def write(path: Path, parts: Iterator[pa.Table], recipe: dict[str, Any]) -> None:
-    """Write the tables one after another, so that only one recording is in memory at a time."""
-    first = next(parts)
+def write(path: Path, tables: Iterator[pa.Table], recipe: dict[str, Any]) -> None:
+    """Write tables one after another, so that only some are in memory at a time; short recordings' go together."""
+    together = parts(tables, lambda table: table.nbytes, pa.concat_tables)
+    first = next(together)
     schema = store.with_recipe(first.schema, recipe)
     with (
         store.replacing(path) as temporary,
         # samples and log power hardly repeat: a dictionary would only cost time
         pq.ParquetWriter(temporary, schema, compression="lz4", use_dictionary=["recording"]) as writer,
     ):
-        writer.write_table(first.cast(schema))
-        for part in parts:
+        for part in itertools.chain([first], together):
             writer.write_table(part.cast(schema))
 
 
@@ -118,7 +148,7 @@ def main(dataset: str, input_name: str, workers: int) -> None:
     card = load_card(dataset)
     built = inputs.build(input_name, config.params(), card.task, isinstance(card.layout, ClassFolders))
     recipe = inputs.recipe(input_name, built)
-    key = cache_key(recipe, built)
+    key = cache_key(recipe)
     manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
     manifest = manifest[manifest["status"] == "read"].reset_index(drop=True)
     cached = [config.data("cache", "features", input_name, key, f"{sha256}.npy") for sha256 in manifest["sha256"]]

@@ -48,7 +48,7 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
         "settings": {name: everything[name] for name in SETTINGS},
         "features": [data.recipe, data.digest, data.classes],
         "split": _seen(data.card.name, cfg.protocol, cfg.fold),
-        "code": [(path.name, path.read_text("utf-8")) for path in code()],
+        "code": [(path.name, path.read_text("utf-8")) for path in store.sources(HERE, CODE)],
         "libraries": [importlib.metadata.version(library) for library in LIBRARIES],
     }
     return {name: _digest(fact)[:16] for name, fact in found.items()}
@@ -67,12 +67,6 @@ def _seen(dataset: str, protocol: str, fold: int) -> str:
 
 def _digest(fact: Any) -> str:
     return hashlib.sha256(json.dumps(fact, sort_keys=True).encode()).hexdigest()
-
-
-def code() -> list[Path]:
-    """List the files that decide what a training computes."""
-    named = [HERE / name for name in CODE]
-    return [file for path in named for file in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
 
 
 def folder(cfg: DictConfig, data: Data) -> Path:

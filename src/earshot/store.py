@@ -54,6 +54,12 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def sources(folder: Path, names: list[str]) -> list[Path]:
+    """List the Python files that are named, or stand in a folder that is named; all in `folder`."""
+    named = [folder / name for name in names]
+    return [file for path in named for file in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
+
+
 def with_recipe(schema: pa.Schema, recipe: dict[str, Any]) -> pa.Schema:
     """Return `schema` with `recipe` added to its metadata."""
     return schema.with_metadata({**(schema.metadata or {}), RECIPE_KEY: json.dumps(recipe, sort_keys=True)})

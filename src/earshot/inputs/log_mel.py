@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import torch
+from earshot.inputs import spectrum
+from earshot.inputs.over_time import OverTime
 
 
 @dataclass(frozen=True)
-class LogMel:
+class LogMel(OverTime):
     """Mel spectrogram in dB: shape (T, F), T frames, F = n_mels bands.
 
     librosa's `melspectrogram` (Hann window, Slaney's mel scale and norm, power) of frames that lie wholly in
@@ -28,28 +28,14 @@ class LogMel:
     standardised: ClassVar[bool] = True
     columns: ClassVar[None] = None
 
+    @property
+    def frame_length(self) -> int:
+        """Samples that a frame sees."""
+        return self.n_fft
+
     def extract(self, samples: np.ndarray) -> np.ndarray:
-        """Compute the log-mel spectrogram of a whole recording: float32, shape (T, F), in dB."""
-        import librosa
-
-        power = librosa.feature.melspectrogram(
-            y=samples,
-            sr=self.sample_rate,
-            n_fft=self.n_fft,
-            hop_length=self.hop_length,
-            n_mels=self.n_mels,
-            center=False,
-        )
-        return librosa.power_to_db(power, top_db=None).T.astype(np.float32)
-
-    def first_row(self, start: float) -> float:
-        """Return the frame that begins at `start` seconds."""
-        return start * self.sample_rate / self.hop_length
-
-    def n_rows(self, length: float) -> int:
-        """Return how many whole frames fit into `length` seconds."""
-        return 1 + (round(length * self.sample_rate) - self.n_fft) // self.hop_length
-
-    def finish(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return the batch as it is."""
-        return batch
+        """Compute the log-mel spectrogram of a stretch of sound: float32, shape (T, F), in dB."""
+        # float64 up to the transform, as in librosa: bands a hundred decibels below the loudest are still right
+        frames = spectrum.windowed(samples, spectrum.hann(self.n_fft, np.float64), self.hop_length)
+        power = np.square(spectrum.magnitude(frames))
+        return spectrum.decibels(spectrum.mel(power, self.sample_rate, self.n_fft, self.n_mels))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from earshot import windows
+from earshot.inputs import spectral, spectrum
+from earshot.inputs.stretches import beginning, stretches
 
 if TYPE_CHECKING:
     import torch
@@ -49,43 +49,48 @@ class Summary:
 
     def extract(self, samples: np.ndarray) -> np.ndarray:
         """Summarise a recording's windows: float32, shape (T, F)."""
+        return np.concatenate(list(self.rows([samples])))
+
+    def rows(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Summarise the windows of a recording that comes in blocks, one at a time."""
         n = round(self.length * self.sample_rate)
         if self.hop is None:
-            return self._summarise(samples[:n])[None]
-        firsts = windows.starts(0, len(samples) / self.sample_rate, self.length, self.hop)
-        offsets = np.rint(firsts * self.sample_rate).astype(int)
-        return np.stack([self._summarise(samples[offset : offset + n]) for offset in offsets])
+            yield self._summarise(beginning(blocks, n))
+        else:
+            yield from map(self._summarise, stretches(blocks, n, self.hop * self.sample_rate, 1))
 
     def _summarise(self, samples: np.ndarray) -> np.ndarray:
-        with warnings.catch_warnings():
-            # a window without any pitch is no fault; librosa takes its tuning as 0 then
-            warnings.filterwarnings("ignore", message="Trying to estimate tuning from empty")
-            over_time = list(self._over_time(samples))
+        over_time = list(self._over_time(samples))
         parts = [values.mean(axis=1) for values in over_time]
         parts += [values.var(axis=1) for values in over_time if self.variances]
-        return np.concatenate(parts).astype(np.float32)
+        return np.concatenate(parts).astype(np.float32)[None]
 
     def _over_time(self, samples: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the features' values, shape (features, values over time), from one short-time Fourier transform.
+        """Yield the features' values, shape (features, values over time).
 
         Chroma is one feature: its values are those of all pitch classes.
         """
-        import librosa
-        from librosa import feature
+        spectra = spectrum.centred(samples, self.n_fft, self.hop_length)
+        power, pitch, height, mel, *by_frequency = map(np.concatenate, zip(*map(self._of_frames, spectra), strict=True))
+        tuning = spectral.tuning(pitch, height)
+        yield spectral.chroma(power, self.sample_rate, self.n_fft, tuning).reshape(1, -1)
+        yield spectral.rms(samples, self.n_fft, self.hop_length)[None]
+        yield from (values[None] for values in by_frequency)
+        yield spectral.zero_crossing_rate(samples, self.n_fft, self.hop_length)[None]
+        yield spectral.mfcc(mel, self.n_mfcc)
 
-        frames = {"hop_length": self.hop_length}
-        magnitude = np.abs(librosa.stft(samples, n_fft=self.n_fft, hop_length=self.hop_length))
-        power = magnitude**2
-        spectrum = {"S": magnitude, "sr": self.sample_rate}
-        yield feature.chroma_stft(S=power, sr=self.sample_rate).reshape(1, -1)
-        yield feature.rms(y=samples, frame_length=self.n_fft, **frames)
-        yield feature.spectral_centroid(**spectrum)
-        for order in self.bandwidth_orders:
-            yield feature.spectral_bandwidth(**spectrum, p=order)
-        yield feature.spectral_rolloff(**spectrum, roll_percent=self.roll_percent)
-        yield feature.zero_crossing_rate(samples, frame_length=self.n_fft, **frames)
-        mel = librosa.power_to_db(feature.melspectrogram(S=power, sr=self.sample_rate))
-        yield feature.mfcc(S=mel, n_mfcc=self.n_mfcc)
+    def _of_frames(self, magnitude: np.ndarray) -> list[np.ndarray]:
+        """Return what is known of some frames by themselves, shape (T, F): all but what needs the whole window."""
+        power = np.square(magnitude)
+        centroid = spectral.centroid(magnitude, self.sample_rate)
+        return [
+            power,
+            *spectral.peaks(power, self.sample_rate),
+            spectrum.mel(power, self.sample_rate, self.n_fft, spectral.N_MELS),
+            centroid,
+            *(spectral.bandwidth(magnitude, centroid, self.sample_rate, order) for order in self.bandwidth_orders),
+            spectral.rolloff(magnitude, self.sample_rate, self.roll_percent),
+        ]
 
     def first_row(self, start: float) -> float:
         """Return the window that begins at `start` seconds."""

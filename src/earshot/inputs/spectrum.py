@@ -1,0 +1,74 @@
+"""Short-time spectra and mel bands, with as little work as they need."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.fft
+import scipy.signal
+
+from earshot.inputs.loops import loops
+from earshot.inputs.stretches import stretches
+
+FRAMES_AT_ONCE = 256  # few enough for the processor's cache
+BANDS_AT_ONCE = 16  # neighbouring mel bands see a small part of the spectrum: only that is multiplied
+
+
+@loops
+def windowed(samples: np.ndarray, window: np.ndarray, hop_length: int) -> np.ndarray:
+    """Return the frames that lie wholly in `samples`, times the window: (T, len(window)), of the window's type."""
+    n = len(window)
+    frames = np.empty(((len(samples) - n) // hop_length + 1, n), window.dtype)
+    for number in range(len(frames)):
+        seen, frame = samples[number * hop_length : number * hop_length + n], frames[number]
+        for k in range(n):
+            frame[k] = seen[k] * window[k]
+    return frames
+
+
+def magnitude(frames: np.ndarray) -> np.ndarray:
+    """Return the magnitude of the one-sided Fourier transform of each frame: (T, n) -> float32, (T, n / 2 + 1)."""
+    return np.abs(scipy.fft.rfft(frames, axis=1).astype(np.complex64, copy=False))
+
+
+def centred(samples: np.ndarray, n_fft: int, hop_length: int) -> Iterator[np.ndarray]:
+    """Yield the magnitude of librosa's `stft`, some frames at a time: (T, n_fft / 2 + 1).
+
+    There are 1 + n // hop_length frames. Frame k has its middle at sample k * hop_length; beyond the ends there is
+    silence.
+    """
+    for stretch in stretches([np.pad(samples, n_fft // 2)], n_fft, hop_length, FRAMES_AT_ONCE):
+        yield magnitude(windowed(stretch, hann(n_fft, np.float32), hop_length))
+
+
+@functools.cache
+def hann(n_fft: int, dtype: type) -> np.ndarray:
+    """Return librosa's window, a periodic Hann window: shape (n_fft,)."""
+    return scipy.signal.get_window("hann", n_fft).astype(dtype)
+
+
+def mel(power: np.ndarray, sample_rate: int, n_fft: int, n_mels: int) -> np.ndarray:
+    """Return the power in librosa's mel bands (Slaney's scale and norm): (T, n_fft / 2 + 1) -> (T, n_mels)."""
+    return np.concatenate([power[:, seen] @ weights for seen, weights in _bands(sample_rate, n_fft, n_mels)], axis=1)
+
+
+@functools.cache
+def _bands(sample_rate: int, n_fft: int, n_mels: int) -> list[tuple[slice, np.ndarray]]:
+    """Return, for some bands at a time, the bins that they see and those bins' weights, (bins, bands)."""
+    from librosa import filters
+
+    weights = filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels).T
+    found = []
+    for first in range(0, n_mels, BANDS_AT_ONCE):
+        some = weights[:, first : first + BANDS_AT_ONCE]
+        bins = np.flatnonzero(some.any(axis=1))
+        seen = slice(bins[0], bins[-1] + 1) if len(bins) else slice(0, 1)  # a band may be narrower than a bin
+        found.append((seen, np.ascontiguousarray(some[seen], np.float32)))
+    return found
+
+
+def decibels(power: np.ndarray) -> np.ndarray:
+    """Return 10 log10 of the power, of at least 1e-10, as `librosa.power_to_db` does without a floor."""
+    return np.log(np.maximum(power, np.float32(1e-10))) * np.float32(10 / np.log(10))
