@@ -94,9 +94,9 @@ def make_results(project: Project) -> None:
     for protocol in params["protocols"]:
         stage(split.main, "tunes", protocol)
     stage(audit.main, "tunes")
-    stage(features.main, "tunes", "summary", "--workers", "1")
-    stage(experiment.main, "tunes", "summary", "ann", "--workers", "1")
-    stage(evaluate.main, "tunes", "summary", "ann")
+    stage(features.main, "tunes", "--workers", "1")
+    stage(experiment.main, "tunes", "--workers", "1")
+    stage(evaluate.main, "tunes", "--workers", "1")
     stage(noise.main, "tunes", "--workers", "1")
     stage(elsewhere.main, "tunes", "--workers", "1")
     compare.main()

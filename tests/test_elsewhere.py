@@ -56,9 +56,9 @@ def towns(tmp_path_factory):
         for name in ("here", "there"):
             invoke(fingerprint.main, name)
             invoke(split.main, name, "grouped")
-        invoke(features.main, "here", "log_mel", "--workers", "1")
-        invoke(experiment.main, "here", "log_mel", "cnn", "--workers", "2")
-        invoke(evaluate.main, "here", "log_mel", "cnn")
+        invoke(features.main, "here", "--workers", "1")
+        invoke(experiment.main, "here", "--workers", "2")
+        invoke(evaluate.main, "here", "--workers", "1")
         yield project
 
 

@@ -16,7 +16,7 @@ from moto.server import ThreadedMotoServer
 
 from pipelines import Pipeline
 
-STAGE = "evaluate_summarised@tunes-summary-ann"
+STAGE = "evaluate@tunes"
 QUEUED = {
     "mfcc-13": ["-S", "features.summary.n_mfcc=13"],
     "narrow": ["-S", "conf/model/ann.yaml:hidden=[32]", "-S", "conf/optimizer/adam.yaml:lr=0.01"],
@@ -52,7 +52,7 @@ def queued(pipeline) -> Pipeline:
             break
         time.sleep(1)
     assert status.count("Success") == 2, status
-    assert "Running stage 'features_summarised@tunes-summary'" in pipeline.run("dvc", "queue", "logs", "mfcc-13")
+    assert "Running stage 'features@tunes'" in pipeline.run("dvc", "queue", "logs", "mfcc-13")
     assert before == made_by_stages(pipeline), "they ran elsewhere"
     assert pipeline.run("git", "status", "--porcelain") == ""
     return pipeline
@@ -66,7 +66,7 @@ def test_queued_experiments_log_to_the_same_store_by_their_names(queued):
     for name in QUEUED:
         for run in by_name[name]:
             assert run.info.status == "FINISHED" and "test_accuracy" in run.data.metrics
-            assert run.data.tags["dvc.stage"] == "train_summarised@tunes-summary-ann"
+            assert run.data.tags["dvc.stage"] == "train@tunes"
     assert {run.data.params["features.n_mfcc"] for run in by_name["mfcc-13"]} == {"13"}
     assert {run.data.params["model.hidden"] for run in by_name["narrow"]} == {"[32]"}
     assert {run.data.params["model.hidden"] for run in by_name[None]} == {"[256, 128, 64]"}

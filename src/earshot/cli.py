@@ -28,7 +28,7 @@ def main() -> None:
 def repro(targets: tuple[str, ...]) -> None:
     """Run what has changed (`dvc repro`), then show the comparison.
 
-    TARGETS are stages, e.g. features@synthetic_sirens-log_mel; by default all of them.
+    TARGETS are stages, e.g. features@synthetic_sirens; by default all of them.
     """
     from earshot.datasets.card import load_card
 

@@ -49,8 +49,8 @@ def read_features(path: Path, recipe: dict[str, Any]) -> Features:
         if stored.get(key) != wanted:
             raise EarshotError(
                 f"{path} was made with {recipe['input']}.{key} = {stored.get(key)}, and {wanted} is asked for. Set it "
-                f"in params.yaml and run `dvc repro --glob 'features*@{path.parent.name}-{path.stem}'`, or try several "
-                f"values with `dvc exp run -S`"
+                f"in params.yaml and run `dvc repro features@{path.parent.name}`, or try several values"
+                f" with `dvc exp run -S`"
             )
     mapped = config.data("cache", "rows", path.parent.name, f"{path.stem}-{stored['digest'][:16]}.npy")
     with pq.ParquetFile(path) as file:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
 import pandas as pd
+import torch
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
-from earshot import config, metrics, predict, prepared, store, tracking
+from earshot import config, metrics, parallel, predict, prepared, store, tracking
 from earshot.errors import EarshotError, without_traceback
 from earshot.leaks import flags
 from earshot.predict import RUN
 from earshot.process import leave_with_parent
 from earshot.settings import compose
-
-if TYPE_CHECKING:
-    pass
 
 
 def evaluate(folder: Path, cfg: DictConfig, data: prepared.Data) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -69,12 +69,20 @@ def mean_scores(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
 
 @click.command()
 @click.argument("dataset")
-@click.argument("input_name", metavar="INPUT")
-@click.argument("model")
+@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
 @without_traceback
-def main(dataset: str, input_name: str, model: str) -> None:
+def main(dataset: str, workers: int) -> None:
     """Write data/predictions/DATASET/INPUT-MODEL.parquet and data/metrics/DATASET/INPUT-MODEL.json."""
     leave_with_parent()
+    todo = [(dataset, *experiment) for experiment in config.experiments(config.params())]
+    with parallel.pool(workers) as pool:
+        for lines in parallel.each(pool, evaluate_all, todo, f"test {dataset}"):
+            tqdm.write("\n".join(lines))
+
+
+def evaluate_all(dataset: str, input_name: str, model: str) -> list[str]:
+    """Write the predictions and scores of an experiment's trained models; return the scores in words."""
+    torch.set_num_threads(1)
     experiment = f"{input_name}-{model}"
     folders = predict.folders(config.data("models", dataset, experiment))
     cfg = compose([f"dataset={dataset}", f"input={input_name}", f"model={model}"])
@@ -85,9 +93,11 @@ def main(dataset: str, input_name: str, model: str) -> None:
     store.write_table(config.data("predictions", dataset, f"{experiment}.parquet"), frame, recipe)
     scores = mean_scores(frame)
     store.write_json(config.data("metrics", dataset, f"{experiment}.json"), scores)
-    for protocol, wirings in scores.items():
-        for wiring, values in wirings.items():
-            print(f"{data.card.label} {experiment} {protocol} ({wiring} wiring): accuracy {values['accuracy']:.3f}")
+    return [
+        f"{data.card.label} {experiment} {protocol} ({wiring} wiring): accuracy {values['accuracy']:.3f}"
+        for protocol, wirings in scores.items()
+        for wiring, values in wirings.items()
+    ]
 
 
 if __name__ == "__main__":

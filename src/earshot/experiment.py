@@ -1,7 +1,6 @@
-"""Stage: one experiment on one dataset, for every protocol, wiring, seed and fold.
+"""Stage: the experiments on one dataset, for every protocol, wiring, seed and fold.
 
-One stage for all of them, since importing torch, Lightning and MLflow takes longer than a small training. Each run
-is the one that `python -m earshot.train` makes of the same settings.
+Each run is the one that `python -m earshot.train` makes of the same settings.
 """
 
 from __future__ import annotations
@@ -50,48 +49,49 @@ def one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str, floa
     return trained.settings, trained.epochs
 
 
-def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str) -> list[dict[str, Any]]:
-    """Train all runs, some side by side, and return the epochs of each in the order of `configs`.
+def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str) -> dict[str, list[dict[str, Any]]]:
+    """Train all runs, some side by side, and return the epochs of each experiment in the order of `configs`.
 
     Parameters
     ----------
     configs : one for each run
-    folder : where each run gets a folder of its own
+    folder : where each run gets a folder of its own, EXPERIMENT/RUN
     workers : processes; the results do not depend on it
     label : of the progress bar
     """
-    todo = [(cfg, folder / runs.name(cfg)) for cfg in configs]
-    epochs = []
+    experiments = [f"{cfg.input}-{cfg.model.name}" for cfg in configs]
+    names = [f"{experiment}/{runs.name(cfg)}" for experiment, cfg in zip(experiments, configs, strict=True)]
+    todo = [(cfg, folder / name) for cfg, name in zip(configs, names, strict=True)]
+    epochs: dict[str, list[dict[str, Any]]] = {experiment: [] for experiment in experiments}
     with parallel.pool(workers) as pool:
-        for cfg, (settings, scores) in zip(configs, parallel.each(pool, one, todo, label, "run"), strict=True):
+        done = parallel.each(pool, one, todo, label, "run")
+        for experiment, name, (settings, scores) in zip(experiments, names, done, strict=True):
             chosen = scores[settings["best_epoch"] - 1]
             tqdm.write(
-                f"  {runs.name(cfg)}: epoch {settings['best_epoch']} of {settings['epochs']}, validation "
+                f"  {name}: epoch {settings['best_epoch']} of {settings['epochs']}, validation "
                 f"loss {chosen['val_loss']:.4f}, accuracy {chosen['val_accuracy']:.4f}"
             )
             run = {key: settings[key] for key in ("protocol", "wiring", "seed", "fold")}
-            epochs += [run | epoch for epoch in scores]
+            epochs[experiment] += [run | epoch for epoch in scores]
     return epochs
 
 
 @click.command()
 @click.argument("dataset")
-@click.argument("input_name", metavar="INPUT")
-@click.argument("model")
 @click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
 @without_traceback
-def main(dataset: str, input_name: str, model: str, workers: int) -> None:
-    """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv."""
+def main(dataset: str, workers: int) -> None:
+    """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv of all that is compared."""
     leave_with_parent()
     card = load_card(dataset)
-    experiment = f"{input_name}-{model}"
-    configs = list(configs_of(dataset, card.task, input_name, model))
+    compared = config.experiments(config.params())
+    configs = [cfg for experiment in compared for cfg in configs_of(dataset, card.task, *experiment)]
     if not configs:
-        raise EarshotError("params.yaml asks for no run: protocols, wirings and seeds each need an entry")
-    print(f"{card.task}-{experiment} on {card.label}: {len(configs)} runs", flush=True)
-    epochs = train_all(configs, config.data("models", dataset, experiment), workers, experiment)
-    history = pd.DataFrame(epochs).to_csv(index=False, float_format="%.6f")
-    store.write_text(config.data("history", dataset, f"{experiment}.csv"), history)
+        raise EarshotError("params.yaml asks for no run: experiments, protocols, wirings and seeds each need an entry")
+    print(f"{len(compared)} experiments on {card.label}: {len(configs)} runs", flush=True)
+    for experiment, epochs in train_all(configs, config.data("models", dataset), workers, card.name).items():
+        history = pd.DataFrame(epochs).to_csv(index=False, float_format="%.6f")
+        store.write_text(config.data("history", dataset, f"{experiment}.csv"), history)
 
 
 if __name__ == "__main__":

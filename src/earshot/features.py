@@ -139,14 +139,21 @@ def write(path: Path, tables: Iterator[pa.Table], recipe: dict[str, Any]) -> Non
 
 @click.command()
 @click.argument("dataset")
-@click.argument("input_name", metavar="INPUT")
+@click.argument("names", metavar="[INPUT]...", nargs=-1)
 @click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
 @without_traceback
-def main(dataset: str, input_name: str, workers: int) -> None:
-    """Write data/features/DATASET/INPUT.parquet."""
+def main(dataset: str, names: tuple[str, ...], workers: int) -> None:
+    """Write data/features/DATASET/INPUT.parquet; by default for every INPUT that params.yaml compares."""
     leave_with_parent()
+    params = config.params()
+    for name in names or dict.fromkeys(name for name, _ in config.experiments(params)):
+        extract(dataset, name, params, workers)
+
+
+def extract(dataset: str, input_name: str, params: dict[str, Any], workers: int) -> None:
+    """Write an input representation of all recordings of a dataset."""
     card = load_card(dataset)
-    built = inputs.build(input_name, config.params(), card.task, isinstance(card.layout, ClassFolders))
+    built = inputs.build(input_name, params, card.task, isinstance(card.layout, ClassFolders))
     recipe = inputs.recipe(input_name, built)
     key = cache_key(recipe)
     manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
