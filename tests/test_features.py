@@ -134,9 +134,7 @@ def build(project, name="log_mel"):
 def test_features_of_another_recipe_are_refused(birds):
     invoke(features.main, "birds", "log_mel")
     asked = inputs.recipe("log_mel", build(birds)) | {"n_mels": 64}
-    with pytest.raises(
-        EarshotError, match="log_mel.n_mels = 128, and 64 is asked for.*dvc repro features@birds"
-    ):
+    with pytest.raises(EarshotError, match="log_mel.n_mels = 128, and 64 is asked for.*dvc repro features@birds"):
         dataset.read_features(parquet(birds, "log_mel"), asked)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from earshot.dataset import Windows
 
 RUN = ["protocol", "wiring", "seed", "fold"]  # what tells the runs of an experiment apart
-BATCH_SIZE = 256  # changes nothing but memory
+BATCH_SIZE = 32  # changes nothing but memory
 
 
 def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:

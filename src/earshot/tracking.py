@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from earshot import records
@@ -31,6 +32,7 @@ class Run:
     def __init__(self, record: Record, artifacts: Path):
         """Take what is known of the run, and an empty folder for its artifacts."""
         self.record, self.artifacts = record, artifacts
+        self._beginning = Thread(target=self._watched, args=(self._create,), daemon=True)
         self._client: MlflowClient | None = None  # while the run can be watched
         self._sent = 0  # metrics
         self._last = time.monotonic()
@@ -43,7 +45,7 @@ class Run:
         """Log a step's metrics; None is left out."""
         now = _now()
         self.record.metrics += [(key, float(value), now, step) for key, value in metrics.items() if value is not None]
-        if self._client is not None and time.monotonic() - self._last > LIVE_SECONDS:
+        if time.monotonic() - self._last > LIVE_SECONDS and not self._beginning.is_alive() and self._client:
             self._watched(self._send_metrics)
 
     def tag(self, key: str, value: str) -> None:
@@ -76,12 +78,13 @@ class Run:
         return path
 
     def begin(self) -> None:
-        """Make the run in MLflow, so that it can be watched from now on."""
-        self._watched(self._create)
+        """Make the run in MLflow, so that it can be watched; nobody waits for MLflow, which takes seconds to import."""
+        self._beginning.start()
 
     @contextmanager
     def machine_watched(self) -> Iterator[None]:
         """Have MLflow log processor, memory and network every second, as metrics `system/...`."""
+        self._beginning.join()
         if self._client is None:
             yield
             return
@@ -96,6 +99,8 @@ class Run:
 
     def end(self, status: str) -> None:
         """Send what is missing, and end the run as FINISHED or FAILED; keep it where that fails."""
+        if self._beginning.is_alive():
+            self._beginning.join()
         self.record.status, self.record.ended = status, _now()
         try:
             records.send(self._client or records.connect(), self.record, self.artifacts, self._sent)

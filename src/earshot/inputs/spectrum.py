@@ -72,3 +72,46 @@ def _bands(sample_rate: int, n_fft: int, n_mels: int) -> list[tuple[slice, np.nd
 def decibels(power: np.ndarray) -> np.ndarray:
     """Return 10 log10 of the power, of at least 1e-10, as `librosa.power_to_db` does without a floor."""
     return np.log(np.maximum(power, np.float32(1e-10))) * np.float32(10 / np.log(10))
+
+
+def density(samples: np.ndarray, sample_rate: int, nperseg: int, hop_length: int, eps: float) -> np.ndarray:
+    """Return the power spectral density plus `eps` as `scipy.signal.spectrogram` has it by default: float32, (T, F).
+
+    That is with a Tukey window (0.25), each frame's mean taken off, one-sided.
+    """
+    window, scale = _tukey(nperseg, sample_rate)
+    return _squared(scipy.fft.rfft(_detrended(samples, window, hop_length), axis=1), scale, np.float32(eps))
+
+
+@functools.cache
+def _tukey(nperseg: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the window, (nperseg,), and what makes squared magnitudes a one-sided density, (F,); both float32."""
+    window = scipy.signal.get_window(("tukey", 0.25), nperseg)
+    scale = np.full(nperseg // 2 + 1, 2 / (sample_rate * (window**2).sum()))
+    scale[0] /= 2  # the mean has no twin at a negative frequency, nor has, where there is one, Nyquist's
+    scale[nperseg // 2 + nperseg % 2 :] /= 2
+    return window.astype(np.float32), scale.astype(np.float32)
+
+
+@loops
+def _detrended(samples: np.ndarray, window: np.ndarray, hop_length: int) -> np.ndarray:
+    """Return the frames that lie wholly in `samples`, without their mean, times the window."""
+    nperseg = len(window)
+    frames = np.empty(((len(samples) - nperseg) // hop_length + 1, nperseg), np.float32)
+    for number in range(len(frames)):
+        seen, frame = samples[number * hop_length : number * hop_length + nperseg], frames[number]
+        mean = seen.sum() / np.float32(nperseg)
+        for k in range(nperseg):
+            frame[k] = (seen[k] - mean) * window[k]
+    return frames
+
+
+@loops
+def _squared(spectrum: np.ndarray, scale: np.ndarray, eps: np.float32) -> np.ndarray:
+    """Return the squared magnitudes, scaled, plus `eps`."""
+    density = np.empty(spectrum.shape, np.float32)
+    for frame in range(len(spectrum)):
+        for k in range(len(scale)):
+            value = spectrum[frame, k]
+            density[frame, k] = (value.real * value.real + value.imag * value.imag) * scale[k] + eps
+    return density

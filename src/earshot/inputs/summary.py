@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from earshot.inputs import spectral, spectrum
 from earshot.inputs.stretches import beginning, stretches
 
 if TYPE_CHECKING:
@@ -70,6 +69,8 @@ class Summary:
 
         Chroma is one feature: its values are those of all pitch classes.
         """
+        from earshot.inputs import spectral, spectrum  # where they are needed: a training takes rows from a file
+
         spectra = spectrum.centred(samples, self.n_fft, self.hop_length)
         power, pitch, height, mel, *by_frequency = map(np.concatenate, zip(*map(self._of_frames, spectra), strict=True))
         tuning = spectral.tuning(pitch, height)
@@ -81,6 +82,8 @@ class Summary:
 
     def _of_frames(self, magnitude: np.ndarray) -> list[np.ndarray]:
         """Return what is known of some frames by themselves, shape (T, F): all but what needs the whole window."""
+        from earshot.inputs import spectral, spectrum
+
         power = np.square(magnitude)
         centroid = spectral.centroid(magnitude, self.sample_rate)
         return [
