@@ -41,11 +41,11 @@ def keras_lstm(n_in: int, units: int) -> int:
     ],
 )
 def test_parameters_as_keras_counts_them(name, wiring, shape, parameters):
-    assert models.n_parameters(models.build(settings(name, wiring=wiring), *shape, 2)) == parameters
+    assert models.n_parameters(models.build(settings(name, wiring=wiring), False, *shape, 2)) == parameters
 
 
 def test_parameters_of_the_ann():
-    built = models.build(settings("ann"), 1, 26, 10)
+    built = models.build(settings("ann"), False, 1, 26, 10)
     assert models.n_parameters(built) == 27 * 256 + 257 * 128 + 129 * 64 + 65 * 10
 
 
@@ -54,7 +54,7 @@ def test_parameters_of_the_ann():
 @pytest.mark.parametrize("name", ["cnn", "lstm"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_every_model_serves_every_input_over_time(name, wiring, shape, n_classes):
-    logits = models.build(settings(name, wiring=wiring), *shape, n_classes)(torch.randn(3, *shape))
+    logits = models.build(settings(name, wiring=wiring), False, *shape, n_classes)(torch.randn(3, *shape))
     assert logits.shape == (3, 1 if n_classes == 2 else n_classes)
     assert torch.allclose(heads.probabilities(logits).sum(dim=1), torch.ones(3))
 
@@ -69,7 +69,7 @@ def test_every_model_serves_every_input_over_time(name, wiring, shape, n_classes
 )
 def test_a_model_that_makes_no_sense_of_an_input_says_so(name, shape, said):
     with pytest.raises(EarshotError, match=said):
-        models.build(settings(name), *shape, 2)
+        models.build(settings(name), False, *shape, 2)
 
 
 @pytest.mark.parametrize(
@@ -82,18 +82,18 @@ def test_a_model_that_makes_no_sense_of_an_input_says_so(name, shape, said):
 )
 def test_a_wrong_setting_is_named(changes, said):
     with pytest.raises(EarshotError, match=said):
-        models.build(settings("cnn", **changes), 199, 161, 2)
+        models.build(settings("cnn", **changes), False, 199, 161, 2)
 
 
 def test_weights_start_as_in_keras():
-    net = models.build(settings("lstm", wiring="stacked"), 199, 161, 2)
+    net = models.build(settings("lstm", wiring="stacked"), False, 199, 161, 2)
     first = net.model.recurrent[0]
     limit = np.sqrt(6 / (161 + 4 * 128))
     assert first.weight_ih_l0.abs().max() <= limit and first.weight_ih_l0.abs().max() > 0.99 * limit
     assert torch.allclose(first.weight_hh_l0.T @ first.weight_hh_l0, torch.eye(128), atol=1e-5)
     assert first.bias_ih_l0.reshape(4, 128).sum(dim=1).tolist() == [0, 128, 0, 0]
     assert not first.bias_hh_l0.any() and not first.bias_hh_l0.requires_grad
-    convolution = models.build(settings("cnn"), 199, 161, 2).model.last.convolution
+    convolution = models.build(settings("cnn"), False, 199, 161, 2).model.last.convolution
     limit = np.sqrt(6 / (11 * (161 + 16)))
     assert 0.99 * limit < convolution.weight.abs().max() <= limit and not convolution.bias.any()
 
@@ -149,13 +149,13 @@ def test_max_over_time_drops_as_dropout_does():
 
 
 def test_the_waveform_lstm_sees_200_steps_of_160_samples():
-    net = models.build(settings("lstm"), 32000, 1, 2).eval()
+    net = models.build(settings("lstm"), False, 32000, 1, 2).eval()
     x = torch.randn(2, 32000, 1)
     outputs, _ = net.model.recurrent[0](x.reshape(2, 200, 160))
     expected = net.model.output(torch.relu(net.model.dense(outputs[:, -1])))
     assert torch.allclose(net(x), expected)
     with pytest.raises(EarshotError, match="samples_per_step"):
-        models.build(settings("lstm"), 32001, 1, 2)
+        models.build(settings("lstm"), False, 32001, 1, 2)
 
 
 @pytest.mark.parametrize(("n", "k"), [(32000, 6), (32000, 1), (4000, 7), (198, 6), (32010, 3)])

@@ -60,7 +60,8 @@ def fit(
     """
     _settle(cfg)
     shape = (training.length, data.features.rows.shape[1])
-    net = models.build(OmegaConf.to_container(cfg.model, resolve=True), *shape, len(data.classes))
+    chosen = OmegaConf.to_container(cfg.model, resolve=True)
+    net = models.build(chosen, data.input.standardised, *shape, len(data.classes))
     if data.input.standardised:
         net.standardiser.set(*statistics(training))
     history = History(cfg.model.training.checkpoint, on_epoch or [])

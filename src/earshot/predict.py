@@ -26,7 +26,8 @@ BATCH_SIZE = 32  # changes nothing but memory
 
 def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
     """Build the model that `settings` (config.json) describes, with its weights, ready to predict."""
-    net = models.build(settings["model"], *settings["window_shape"], len(settings["classes"]))
+    standardised = INPUTS[settings["input"]["input"]].standardised
+    net = models.build(settings["model"], standardised, *settings["window_shape"], len(settings["classes"]))
     net.load_state_dict(weights)
     return net.eval()
 

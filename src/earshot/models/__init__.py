@@ -18,12 +18,13 @@ MODELS = {"ann": ANN, "cnn": CNN, "lstm": LSTM}
 WIRINGS = ("published", "stacked")
 
 
-def build(settings: Mapping[str, Any], n_rows: int, n_bins: int, n_classes: int) -> nn.Sequential:
-    """Make a model for windows of shape (n_rows, n_bins) and `n_classes` classes, behind a standardiser.
+def build(settings: Mapping[str, Any], standardised: bool, n_rows: int, n_bins: int, n_classes: int) -> nn.Sequential:
+    """Make a model for windows of shape (n_rows, n_bins) and `n_classes` classes.
 
     Parameters
     ----------
     settings : `network`, one of `MODELS`, and its arguments, as in conf/model/NAME.yaml
+    standardised : whether a standardiser comes first
 
     Raises
     ------
@@ -40,7 +41,8 @@ def build(settings: Mapping[str, Any], n_rows: int, n_bins: int, n_classes: int)
         model = MODELS[name](n_rows, n_bins, n_classes, **arguments)
     except TypeError as error:
         raise EarshotError(f"conf/model/{settings['name']}.yaml: {error}") from None
-    return nn.Sequential(OrderedDict(standardiser=Standardiser(n_bins), model=model))
+    first = {"standardiser": Standardiser(n_bins)} if standardised else {}
+    return nn.Sequential(OrderedDict(**first, model=model))
 
 
 def n_parameters(model: nn.Module) -> int:

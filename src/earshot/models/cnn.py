@@ -7,9 +7,12 @@ from torch import nn
 from torch.nn import functional
 
 from earshot.errors import EarshotError
+from earshot.models.dropout import Dropout
 from earshot.models.heads import n_outputs
 from earshot.models.keras_init import keras_init
-from earshot.models.max_over_time import MaxOverTime
+from earshot.models.max_over_time import MaxOverTime, convolve
+
+ROWS_AT_ONCE = 128000  # on a CPU: four windows of a waveform fit its cache, a whole batch of them does not
 
 
 class CNN(nn.Module):
@@ -59,7 +62,7 @@ class CNN(nn.Module):
             for n_in, (count, kernel) in zip(channels, layers, strict=False)
         ]
         self.convolutions = nn.ModuleList(convolutions[:-1])
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.last = MaxOverTime(convolutions[-1], dropout)
         self.dense = nn.Linear(filters[-1], dense)
         self.output = nn.Linear(dense, n_outputs(n_classes))
@@ -67,8 +70,15 @@ class CNN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (B, 1) for two classes, else (B, classes)."""
-        # a copy in the order (B, F, T): on the mere view torch convolves, and all that follows, several times slower
-        x = x.transpose(1, 2).clone(memory_format=torch.contiguous_format)
+        x = x.transpose(1, 2)
+        if x.shape[1] == 1:  # otherwise torch takes it for a batch of one column each, and convolves far slower
+            x = x.clone(memory_format=torch.contiguous_format)
+        parts = x.split(max(1, ROWS_AT_ONCE // x.shape[2]) if x.device.type == "cpu" else len(x))
+        return self.output(torch.relu(self.dense(torch.cat([self._highest(part) for part in parts]))))
+
+    def _highest(self, x: torch.Tensor) -> torch.Tensor:
+        """Return each filter's highest output: (B, F, T) -> (B, filters)."""
         for convolution in self.convolutions:
-            x = functional.max_pool1d(self.dropout(torch.relu(convolution(x))), 2)
-        return self.output(torch.relu(self.dense(self.last(x))))
+            # ReLU last, on half as many values: what is dropped is zero on either side of it
+            x = torch.relu(functional.max_pool1d(self.dropout(convolve(convolution, x)), 2))
+        return self.last(x)

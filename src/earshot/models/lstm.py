@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from earshot.errors import EarshotError
+from earshot.models.dropout import Dropout
 from earshot.models.heads import n_outputs
 from earshot.models.keras_init import keras_init
 
@@ -56,7 +57,7 @@ class LSTM(nn.Module):
         self.step = samples_per_step if n_bins == 1 else n_bins
         sizes = [self.step, *units] if wiring == "stacked" else [self.step, units[-1]]
         self.recurrent = nn.ModuleList(nn.LSTM(n_in, n_out, batch_first=True) for n_in, n_out in pairwise(sizes))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.dense = nn.Linear(units[-1], dense)
         self.output = nn.Linear(dense, n_outputs(n_classes))
         self.apply(keras_init)

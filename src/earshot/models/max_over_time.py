@@ -8,8 +8,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-WINDOWS_AT_ONCE = 4  # on a CPU: the output of that many fits its cache, of a whole batch it does not
+from earshot.models.dropout import LEVELS, kept
+
+LONG = 4000  # rows; from there on the rank of the highest output that is kept is drawn, not what is kept
 BLOCK = 100  # rows that `highest` looks at as one
+
+
+def convolve(convolution: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
+    """Return what a convolution makes of x, (B, C_in, T) -> (B, C_out, T), in whatever order x lies in memory.
+
+    As a convolution in two dimensions torch knows a kernel for batches that lie as (B, T, C_in).
+    """
+    weight, padding = convolution.weight[:, :, None], (0, *convolution.padding)
+    return functional.conv2d(x[:, :, None], weight, convolution.bias, padding=padding)[:, :, 0]
 
 
 class MaxOverTime(nn.Module):
@@ -27,36 +38,41 @@ class MaxOverTime(nn.Module):
     def __init__(self, convolution: nn.Conv1d, dropout: float):
         """Take a convolution with "same" padding and the share of its outputs that is dropped in training."""
         super().__init__()
-        self.convolution, self.p = convolution, dropout
+        self.convolution, self.p = convolution, round(dropout * LEVELS) / LEVELS
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the maximum over time, (B, C_out)."""
-        parts = x.split(WINDOWS_AT_ONCE if x.device.type == "cpu" else len(x))
         n_rows = x.shape[-1] // 2 * 2
         if not self.training:
-            return torch.relu(torch.cat([self.convolution(part)[..., :n_rows].amax(dim=-1) for part in parts]))
-        rank = self._ranks(len(x), x.device).clamp_max(n_rows - 1)
+            return torch.relu(convolve(self.convolution, x)[..., :n_rows].amax(dim=-1))
         with torch.no_grad():
-            k = int(rank.max()) + 1
-            positions = torch.cat([highest(self.convolution(part)[..., :n_rows], k) for part in parts])
-        chosen = positions.gather(-1, rank[..., None])[..., 0]
+            outputs = convolve(self.convolution, x)[..., :n_rows]
+            chosen = self._by_rank(outputs) if n_rows >= LONG else self._by_dropping(outputs)
         return torch.relu(self._outputs_at(x, chosen)) / (1 - self.p)
 
-    def _ranks(self, n_windows: int, device: torch.device) -> torch.Tensor:
-        """Draw the rank (from 0) of the highest output that dropout keeps: int64, (B, C_out)."""
-        uniform = torch.rand(n_windows, self.convolution.out_channels, device=device)
+    def _by_dropping(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return the positions of the highest outputs that dropout keeps: int64, (B, C_out)."""
         if self.p == 0:
-            return torch.zeros_like(uniform, dtype=torch.long)
-        return (uniform.clamp_min(1e-12).log() / math.log(self.p)).long()
+            return outputs.argmax(dim=-1)
+        return outputs.masked_fill(~kept(outputs.shape, self.p, outputs.device), -math.inf).argmax(dim=-1)
+
+    def _by_rank(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return such positions without drawing for each output: int64, (B, C_out)."""
+        if self.p == 0:
+            return outputs.argmax(dim=-1)
+        uniform = torch.rand(outputs.shape[:-1], device=outputs.device).clamp_min(1e-12)
+        rank = (uniform.log() / math.log(self.p)).long().clamp_max(outputs.shape[-1] - 1)
+        return highest(outputs, int(rank.max()) + 1).gather(-1, rank[..., None])[..., 0]
 
     def _outputs_at(self, x: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         """Return the convolution's outputs at `position`, (B, C_out), with their gradient."""
         weight, bias = self.convolution.weight, self.convolution.bias
         kernel = weight.shape[-1]
-        rows = functional.pad(x, (kernel // 2, kernel // 2)).transpose(1, 2)
-        seen = position[..., None] + torch.arange(kernel, device=x.device)
-        window = torch.arange(len(x), device=x.device)[:, None, None]
-        return torch.einsum("bokc,ock->bo", rows[window, seen], weight) + bias
+        rows = functional.pad(x.transpose(1, 2), (0, 0, kernel // 2, kernel // 2))
+        seen = position.T[..., None] + torch.arange(kernel, device=x.device)
+        window = torch.arange(len(x), device=x.device)[:, None]
+        patches = rows[window, seen].flatten(2)  # (C_out, B, kernel * C_in)
+        return torch.bmm(patches, weight.transpose(1, 2).flatten(1)[..., None])[..., 0].T + bias
 
 
 def highest(values: torch.Tensor, k: int) -> torch.Tensor:
