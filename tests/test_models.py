@@ -12,6 +12,8 @@ from conftest import PROJECT
 from earshot import models
 from earshot.errors import EarshotError
 from earshot.models import heads
+from earshot.models.drop_and_pool import DropAndPool
+from earshot.models.dropout import Dropout
 from earshot.models.max_over_time import MaxOverTime, highest
 
 SHAPES = {"waveform": (32000, 1), "log_spectrogram": (199, 161), "log_mel": (97, 128)}
@@ -146,6 +148,41 @@ def test_max_over_time_drops_as_dropout_does():
         )
         assert their_counts.sum() == pytest.approx(1, abs=1e-3) and ours_counts.sum() == pytest.approx(1, abs=1e-3)
         assert np.abs(ours_counts - their_counts).max() < 0.02
+
+
+@pytest.mark.parametrize("n_rows", [199, 400])
+def test_drop_and_pool_is_the_three_layers_with_their_gradient(n_rows):
+    torch.manual_seed(0)
+    x = torch.randn(5, 3, n_rows, requires_grad=True)
+    ours, theirs = DropAndPool(0.0)(x), functional.max_pool1d(torch.relu(x), 2)
+    assert torch.equal(ours, theirs)
+    gradients = [torch.autograd.grad(outputs.square().sum(), x)[0] for outputs in (ours, theirs)]
+    assert torch.equal(*gradients)
+
+
+def test_drop_and_pool_drops_as_dropout_does():
+    torch.manual_seed(0)
+    x = torch.tensor([1.0, 2.0, -1.0, 3.0]).expand(100000, 1, 4).requires_grad_()
+    outputs = DropAndPool(0.3).train()(x)
+    shares = {value: (outputs * 0.7 - value).abs().lt(1e-3).float().mean((0, 1)).tolist() for value in (0, 1, 2, 3)}
+    assert shares[2][0] == pytest.approx(0.7, abs=0.01) and shares[1][0] == pytest.approx(0.3 * 0.7, abs=0.01)
+    assert shares[0] == pytest.approx([0.09, 0.3], abs=0.01) and shares[3][1] == pytest.approx(0.7, abs=0.01)
+    gradient = torch.autograd.grad(outputs.sum(), x)[0]
+    assert gradient[..., 2].eq(0).all(), "below zero"
+    assert torch.equal((gradient * 0.7).round().sum(-1), outputs.gt(0).sum(-1)), "the chosen ones alone"
+    assert torch.equal(DropAndPool(0.3).eval()(x), torch.tensor([2.0, 3.0]).expand(100000, 1, 2))
+
+
+def test_dropout_keeps_each_value_by_itself():
+    torch.manual_seed(0)
+    dropout = Dropout(0.3).train()
+    x = torch.ones(1000, 1001)
+    kept = dropout(x).gt(0).float()
+    assert kept.mean().item() == pytest.approx(0.7, abs=2e-3) and dropout(x).mean().item() == pytest.approx(1, abs=3e-3)
+    for shift in (1, 2, 3, 4, 1001):  # neighbours in one random number, and across
+        both = (kept.flatten()[:-shift] * kept.flatten()[shift:]).mean().item()
+        assert both == pytest.approx(0.49, abs=3e-3)
+    assert torch.equal(dropout.eval()(x), x)
 
 
 def test_the_waveform_lstm_sees_200_steps_of_160_samples():

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from earshot.errors import EarshotError
-from earshot.models.dropout import Dropout
+from earshot.models.drop_and_pool import DropAndPool
 from earshot.models.heads import n_outputs
 from earshot.models.keras_init import keras_init
 from earshot.models.max_over_time import MaxOverTime, convolve
@@ -62,7 +61,7 @@ class CNN(nn.Module):
             for n_in, (count, kernel) in zip(channels, layers, strict=False)
         ]
         self.convolutions = nn.ModuleList(convolutions[:-1])
-        self.dropout = Dropout(dropout)
+        self.pool = DropAndPool(dropout)
         self.last = MaxOverTime(convolutions[-1], dropout)
         self.dense = nn.Linear(filters[-1], dense)
         self.output = nn.Linear(dense, n_outputs(n_classes))
@@ -79,6 +78,5 @@ class CNN(nn.Module):
     def _highest(self, x: torch.Tensor) -> torch.Tensor:
         """Return each filter's highest output: (B, F, T) -> (B, filters)."""
         for convolution in self.convolutions:
-            # ReLU last, on half as many values: what is dropped is zero on either side of it
-            x = torch.relu(functional.max_pool1d(self.dropout(convolve(convolution, x)), 2))
+            x = self.pool(convolve(convolution, x))
         return self.last(x)
