@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-all real dashboard screenshots docs lint constraints clean
+.PHONY: help install repro test test-all real bench dashboard screenshots docs lint constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -36,6 +36,9 @@ test-all: $(READY)  ## run all tests, also the slow ones and those on real recor
 
 real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (gtzan_mini, sirens_standin)
 	@$(BIN)/python benchmarks/real.py
+
+bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md and docs/scale.md; needs EARSHOT_MIRROR
+	@for part in features training loading scale repro pages; do $(BIN)/python benchmarks/$$part.py || exit 1; done
 
 dashboard: $(READY)  ## open the MLflow dashboard on this machine
 	@$(BIN)/earshot dashboard

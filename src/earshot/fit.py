@@ -69,6 +69,7 @@ def fit(
         max_epochs=cfg.model.training.max_epochs,
         accelerator=cfg.trainer.accelerator,
         devices=cfg.trainer.devices,
+        precision=cfg.trainer.precision,
         deterministic="warn",
         callbacks=[history],
         logger=False,

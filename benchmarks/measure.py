@@ -1,0 +1,58 @@
+"""What the benchmarks have in common: timing in turns, and files that say where and when."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from earshot import calls
+
+PROJECT = Path(__file__).parent.parent
+OUT = PROJECT / "build" / "bench"
+REPEATS = 5
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the wall-clock seconds that `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def in_turns(ways: dict[str, Callable[[], float]], repeats: int = REPEATS) -> dict[str, list[float]]:
+    """Measure every way once before any is measured again, so that a slow minute of the machine hits all of them.
+
+    Parameters
+    ----------
+    ways : each returns what is measured
+    """
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, measure in ways.items():
+            found[name].append(measure())
+    return found
+
+
+def ratio(others: list[float], ours: list[float]) -> float:
+    """Return the median of the ratios of the repeats, other to ours."""
+    return statistics.median(other / our for other, our in zip(others, ours, strict=True))
+
+
+def write(name: str, found: dict[str, Any]) -> None:
+    """Write build/bench/NAME.json, with the machine, the commit and the day."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    about = {"machine": calls.machine(), "commit": calls.commit(), "date": datetime.now(UTC).date().isoformat()}
+    (OUT / f"{name}.json").write_text(json.dumps(about | found, indent=2) + "\n")
+    print(f"written: build/bench/{name}.json")
+
+
+def table(rows: list[list[str]]) -> None:
+    """Print rows in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

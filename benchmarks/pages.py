@@ -1,0 +1,53 @@
+"""Write docs/benchmarks.md and docs/scale.md from what the benchmarks have written to build/bench/."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import Any
+
+import jinja2
+from measure import OUT, PROJECT, ratio
+
+from earshot.store import write_text
+
+MILLION = 1_000_000
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return what a benchmark wrote.
+
+    Raises
+    ------
+    SystemExit
+        Naming the command, if it wrote nothing.
+    """
+    path = OUT / f"{name}.json"
+    if not path.exists():
+        raise SystemExit(f"error: {path.relative_to(PROJECT)} is missing. Run `python benchmarks/{name}.py`")
+    return json.loads(path.read_text("utf-8"))
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the unit that suits them."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60), ("s", 1)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds * 1000:.1f} ms"
+
+
+def main() -> None:
+    """Render both pages."""
+    found = {name: read(name) for name in ("features", "training", "loading", "repro", "scale")}
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PROJECT / "benchmarks"), undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"median": statistics.median, "duration": duration}
+    environment.globals |= {"ratio": ratio, "million": MILLION}
+    for page in ("benchmarks", "scale"):
+        write_text(PROJECT / "docs" / f"{page}.md", environment.get_template(f"{page}.md.j2").render(found))
+        print(f"written: docs/{page}.md")
+
+
+if __name__ == "__main__":
+    main()

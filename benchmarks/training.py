@@ -1,0 +1,119 @@
+"""How fast the tutorial's networks train, beside Keras: examples per second, batches of 32, the same windows.
+
+`pip install -e '.[bench]'` brings Keras and TensorFlow; without them only earshot is measured. Every trainer is a
+process of its own that waits while another is measured; one after another, five times. On one machine earshot is
+measured as the pipeline runs it, one training for each core, and as a single training on all cores. Writes
+build/bench/training.json.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from measure import in_turns, ratio, table, write
+
+HERE = Path(__file__).parent
+CORES = os.cpu_count() or 1
+CELLS = list(itertools.product(["waveform", "log_spectrogram"], ["cnn", "lstm"], ["stacked", "published"]))
+TARGETS = {("waveform", "cnn"): 2.0}  # times Keras; 2.5 for the others
+# for one example: two for a multiplication and addition, forwards and twice as much backwards
+GFLOP = {
+    ("waveform", "cnn", "stacked"): 3 * 2 * (32000 * 13 * 8 + 16000 * 11 * 8 * 16) / 1e9,
+    ("waveform", "cnn", "published"): 3 * 2 * 32000 * 11 * 16 / 1e9,
+    ("log_spectrogram", "cnn", "stacked"): 3 * 2 * (199 * 13 * 161 * 8 + 99 * 11 * 8 * 16) / 1e9,
+    ("log_spectrogram", "cnn", "published"): 3 * 2 * 199 * 11 * 161 * 16 / 1e9,
+    ("waveform", "lstm", "stacked"): 3 * 2 * 200 * 4 * (128 * 288 + 128 * 256 + 64 * 192) / 1e9,
+    ("waveform", "lstm", "published"): 3 * 2 * 200 * 4 * 64 * 224 / 1e9,
+    ("log_spectrogram", "lstm", "stacked"): 3 * 2 * 199 * 4 * (128 * 289 + 128 * 256 + 64 * 192) / 1e9,
+    ("log_spectrogram", "lstm", "published"): 3 * 2 * 199 * 4 * 64 * 225 / 1e9,
+}
+
+
+class Trainers:
+    """Some processes that train side by side when asked, and say how fast they were together."""
+
+    def __init__(self, script: str, arguments: list[str], processes: int):
+        """Start them, and wait until they are ready."""
+        command = [sys.executable, str(HERE / script), *arguments]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        self.processes = [subprocess.Popen(command, **pipes) for _ in range(processes)]
+        for process in self.processes:
+            if process.stdout.readline() != "ready\n":
+                raise SystemExit(f"error: {' '.join(command)} does not start")
+
+    def __call__(self) -> float:
+        """Return the examples per second of all together."""
+        for process in self.processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        return sum(float(process.stdout.readline()) for process in self.processes)
+
+
+@contextmanager
+def trainers(script: str, *arguments: str, processes: int = 1):
+    """Yield trainers, and end them."""
+    started = Trainers(script, list(arguments), processes)
+    try:
+        yield started
+    finally:
+        for process in started.processes:
+            process.stdin.close()
+            process.wait()
+
+
+def gemm_rate() -> float:
+    """Return the GFLOP per second of a large matrix product in float32, on one core: the machine's limit."""
+    code = (
+        "import torch, time; torch.set_num_threads(1); a = torch.randn(2048, 2048); a @ a; s = time.perf_counter()\n"
+        "for _ in range(5): a @ a\n"
+        "print(5 * 2 * 2048**3 / (time.perf_counter() - s) / 1e9)"
+    )
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def measured(cell: tuple[str, str, str], has_keras: bool) -> dict[str, list[float]]:
+    """Return the examples per second of each way, for an input, a model and a wiring."""
+    with ExitStack() as stack:
+        ways = {}
+        if has_keras:
+            ways["Keras"] = stack.enter_context(trainers("peer_keras.py", *cell, "0"))
+            alone = trainers("peer_keras.py", *cell, "1", processes=CORES)
+            ways["Keras, one for each core"] = stack.enter_context(alone)
+        ways["earshot, one training"] = stack.enter_context(trainers("peer_earshot.py", *cell, str(CORES), "32-true"))
+        alone = trainers("peer_earshot.py", *cell, "1", "32-true", processes=CORES)
+        ways["earshot, one for each core"] = stack.enter_context(alone)
+        return in_turns(ways)
+
+
+def main() -> None:
+    """Measure, print and write."""
+    has_keras = all(importlib.util.find_spec(name) for name in ("keras", "tensorflow"))
+    if not has_keras:
+        print("Keras is not installed (pip install -e '.[bench]'): only earshot is measured")
+    rate = gemm_rate()
+    cells, rows = [], []
+    for cell in CELLS:
+        speeds = measured(cell, has_keras)
+        ours = statistics.median(speeds["earshot, one for each core"])
+        facts = {"input": cell[0], "model": cell[1], "wiring": cell[2], "speeds": speeds}
+        facts |= {"target": TARGETS.get(cell[:2], 2.5), "of_limit": ours * GFLOP[cell] / (rate * CORES)}
+        cells.append(facts)
+        told = [f"{name} {statistics.median(values):.0f}/s" for name, values in speeds.items()]
+        if has_keras:
+            ratios = [ratio(speeds[name], speeds["Keras"]) for name in list(speeds)[2:]]
+            told += [f"ratio to Keras {ratios[0]:.1f} and {ratios[1]:.1f}"]
+        rows.append(["-".join(cell), *told, f"{facts['of_limit']:.0%} of the limit"])
+        print(*rows[-1], sep="  ", flush=True)
+    table(rows)
+    write("training", {"gemm_gflops": rate, "cores": CORES, "cells": cells})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Data that is far larger than the memory it is allowed: read from a mapped file, never as a whole."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from conftest import PROJECT, Project
+from earshot import config, features, inputs, store
+
+LIMIT_MIB = 150  # beyond what the interpreter has with everything imported
+HOURS = 13.7  # of sound: as samples of 16 bit ten times the limit
+UNDER_A_LIMIT = """
+import resource, sys
+import numpy as np
+import torch
+from earshot import config, fit, prepared, store
+from earshot.settings import compose
+
+def data_now():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmData"))
+
+cfg = compose(["experiment=sirens-waveform-cnn", "dataset=long", "model.training.max_epochs=1"])
+# threads and their stacks are the interpreter's
+store.read_table(config.data("splits", "long", "grouped.parquet"))
+torch.nn.functional.conv1d(torch.ones(4, 1, 99), torch.ones(1, 1, 9, requires_grad=True)).sum().backward()
+resource.setrlimit(resource.RLIMIT_DATA, (data_now() + int(sys.argv[1]) * 2**20,) * 2)
+data = prepared.load(cfg)
+trained = fit.fit(cfg, data, *(prepared.part(cfg, data, part) for part in ("train", "validation")))
+print("trained on", trained.settings["windows"]["train"], "windows")
+try:
+    np.array(data.features.rows)
+except MemoryError:
+    print("read as a whole it does not fit")
+"""
+
+
+@pytest.fixture
+def long_project(tmp_path, monkeypatch) -> Project:
+    """A project with waveform features of a recording of many hours, in parts as the stage writes them."""
+    monkeypatch.setenv("EARSHOT_ROOT", str(tmp_path))
+    project = Project(tmp_path)
+    layout = {"kind": "long_recordings", "recordings": {"horn": "a.wav", "other": "b.wav"}}
+    project.card("long", task="sirens", source={"folder": "."}, layout=layout)
+    built = inputs.build("waveform", config.params(), "sirens", clips=False)
+    manifest = pd.DataFrame({"recording": ["a.wav", "b.wav"], "label": ["horn", "other"], "status": "read"})
+    manifest["sha256"] = "0"
+    part = np.resize((3000 * np.sin(np.arange(1000))).astype(np.int16), (features.PART, 1))
+    n_parts = round(HOURS * 3600 * built.sample_rate / features.PART / 2)
+    kept = [project.data("cache", name) for name in manifest["recording"]]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            for _ in range(n_parts):
+                np.save(file, part)
+    recipe = inputs.recipe("waveform", built) | {"digest": "0" * 64}
+    features.write(config.data("features", "long", "waveform.parquet"), features.tables(manifest, kept, None), recipe)
+    store.write_table(config.data("manifest", "long.parquet"), manifest, {})
+    seconds = n_parts * features.PART / built.sample_rate
+    spans = [
+        {"recording": name, "group": name, "label": label, "start": start, "stop": start + 40}
+        for name, label in zip(manifest["recording"], manifest["label"], strict=True)
+        for start in np.arange(0, seconds - 60, 600.0)
+    ]
+    split = pd.DataFrame(spans).assign(fold=0)
+    split["part"] = np.where(np.arange(len(split)) % 4, "train", "validation")
+    store.write_table(config.data("splits", "long", "grouped.parquet"), split, {})
+    return project
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit on a process's data is Linux's")
+def test_a_dataset_ten_times_larger_than_the_memory_trains(long_project):
+    command = [sys.executable, "-c", UNDER_A_LIMIT, str(LIMIT_MIB)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=long_project.root, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "trained on 2379 windows" in done.stdout and "read as a whole it does not fit" in done.stdout
+    [mapped] = long_project.data("cache", "rows", "long").glob("*.npy")
+    assert mapped.stat().st_size > 10 * LIMIT_MIB * 2**20
+
+
+EXTRACT = """
+import resource, sys
+from pathlib import Path
+from earshot import features, inputs, config
+built = inputs.build(sys.argv[1], config.params(), "sirens", clips=False)
+features.begin()
+features.extract_to(Path("short.npy"), Path("short.flac"), built)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+features.extract_to(Path("long.npy"), Path("long.flac"), built)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before)
+"""
+
+
+@pytest.mark.parametrize("name", list(inputs.INPUTS))
+def test_extraction_takes_no_more_memory_for_a_longer_recording(name, tmp_path):
+    minutes = {"short": 10, "long": 60}
+    for length, n in minutes.items():
+        second = (1000 * np.sin(np.arange(11025) / 9)).astype(np.int16)
+        with soundfile.SoundFile(tmp_path / f"{length}.flac", "w", 11025, 1) as file:
+            for _ in range(n):
+                file.write(np.tile(second, 60))
+    environment = {"EARSHOT_ROOT": str(PROJECT), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-c", EXTRACT, name]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 40, "MiB; the hour's samples alone are 230"
