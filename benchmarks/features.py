@@ -70,13 +70,13 @@ def audioflux_script() -> Callable[[Path], object] | None:
 
     def script(path: Path) -> object:
         y = soundfile.read(path, dtype="float32")[0][: 30 * 22050]
-        magnitude = np.abs(linear.bft(y))
+        magnitude = linear.bft(y, result_type=1)
         spectral.set_time_length(magnitude.shape[1])
         found = [spectral.centroid(magnitude), spectral.band_width(magnitude), spectral.rolloff(magnitude, 0.85)]
-        temporal.temporal(y)
-        power = np.abs(mel.bft(y))
+        found.append(temporal.temporal(y, has_rms=True, has_zcr=True))
+        power = mel.bft(y, result_type=1)
         cepstrum.set_time_length(power.shape[1])
-        return [*found, temporal.get_data(len(y)), cepstrum.xxcc(power, 20)]
+        return [*found, cepstrum.xxcc(power, 20)]
 
     return script
 

@@ -90,9 +90,9 @@ from earshot import features, inputs, config
 built = inputs.build(sys.argv[1], config.params(), "sirens", clips=False)
 features.begin()
 features.extract_to(Path("short.npy"), Path("short.flac"), built)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
 features.extract_to(Path("long.npy"), Path("long.flac"), built)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before)
+print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024 - before)
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import calls, figures, fit, kept, links, metrics, predict, prepared, records, tracking, windows
+from earshot import calls, fit, kept, links, predict, prepared, records, tracking, windows
 from earshot.dataset import Windows
 from earshot.fit import Trained
 from earshot.module import Epoch
@@ -117,6 +117,8 @@ def _logged(cfg: DictConfig, task: str) -> dict[str, Any]:
 
 def _log_result(run: tracking.Run, cfg: DictConfig, data: Data, trained: Trained) -> None:
     """Log what the kept weights are worth on the validation windows."""
+    from earshot import figures, metrics  # scikit-learn is not needed before
+
     frame = trained.validation
     scores = {f"best_val_{key}": value for key, value in metrics.scores(frame).items() if key != "windows"}
     best = trained.settings["best_epoch"]

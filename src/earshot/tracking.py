@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from threading import Thread
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from earshot import records
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
 
+FIRST_SECONDS = 1.0  # until a run is made in MLflow: a training takes its first steps in peace
 LIVE_SECONDS = 2.0  # between two looks that the dashboard gets at a training: an epoch may take milliseconds
 
 
@@ -32,7 +33,7 @@ class Run:
     def __init__(self, record: Record, artifacts: Path):
         """Take what is known of the run, and an empty folder for its artifacts."""
         self.record, self.artifacts = record, artifacts
-        self._beginning = Thread(target=self._watched, args=(self._create,), daemon=True)
+        self._beginning = Timer(FIRST_SECONDS, self._watched, [self._create])
         self._client: MlflowClient | None = None  # while the run can be watched
         self._sent = 0  # metrics
         self._last = time.monotonic()
@@ -78,7 +79,8 @@ class Run:
         return path
 
     def begin(self) -> None:
-        """Make the run in MLflow, so that it can be watched; nobody waits for MLflow, which takes seconds to import."""
+        """Make the run in MLflow soon, so that it can be watched; nobody waits for MLflow's long import."""
+        self._beginning.daemon = True
         self._beginning.start()
 
     @contextmanager
@@ -100,6 +102,7 @@ class Run:
     def end(self, status: str) -> None:
         """Send what is missing, and end the run as FINISHED or FAILED; keep it where that fails."""
         if self._beginning.is_alive():
+            self._beginning.cancel()
             self._beginning.join()
         self.record.status, self.record.ended = status, _now()
         try:

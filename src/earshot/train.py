@@ -21,9 +21,11 @@ from earshot.process import leave_in_order
 def one(cfg: DictConfig, out: Path) -> float:
     """Train once, into the folder `out`; return the validation loss."""
     sweep.check(list(HydraConfig.get().overrides.task))
-    from earshot import metrics, prepared, runs
+    from earshot import prepared, runs
 
     trained = runs.train(cfg, prepared.load(cfg), out)
+    from earshot import metrics
+
     scores = metrics.scores(trained.validation)
     told = f"validation accuracy {scores['accuracy']:.4f}, loss {scores['loss']:.4f}"
     print(f"{runs.name(cfg)}: {told}, weights in {out}")
