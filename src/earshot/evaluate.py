@@ -3,68 +3,20 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
-import pandas as pd
-import torch
-from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from earshot import config, metrics, parallel, predict, prepared, store, tracking
-from earshot.errors import EarshotError, without_traceback
-from earshot.leaks import flags
-from earshot.predict import RUN
+from earshot import config, parallel
+from earshot.errors import without_traceback
 from earshot.process import leave_with_parent
-from earshot.settings import compose
 
 
-def evaluate(folder: Path, cfg: DictConfig, data: prepared.Data) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Predict the test windows of one trained model, and tell its MLflow run the scores.
+def one(dataset: str, input_name: str, model: str) -> list[str]:
+    """Write the predictions and scores of an experiment's trained models; return the scores in words."""
+    from earshot import tested  # the workers' alone: it takes seconds
 
-    Returns
-    -------
-    frame : see `predict.table`; with `heard`
-    run : what the model is, and how much it was trained and tested on
-    """
-    settings, weights = predict.read(folder)
-    if settings["digest"] != data.digest:
-        raise EarshotError(f"{folder} was trained on other features than {data.path} holds. Run `dvc repro`")
-    test = prepared.part(OmegaConf.merge(cfg, {key: settings[key] for key in ("protocol", "fold")}), data, "test")
-    frame = predict.table(settings, test, predict.probabilities(predict.restore(settings, weights), test))
-    frame.insert(frame.columns.get_loc("label"), "heard", heard(test.table, data.card.name, settings))
-    _log(folder, data, frame)
-    run = {key: settings[key] for key in (*RUN, "parameters", "epochs", "best_epoch")}
-    return frame, run | {"windows": settings["windows"] | {"test": len(test)}}
-
-
-def heard(tested: pd.DataFrame, dataset: str, settings: dict[str, Any]) -> np.ndarray:
-    """Tell which tested windows the training has heard, as the audit does: bool, shape (windows,)."""
-    split = store.read_table(config.data("splits", dataset, f"{settings['protocol']}.parquet"))
-    trained = split[(split["fold"] == settings["fold"]) & (split["part"] == "train")]
-    duplicates = store.read_table(config.data("fingerprint", dataset, "duplicates.parquet"))
-    found = flags.flag(tested, trained, duplicates)
-    return (found["overlap"] | found["duplicate"]).to_numpy()
-
-
-def _log(folder: Path, data: prepared.Data, frame: pd.DataFrame) -> None:
-    with tracking.more(data.card.task, predict.digest(folder)) as run:
-        run.metrics({f"test_{name}": value for name, value in metrics.scores(frame).items() if name != "windows"})
-        run.predictions(data.card.name, frame, "test")
-
-
-def mean_scores(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """Return protocol -> wiring -> score, pooled over folds and averaged over seeds."""
-    pooled = pd.DataFrame(
-        [dict(zip(RUN[:3], key, strict=True)) | metrics.scores(rows) for key, rows in frame.groupby(RUN[:3])]
-    )
-    means = pooled.drop(columns=["seed", "windows"]).groupby(RUN[:2]).mean().round(6)
-    nested: dict[str, dict[str, dict[str, float]]] = {}
-    for (protocol, wiring), row in means.iterrows():
-        nested.setdefault(protocol, {})[wiring] = row.to_dict()
-    return nested
+    return tested.evaluate_all(dataset, input_name, model)
 
 
 @click.command()
@@ -76,28 +28,8 @@ def main(dataset: str, workers: int) -> None:
     leave_with_parent()
     todo = [(dataset, *experiment) for experiment in config.experiments(config.params())]
     with parallel.pool(workers) as pool:
-        for lines in parallel.each(pool, evaluate_all, todo, f"test {dataset}"):
+        for lines in parallel.each(pool, one, todo, f"test {dataset}"):
             tqdm.write("\n".join(lines))
-
-
-def evaluate_all(dataset: str, input_name: str, model: str) -> list[str]:
-    """Write the predictions and scores of an experiment's trained models; return the scores in words."""
-    torch.set_num_threads(1)
-    experiment = f"{input_name}-{model}"
-    folders = predict.folders(config.data("models", dataset, experiment))
-    cfg = compose([f"dataset={dataset}", f"input={input_name}", f"model={model}"])
-    data = prepared.load(cfg)
-    frames, described = zip(*(evaluate(folder, cfg, data) for folder in folders), strict=True)
-    frame = pd.concat(frames, ignore_index=True)
-    recipe = {"dataset": dataset, "experiment": experiment, "runs": list(described)}
-    store.write_table(config.data("predictions", dataset, f"{experiment}.parquet"), frame, recipe)
-    scores = mean_scores(frame)
-    store.write_json(config.data("metrics", dataset, f"{experiment}.json"), scores)
-    return [
-        f"{data.card.label} {experiment} {protocol} ({wiring} wiring): accuracy {values['accuracy']:.3f}"
-        for protocol, wirings in scores.items()
-        for wiring, values in wirings.items()
-    ]
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from earshot import config, kept, parallel, prepared, runs, store
+from earshot import config, parallel, store
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.process import leave_in_order, leave_with_parent
-from earshot.settings import compose
+from earshot.settings import compose, run_name
 
 
 def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictConfig]:
@@ -40,6 +40,8 @@ def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator
 
 def one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """Train one run, or take it from those that are kept; return its settings and epochs."""
+    from earshot import kept, prepared, runs  # the trainers' alone: it takes seconds
+
     signal.signal(signal.SIGTERM, leave_in_order)
     folder = runs.once(cfg, prepared.shared(cfg))
     out.mkdir(parents=True, exist_ok=True)
@@ -60,7 +62,7 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
     label : of the progress bar
     """
     experiments = [f"{cfg.input}-{cfg.model.name}" for cfg in configs]
-    names = [f"{experiment}/{runs.name(cfg)}" for experiment, cfg in zip(experiments, configs, strict=True)]
+    names = [f"{experiment}/{run_name(cfg)}" for experiment, cfg in zip(experiments, configs, strict=True)]
     todo = [(cfg, folder / name) for cfg, name in zip(configs, names, strict=True)]
     epochs: dict[str, list[dict[str, Any]]] = {experiment: [] for experiment in experiments}
     with parallel.pool(workers) as pool:

@@ -34,6 +34,7 @@ from earshot.process import keep_memory, leave_with_parent
 HERE = Path(__file__).parent
 CODE = ["audio.py", "windows.py", "inputs"]
 LIBRARIES = ("librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
+WARM_SECONDS = 4  # longer than most windows
 PART = 2**22  # values that are written at a time: 4 minutes of samples, or of log spectrogram
 
 
@@ -79,6 +80,12 @@ def begin() -> None:
     threadpoolctl.threadpool_limits(1)
 
 
+def _warm(built: inputs.Input) -> None:
+    """Import and compile what extraction needs, once for all workers that are forked from here."""
+    noise = np.random.default_rng(0).standard_normal(round(WARM_SECONDS * built.sample_rate))
+    next(built.rows([noise.astype(np.float32)]), None)
+
+
 def extract_all(jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int, label: str) -> None:
     """Compute what is not in the cache yet, in parallel.
 
@@ -91,6 +98,7 @@ def extract_all(jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int
     if not missing:
         return
     # Forking is what makes a worker cheap; where it isn't safe (macOS) workers start afresh.
+    _warm(built)
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(min(workers, len(missing)), context, initializer=begin) as pool:
         futures = [pool.submit(extract_to, cached, path, built) for cached, path in missing]

@@ -16,14 +16,9 @@ from earshot.dataset import Windows
 from earshot.fit import Trained
 from earshot.module import Epoch
 from earshot.prepared import Data
+from earshot.settings import run_name
 
 LOGGED = ("task", "input", "protocol", "fold", "seed", "model", "optimizer", "trainer", "audio")
-
-
-def name(cfg: DictConfig) -> str:
-    """Return a short name that tells one run of an experiment from the others."""
-    wiring = cfg.model.get("wiring", "published")
-    return f"{cfg.protocol}-{wiring}-seed{cfg.seed}-fold{cfg.fold}"
 
 
 def once(cfg: DictConfig, data: Data) -> Path:
@@ -78,8 +73,8 @@ def _log(cfg: DictConfig, data: Data, out: Path, fitted: Callable[..., Trained])
 
 def _opened(cfg: DictConfig, data: Data) -> AbstractContextManager[tracking.Run]:
     tried = [] if cfg.mlflow.tried is None else [cfg.mlflow.tried]
-    run_name = " ".join([*tried, f"{cfg.input}-{cfg.model.name}", name(cfg), data.card.label])
-    return tracking.run(data.card.task, run_name, _tags(cfg, data), cfg.mlflow.system_metrics)
+    title = " ".join([*tried, f"{cfg.input}-{cfg.model.name}", run_name(cfg), data.card.label])
+    return tracking.run(data.card.task, title, _tags(cfg, data), cfg.mlflow.system_metrics)
 
 
 def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:

@@ -10,6 +10,12 @@ from earshot import config
 from earshot.errors import EarshotError
 
 
+def run_name(cfg: DictConfig) -> str:
+    """Return a short name that tells one run of an experiment from the others."""
+    wiring = cfg.model.get("wiring", "published")
+    return f"{cfg.protocol}-{wiring}-seed{cfg.seed}-fold{cfg.fold}"
+
+
 def compose(overrides: list[str]) -> DictConfig:
     """Return the Hydra config with overrides, as `python -m earshot.train OVERRIDES` sees it.
 

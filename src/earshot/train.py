@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from earshot import config, sweep
 from earshot.errors import EarshotError
 from earshot.process import leave_in_order
+from earshot.settings import run_name
 
 # torch, Lightning and MLflow take seconds to import: functions below do it, so that `--help` is there at once.
 
@@ -28,7 +29,7 @@ def one(cfg: DictConfig, out: Path) -> float:
 
     scores = metrics.scores(trained.validation)
     told = f"validation accuracy {scores['accuracy']:.4f}, loss {scores['loss']:.4f}"
-    print(f"{runs.name(cfg)}: {told}, weights in {out}")
+    print(f"{run_name(cfg)}: {told}, weights in {out}")
     return scores["loss"]
 
 

@@ -54,6 +54,8 @@ class LogSpectrogram(OverTime):
 
         A bin that does not change over the window becomes zero.
         """
+        import torch
+
         centred = batch - batch.mean(dim=1, keepdim=True)
         deviation = centred.square().mean(dim=1, keepdim=True).sqrt()
-        return (centred / deviation).masked_fill_(deviation < CONSTANT, 0)
+        return centred.mul_(torch.where(deviation < CONSTANT, 0, 1 / deviation))

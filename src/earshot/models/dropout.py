@@ -31,6 +31,8 @@ class Dropout(nn.Module):
 
 def kept(shape: torch.Size, p: float, device: torch.device) -> torch.Tensor:
     """Draw which values are kept: bool, each False with probability p, independently of the others."""
+    if device.type != "cpu":
+        return torch.rand(shape, device=device) >= p
     n = math.prod(shape)
     bits = torch.empty(-(-n // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
     return (bits.view(torch.int16)[:n] >= round(p * LEVELS) - LEVELS // 2).view(shape)
