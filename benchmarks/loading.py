@@ -77,7 +77,7 @@ def trained(root: Path, *overrides: str) -> dict[str, float]:
     environment = os.environ | {"STARTED": str(time.time()), "EARSHOT_ROOT": str(root)}
     environment.pop("MLFLOW_TRACKING_URI", None)
     asked = ["experiment=sirens-waveform-cnn", "dataset=synthetic_sirens", "model.training.max_epochs=1"]
-    asked += ["hydra.run.dir=out", *overrides]
+    asked += ["hydra.run.dir=out", "mlflow.artifacts=false", *overrides]
     command = [sys.executable, "-c", TRAIN, *asked]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -40,7 +40,10 @@ def main() -> None:
     """Render both pages."""
     found = {name: read(name) for name in ("features", "training", "loading", "repro", "scale")}
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PROJECT / "benchmarks"), undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.FileSystemLoader(PROJECT / "benchmarks"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters |= {"median": statistics.median, "duration": duration}
     environment.globals |= {"ratio": ratio, "million": MILLION}

@@ -73,6 +73,11 @@ def called(code: str, *arguments: str) -> list[float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def start_of(sizes: list[int], seconds: list[float]) -> float:
+    """Return what a start costs whatever the size: where the line through the measurements begins, not below 0."""
+    return max(0.0, float(np.polyfit(sizes, seconds, 1)[1]))
+
+
 def exponent(sizes: list[int], seconds: list[float]) -> float:
     """Return the slope of time over size, both logarithmic: 1 where time grows with the data."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
@@ -102,8 +107,10 @@ def training(folder: Path, name: str) -> dict:
 def summary(what: str, unit: str, sizes: list[int], found: list[list[float]]) -> dict:
     """Put the measurements of one kind together."""
     seconds, memory = (list(column) for column in zip(*found, strict=True))
-    facts = {"what": what, "unit": unit, "sizes": sizes, "seconds": seconds, "mib": memory}
-    return facts | {"exponent": exponent(sizes, seconds), "per_second": sizes[-1] / seconds[-1]}
+    start = start_of(sizes, seconds)
+    work = [taken - start for taken in seconds]
+    facts = {"what": what, "unit": unit, "sizes": sizes, "seconds": seconds, "mib": memory, "start": start}
+    return facts | {"exponent": exponent(sizes, work), "per_second": sizes[-1] / work[-1]}
 
 
 def plot(found: list[dict]) -> None:
@@ -112,9 +119,14 @@ def plot(found: list[dict]) -> None:
     left, right = figure.subplots(1, 2)
     for facts in found:
         times = [size / facts["sizes"][0] for size in facts["sizes"]]
-        left.loglog(times, facts["seconds"], "o-", label=f"{facts['what']}: exponent {facts['exponent']:.2f}")
+        left.loglog(
+            times,
+            np.subtract(facts["seconds"], facts["start"]),
+            "o-",
+            label=f"{facts['what']}: exponent {facts['exponent']:.2f}",
+        )
         right.semilogx(times, facts["mib"], "o-")
-    left.set(xlabel="times the data", ylabel="seconds")
+    left.set(xlabel="times the data", ylabel="seconds, without the start")
     right.set(xlabel="times the data", ylabel="peak memory of a process, MiB", ylim=(0, None))
     for axes in (left, right):
         axes.set_xticks(TIMES, [str(times) for times in TIMES])
