@@ -111,7 +111,9 @@ def test_nothing_is_lost_where_many_processes_log(store, project, request, capfd
 
 def test_a_server_that_goes_away_loses_nothing(project, server, monkeypatch, capsys):
     monkeypatch.setattr(tracking, "LIVE_SECONDS", 0.0)
+    monkeypatch.setattr(tracking, "FIRST_SECONDS", 0.0)
     with tracking.run("task", "unlucky", {"number": "7"}) as run:
+        run._beginning.join()
         run.params({"seed": 7})
         run.text("seed: 7", "config.yaml")
         run.metrics({"val_loss": 1.0}, 1)

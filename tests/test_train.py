@@ -32,6 +32,7 @@ from earshot import (
     records,
     runs,
     store,
+    tracking,
 )
 from earshot.dataset import Windows
 from earshot.errors import EarshotError
@@ -171,6 +172,7 @@ def has_metrics() -> bool:
 def test_training_goes_on_without_mlflow(trained_on, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(tracking, "FIRST_SECONDS", 0.0)
     cfg = compose(["experiment=sirens-log_mel-cnn", *QUICK])
     runs.train(cfg, prepared.load(cfg), tmp_path / "out")
     assert (tmp_path / "out" / "model.safetensors").exists()
