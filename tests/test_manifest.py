@@ -189,5 +189,13 @@ def test_m4a_that_does_not_decode_is_a_value_error(tmp_path):
         audio.read(tmp_path / "a.m4a")
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 6])
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_buffers_of_a_decoder_become_whole_frames_wherever_they_end(channels, size):
+    pcm = np.arange(500 * channels, dtype="<i2").reshape(-1, channels)
+    buffers = [pcm.tobytes()[first : first + size] for first in range(0, pcm.nbytes, size)]
+    assert np.array_equal(np.concatenate(list(audio.frames_of(buffers, channels))), pcm)
+
+
 def test_soundfile_knows_the_formats_we_promise():
     assert {"WAV", "FLAC", "OGG", "MP3", "AU", "AIFF"} <= set(soundfile.available_formats())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -72,11 +72,20 @@ def _with_audioread(path: Path) -> Iterator[tuple[int, np.ndarray]]:
 
     try:
         with audioread.audio_open(path) as file:
-            for block in itertools.chain([b""], file):
-                pcm = np.frombuffer(block, dtype="<i2")
-                yield file.samplerate, _as_float(pcm.reshape(-1, file.channels))
+            for pcm in frames_of(itertools.chain([b""], file), file.channels):
+                yield file.samplerate, _as_float(pcm)
     except (audioread.NoBackendError, audioread.DecodeError, OSError, EOFError) as error:
         raise ValueError(f"no decoder for {path.suffix} at hand ({error!r})") from None
+
+
+def frames_of(buffers: Iterable[bytes], channels: int) -> Iterator[np.ndarray]:
+    """Yield buffers of 16 bit as whole frames, int16, shape (n, channels), wherever one buffer ends."""
+    held = b""
+    for buffer in buffers:
+        held += buffer
+        whole = len(held) // (2 * channels) * (2 * channels)
+        yield np.frombuffer(held[:whole], dtype="<i2").reshape(-1, channels)
+        held = held[whole:]
 
 
 def _as_float(block: np.ndarray) -> np.ndarray:
