@@ -103,6 +103,11 @@ def test_a_killed_extraction_goes_on_where_it_was(birds):
     assert parquet(birds, "summary").read_bytes() == whole
 
 
+def test_extraction_does_not_wait_for_torch():
+    code = "import sys, earshot.features; raise SystemExit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_workers_leave_with_the_stage(birds):
     command = [sys.executable, "-m", "earshot.features", "birds", "summary", "--workers", "2"]
     process = subprocess.Popen(command, cwd=birds.root)

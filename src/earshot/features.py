@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 CODE = ["audio.py", "windows.py", "inputs"]
 LIBRARIES = ("librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
 WARM_SECONDS = 4  # longer than most windows
-PART = 2**22  # values that are written at a time: 4 minutes of samples, or of log spectrogram
+PART = 2**22  # values of a recording, or bytes of short ones, that are written at a time
 
 
 def cache_key(recipe: dict[str, Any]) -> str:
@@ -46,14 +46,14 @@ def cache_key(recipe: dict[str, Any]) -> str:
 
 
 def parts(pieces: Iterable[Any], size: Callable[[Any], int], join: Callable[[list[Any]], Any]) -> Iterator[Any]:
-    """Put pieces together until they have `PART` values or little more; the last part may be smaller."""
-    held, values = [], 0
+    """Put pieces together until their sizes reach `PART`; the last part may be smaller."""
+    held, together = [], 0
     for piece in pieces:
         held.append(piece)
-        values += size(piece)
-        if values >= PART:
+        together += size(piece)
+        if together >= PART:
             yield join(held)
-            held, values = [], 0
+            held, together = [], 0
     if held:
         yield join(held)
 
@@ -97,8 +97,8 @@ def extract_all(jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int
     missing = [job for job in jobs if not job[0].exists()]
     if not missing:
         return
-    # Forking is what makes a worker cheap; where it isn't safe (macOS) workers start afresh.
     _warm(built)
+    # Forking is what makes a worker cheap; where it isn't safe (macOS) workers start afresh.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(min(workers, len(missing)), context, initializer=begin) as pool:
         futures = [pool.submit(extract_to, cached, path, built) for cached, path in missing]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from earshot.inputs.stretches import stretches
+
+if TYPE_CHECKING:
+    import torch
 
 AT_ONCE = 2**15  # samples whose frames are computed at a time: few enough for the processor's cache
 
