@@ -27,7 +27,7 @@ class Classifier(pl.LightningModule):
         return self._step(batch, "train")
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
-        """Log the loss and accuracy of a batch (x, y)."""
+        """Count the loss and accuracy of a batch (x, y)."""
         self._step(batch, "val")
 
     def _step(self, batch, part: str) -> torch.Tensor:

@@ -17,14 +17,18 @@ BANDS_AT_ONCE = 16  # neighbouring mel bands see a small part of the spectrum: o
 
 
 @loops
-def windowed(samples: np.ndarray, window: np.ndarray, hop_length: int) -> np.ndarray:
-    """Return the frames that lie wholly in `samples`, times the window: (T, len(window)), of the window's type."""
+def windowed(samples: np.ndarray, window: np.ndarray, hop_length: int, detrend: bool = False) -> np.ndarray:
+    """Return the frames that lie wholly in `samples`, times the window: (T, len(window)), of the window's type.
+
+    With `detrend` each frame's mean is taken off first.
+    """
     n = len(window)
     frames = np.empty(((len(samples) - n) // hop_length + 1, n), window.dtype)
     for number in range(len(frames)):
         seen, frame = samples[number * hop_length : number * hop_length + n], frames[number]
+        mean = seen.sum() / np.float32(n) if detrend else np.float32(0)
         for k in range(n):
-            frame[k] = seen[k] * window[k]
+            frame[k] = (seen[k] - mean) * window[k]
     return frames
 
 
@@ -80,7 +84,8 @@ def density(samples: np.ndarray, sample_rate: int, nperseg: int, hop_length: int
     That is with a Tukey window (0.25), each frame's mean taken off, one-sided.
     """
     window, scale = _tukey(nperseg, sample_rate)
-    return _squared(scipy.fft.rfft(_detrended(samples, window, hop_length), axis=1), scale, np.float32(eps))
+    frames = windowed(samples, window, hop_length, detrend=True)
+    return _squared(scipy.fft.rfft(frames, axis=1), scale, np.float32(eps))
 
 
 @functools.cache
@@ -91,19 +96,6 @@ def _tukey(nperseg: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
     scale[0] /= 2  # the mean has no twin at a negative frequency, nor has, where there is one, Nyquist's
     scale[nperseg // 2 + nperseg % 2 :] /= 2
     return window.astype(np.float32), scale.astype(np.float32)
-
-
-@loops
-def _detrended(samples: np.ndarray, window: np.ndarray, hop_length: int) -> np.ndarray:
-    """Return the frames that lie wholly in `samples`, without their mean, times the window."""
-    nperseg = len(window)
-    frames = np.empty(((len(samples) - nperseg) // hop_length + 1, nperseg), np.float32)
-    for number in range(len(frames)):
-        seen, frame = samples[number * hop_length : number * hop_length + nperseg], frames[number]
-        mean = seen.sum() / np.float32(nperseg)
-        for k in range(nperseg):
-            frame[k] = (seen[k] - mean) * window[k]
-    return frames
 
 
 @loops

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from earshot.models.dropout import LEVELS, kept
+from earshot.models.dropout import kept, share
 
 
 class DropAndPool(nn.Module):
@@ -18,7 +18,7 @@ class DropAndPool(nn.Module):
     def __init__(self, dropout: float):
         """Take the share of the values that is dropped in training."""
         super().__init__()
-        self.p = round(dropout * LEVELS) / LEVELS
+        self.p = share(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the highest of each pair of values; an odd last one is lost."""

@@ -20,13 +20,18 @@ class Dropout(nn.Module):
     def __init__(self, p: float):
         """Take the share of the values that is dropped."""
         super().__init__()
-        self.p = round(p * LEVELS) / LEVELS
+        self.p = share(p)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x with some values dropped."""
         if not self.training or self.p == 0:
             return x
         return x * (kept(x.shape, self.p, x.device) / (1 - self.p))
+
+
+def share(p: float) -> float:
+    """Return the share that is dropped where `p` is asked for."""
+    return round(p * LEVELS) / LEVELS
 
 
 def kept(shape: torch.Size, p: float, device: torch.device) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from earshot.models.dropout import LEVELS, kept
+from earshot.models.dropout import kept, share
 
 LONG = 4000  # rows; from there on the rank of the highest output that is kept is drawn, not what is kept
 BLOCK = 100  # rows that `highest` looks at as one
@@ -38,7 +38,7 @@ class MaxOverTime(nn.Module):
     def __init__(self, convolution: nn.Conv1d, dropout: float):
         """Take a convolution with "same" padding and the share of its outputs that is dropped in training."""
         super().__init__()
-        self.convolution, self.p = convolution, round(dropout * LEVELS) / LEVELS
+        self.convolution, self.p = convolution, share(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the maximum over time, (B, C_out)."""
@@ -47,19 +47,15 @@ class MaxOverTime(nn.Module):
             return torch.relu(convolve(self.convolution, x)[..., :n_rows].amax(dim=-1))
         with torch.no_grad():
             outputs = convolve(self.convolution, x)[..., :n_rows]
-            chosen = self._by_rank(outputs) if n_rows >= LONG else self._by_dropping(outputs)
+            chosen = self._chosen(outputs)
         return torch.relu(self._outputs_at(x, chosen)) / (1 - self.p)
 
-    def _by_dropping(self, outputs: torch.Tensor) -> torch.Tensor:
+    def _chosen(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return the positions of the highest outputs that dropout keeps: int64, (B, C_out)."""
         if self.p == 0:
             return outputs.argmax(dim=-1)
-        return outputs.masked_fill(~kept(outputs.shape, self.p, outputs.device), -math.inf).argmax(dim=-1)
-
-    def _by_rank(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return such positions without drawing for each output: int64, (B, C_out)."""
-        if self.p == 0:
-            return outputs.argmax(dim=-1)
+        if outputs.shape[-1] < LONG:
+            return outputs.masked_fill(~kept(outputs.shape, self.p, outputs.device), -math.inf).argmax(dim=-1)
         uniform = torch.rand(outputs.shape[:-1], device=outputs.device).clamp_min(1e-12)
         rank = (uniform.log() / math.log(self.p)).long().clamp_max(outputs.shape[-1] - 1)
         return highest(outputs, int(rank.max()) + 1).gather(-1, rank[..., None])[..., 0]
