@@ -18,9 +18,9 @@ from pathlib import Path
 import librosa
 import numpy as np
 import scipy.fft
-import scipy.signal
 import soundfile
 import threadpoolctl
+import tutorial
 from measure import in_turns, ratio, seconds, table, write
 
 from earshot import audio, config, features, inputs
@@ -32,19 +32,8 @@ SECONDS = 600  # of a recording with windows
 
 
 def librosa_script(path: Path) -> np.ndarray:
-    """The genre tutorial's 26 numbers, each from the samples by librosa's own function."""
-    y, sr = librosa.load(path, mono=True, duration=30)
-    feature = librosa.feature
-    over_time = [
-        feature.chroma_stft(y=y, sr=sr),
-        feature.rms(y=y),
-        feature.spectral_centroid(y=y, sr=sr),
-        feature.spectral_bandwidth(y=y, sr=sr),
-        feature.spectral_rolloff(y=y, sr=sr),
-        feature.zero_crossing_rate(y),
-        *feature.mfcc(y=y, sr=sr),
-    ]
-    return np.array([np.mean(values) for values in over_time])
+    """The genre tutorial's script for one track."""
+    return np.array(tutorial.columns(*librosa.load(path, duration=30)))
 
 
 def audioflux_script() -> Callable[[Path], object] | None:
@@ -125,18 +114,6 @@ def summaries(mirror: Path) -> dict:
     }
 
 
-def scipy_window(window: np.ndarray) -> np.ndarray:
-    """The siren tutorial's log spectrogram of a window, before it is normalised."""
-    _, _, density = scipy.signal.spectrogram(window, fs=16000, nperseg=320, noverlap=160)
-    return np.log(density.T + np.float32(1e-10))
-
-
-def librosa_window(window: np.ndarray) -> np.ndarray:
-    """librosa's log-mel spectrogram of a window."""
-    mel = librosa.feature.melspectrogram(y=window, sr=16000, n_fft=1024, hop_length=320, n_mels=128, center=False)
-    return librosa.power_to_db(mel, top_db=None).T
-
-
 def windows_of(mirror: Path, name: str, theirs: Callable[[np.ndarray], np.ndarray]) -> dict:
     """Compare an input over time: their function on each window, ours once on the recording."""
     samples = audio.load(mirror / "sirens_standin" / "emergency.flac", 16000)[: SECONDS * 16000]
@@ -171,8 +148,8 @@ def main() -> None:
     mirror = Path(os.environ["EARSHOT_MIRROR"])
     found = {
         "summary": summaries(mirror),
-        "log_spectrogram": windows_of(mirror, "log_spectrogram", scipy_window),
-        "log_mel": windows_of(mirror, "log_mel", librosa_window),
+        "log_spectrogram": windows_of(mirror, "log_spectrogram", tutorial.log_spectrogram),
+        "log_mel": windows_of(mirror, "log_mel", tutorial.log_mel),
     }
     for name, facts in found.items():
         times = facts["seconds"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,6 +37,13 @@ def in_turns(ways: dict[str, Callable[[], float]], repeats: int = REPEATS) -> di
         for name, measure in ways.items():
             found[name].append(measure())
     return found
+
+
+def answer(measure: Callable[[], float]) -> None:
+    """Measure each time a line comes in on standard input, until there are no more; say so once that can begin."""
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        print(measure(), flush=True)
 
 
 def ratio(others: list[float], ours: list[float]) -> float:

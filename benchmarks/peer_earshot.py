@@ -12,6 +12,7 @@ import warnings
 
 import pytorch_lightning as pl
 import torch
+from measure import answer
 from windows import EXAMPLES, windows_of
 
 from earshot import models
@@ -53,9 +54,7 @@ def main() -> None:
         return EXAMPLES / (time.perf_counter() - start)
 
     epoch()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        print(epoch(), flush=True)
+    answer(epoch)
 
 
 if __name__ == "__main__":

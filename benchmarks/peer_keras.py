@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -37,6 +36,7 @@ def main() -> None:
     """Answer until there are no more lines."""
     input_name, model, wiring, threads = sys.argv[1:]
     import tensorflow as tf
+    from measure import answer, seconds
     from windows import EXAMPLES, windows_of
 
     if int(threads):
@@ -47,11 +47,7 @@ def main() -> None:
         x = x.reshape(EXAMPLES, 200, 160)
     built = network(model, wiring, x.shape[1:])
     built.fit(x[:64], y[:64], batch_size=32, epochs=1, verbose=0)
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        built.fit(x, y, batch_size=32, epochs=1, verbose=0)
-        print(EXAMPLES / (time.perf_counter() - start), flush=True)
+    answer(lambda: EXAMPLES / seconds(lambda: built.fit(x, y, batch_size=32, epochs=1, verbose=0)))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import itertools
 import librosa
 import numpy as np
 import pytest
-import scipy.signal
 import torch
+import tutorial
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,25 +40,10 @@ def tracks() -> list[np.ndarray]:
     return found
 
 
-def tutorial_columns(y: np.ndarray, sr: int) -> list[float]:
-    """The genre tutorial's 26 numbers, each from the samples by librosa's own function."""
-    feature = librosa.feature
-    over_time = [
-        feature.chroma_stft(y=y, sr=sr),
-        feature.rms(y=y),
-        feature.spectral_centroid(y=y, sr=sr),
-        feature.spectral_bandwidth(y=y, sr=sr),
-        feature.spectral_rolloff(y=y, sr=sr),
-        feature.zero_crossing_rate(y),
-        *feature.mfcc(y=y, sr=sr),
-    ]
-    return [float(np.mean(values)) for values in over_time]
-
-
 def test_summary_is_the_tutorials_26_columns(tracks):
     summary = build("summary", "genres", clips=True)
     ours = np.concatenate([summary.extract(track) for track in tracks])
-    theirs = np.array([tutorial_columns(track, 22050) for track in tracks])
+    theirs = np.array([tutorial.columns(track, 22050) for track in tracks])
     assert ours.shape == (10, 26) and len(summary.columns) == 26
     assert (np.abs(ours - theirs) < 1e-4 * theirs.std(axis=0)).all()
 
@@ -95,8 +80,7 @@ def finished(built: inputs.Input, recording: np.ndarray, start: float, length: f
 
 def tutorial_log_spectrogram(window: np.ndarray) -> np.ndarray:
     """The siren tutorial's normalised log spectrogram of one window of 2 s."""
-    _, _, density = scipy.signal.spectrogram(window, fs=16000, nperseg=320, noverlap=160)
-    spectrogram = np.log(density.T.astype(np.float32) + 1e-10)
+    spectrogram = tutorial.log_spectrogram(window)
     return (spectrogram - spectrogram.mean(axis=0)) / spectrogram.std(axis=0)
 
 
@@ -112,14 +96,9 @@ def test_log_spectrogram_of_a_window_is_scipys(start):
 def test_log_spectrogram_before_normalising_is_as_near_to_the_exact_values_as_scipys():
     recording = tone(900, 6, 16000) + noise(6, 16000)[:, 0] * np.float32(1e-4)
 
-    def scipys(samples):
-        _, _, density = scipy.signal.spectrogram(samples, fs=16000, nperseg=320, noverlap=160)
-        return np.log(density.T + 1e-10)
-
-    exact = scipys(recording.astype(np.float64))
-    ours, theirs = (
-        np.abs(rows - exact).max() for rows in (build("log_spectrogram").extract(recording), scipys(recording))
-    )
+    exact = tutorial.log_spectrogram(recording.astype(np.float64))
+    both = build("log_spectrogram").extract(recording), tutorial.log_spectrogram(recording)
+    ours, theirs = (np.abs(rows - exact).max() for rows in both)
     assert ours < 1.1 * theirs < 1e-2
 
 
@@ -139,7 +118,7 @@ def test_rows_do_not_depend_on_where_blocks_end(name, block):
     st.integers(1, 40),
     st.floats(1, 60),
     st.integers(1, 5),
-    st.lists(st.integers(0, 50), max_size=9),
+    st.lists(st.integers(0, 300), max_size=9),
 )
 def test_stretches_hold_each_row_once(n_samples, length, hop, at_once, ends):
     recording = np.arange(n_samples, dtype=np.float32)
@@ -158,10 +137,9 @@ def test_log_spectrogram_of_silence_is_zero_not_nan():
 def test_log_mel_of_a_window_is_librosas(start):
     recording = tone(700, 5, 16000)
     window = recording[start * 16000 : (start + 2) * 16000]
-    theirs = librosa.feature.melspectrogram(y=window, sr=16000, n_fft=1024, hop_length=320, n_mels=128, center=False)
     ours = finished(build("log_mel"), recording, start, 2.0)
     assert ours.shape == (97, 128)
-    assert np.abs(ours - librosa.power_to_db(theirs, top_db=None).T).max() < 1e-3
+    assert np.abs(ours - tutorial.log_mel(window)).max() < 1e-3
 
 
 @settings(max_examples=20, deadline=None)

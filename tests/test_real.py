@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from tutorial import columns
 
 from conftest import PROJECT
 from earshot import audio, dataset, download, fingerprint, manifest, split, store
-from test_inputs import build, tutorial_columns
+from test_inputs import build
 
 pytestmark = pytest.mark.real
 
@@ -87,5 +88,5 @@ def test_the_summary_of_real_tracks_is_librosas(mirror):
     paths = sorted((mirror / "gtzan_mini" / "genres").glob("*/*.00003.wav"))
     summary = build("summary", "genres", clips=True)
     ours = np.concatenate([summary.extract(audio.load(path, 22050)) for path in paths])
-    theirs = np.array([tutorial_columns(*librosa.load(path, duration=30)) for path in paths])
+    theirs = np.array([columns(*librosa.load(path, duration=30)) for path in paths])
     assert len(paths) == 10 and (np.abs(ours - theirs) < 1e-4 * theirs.std(axis=0)).all()
