@@ -42,7 +42,8 @@ def test_a_stage_depends_on_the_code_it_runs(name):
 
 def test_what_makes_a_synthetic_dataset_is_a_dependency_of_its_download():
     made = closure("earshot.datasets.synthetic_genres") | closure("earshot.datasets.synthetic_sirens")
-    assert made <= code_of(STAGES["download"])
+    processes = {PROJECT / "src" / "earshot" / name for name in ("parallel.py", "process.py")}  # change nothing in it
+    assert made - processes <= code_of(STAGES["download"])
 
 
 def numbers_in(value, path: str = "") -> dict[str, float]:

@@ -107,9 +107,10 @@ def test_two_protocols_can_be_compared_that_tested_different_windows():
 def test_mcnemar_by_hand():
     a = predictions(20, 1, 1.0)
     b = a.assign(p_a=a["p_a"].where(a["group"] >= 8, 1 - a["p_a"]), p_b=a["p_b"].where(a["group"] >= 8, 1 - a["p_b"]))
-    assert intervals.mcnemar(a, b, intervals.WINDOW) == {"only_a": 8, "only_b": 0, "p": pytest.approx(2 / 2**8)}
-    assert intervals.mcnemar(a, a, intervals.WINDOW) == {"only_a": 0, "only_b": 0, "p": 1.0}
-    assert intervals.mcnemar(a, b[b["group"] > 0], intervals.WINDOW) is None
+    of_a, of_b, of_fewer = (intervals.decided(x, intervals.WINDOW) for x in (a, b, b[b["group"] > 0]))
+    assert intervals.mcnemar(of_a, of_b) == {"only_a": 8, "only_b": 0, "p": pytest.approx(2 / 2**8)}
+    assert intervals.mcnemar(of_a, of_a) == {"only_a": 0, "only_b": 0, "p": 1.0}
+    assert intervals.mcnemar(of_a, of_fewer) is None
 
 
 def test_windows_are_pooled_into_their_recordings_score():

@@ -87,10 +87,12 @@ def accuracy(frame: pd.DataFrame) -> Interval:
 def macro_f1(frame: pd.DataFrame) -> Interval:
     """Return the interval of macro-F1, each class' F1 from the counts of all rows; as `metrics.scores` has it."""
     classes = metrics.classes_of(frame)
-    groups = list(frame.groupby("group", sort=True))
-    counts = np.stack([metrics.confusion(rows, classes) for _, rows in groups]).astype(float)
-    strata = np.array([rows["label"].iloc[0] for _, rows in groups])
     size = len(classes)
+    groups, group = np.unique(frame["group"].to_numpy(dtype=str), return_inverse=True)
+    counts = np.zeros((len(groups), size, size))
+    label, predicted = (pd.Index(classes).get_indexer(frame[name]) for name in ("label", "predicted"))
+    np.add.at(counts, (group, label, predicted), 1)
+    strata = frame.groupby("group", sort=True)["label"].first().to_numpy()
 
     def statistic(sums: np.ndarray) -> np.ndarray:
         matrix = sums.reshape(*sums.shape[:-1], size, size)
@@ -137,22 +139,25 @@ def _by_group(frame: pd.DataFrame, right: pd.Series) -> pd.DataFrame:
     )
 
 
-def mcnemar(a: pd.DataFrame, b: pd.DataFrame, by: list[str]) -> dict[str, Any] | None:
+def decided(frame: pd.DataFrame, by: list[str]) -> pd.Series:
+    """Tell whether what `pooled` decides on each of `by` is right: bool, indexed by `by`."""
+    found = pooled(frame, by).set_index(by)
+    return found["label"] == found["predicted"]
+
+
+def mcnemar(a: pd.Series, b: pd.Series) -> dict[str, Any] | None:
     """Test exactly whether two experiments are right equally often where only one of them is (McNemar 1947).
 
     Parameters
     ----------
-    a, b : predictions; of several seeds the probabilities are averaged
-    by : what is decided on: `WINDOW` (the test takes windows as independent: its p is too small) or `RECORDING`
+    a, b : see `decided`; by `WINDOW` p is too small, since the test takes windows as independent
 
     Returns
     -------
     `only_a`, `only_b` and the two-sided `p`; None where the two did not decide on the same
     """
-    one, two = (pooled(x, by).set_index(by) for x in (a, b))
-    if not one.index.equals(two.index):
+    if not a.index.equals(b.index):
         return None
-    right = [(x["label"] == x["predicted"]).to_numpy() for x in (one, two)]
-    only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     p = scipy.stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
     return {"only_a": only_a, "only_b": only_b, "p": float(p)}

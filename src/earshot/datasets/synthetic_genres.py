@@ -11,6 +11,7 @@ The names of the genres are those of GTZAN; nothing else is taken from there.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from earshot import parallel
 from earshot.datasets.music_styles import STEPS, STYLES, Instrument, Style
 from earshot.datasets.sound import at_rms, band, coloured_noise, equalise, harmonic_tone, reverberate, room
 
@@ -182,19 +184,25 @@ def generate(out: Path, *, seed: int, artists: int, tracks: int, seconds: float)
     `artists` is the number per genre, `tracks` that per artist; a track lasts `seconds`. The loudness of a
     track is drawn from one distribution for all genres.
     """
-    groups = []
-    for genre_index, (genre, style) in enumerate(STYLES.items()):
-        folder = out / "genres" / genre
-        folder.mkdir(parents=True)
-        for number in range(artists * tracks):
-            of_artist = [seed, genre_index, number // tracks]
-            artist = Artist.draw(np.random.default_rng(of_artist), style)
-            rng = np.random.default_rng([*of_artist, 1 + number % tracks])
-            track = at_rms(perform(rng, style, artist, seconds), 10 ** (rng.uniform(-28, -20) / 20))
-            filename = f"{genre}.{number:05d}.flac"
-            soundfile.write(folder / filename, track, RATE, subtype="PCM_16")
-            groups.append((filename, f"{genre}_artist_{number // tracks}"))
-    with (out / "groups.csv").open("w", newline="") as file:
+    for genre in STYLES:
+        (out / "genres" / genre).mkdir(parents=True)
+    todo = [(out, seed, genre, number, tracks, seconds) for genre in STYLES for number in range(artists)]
+    with parallel.pool(os.cpu_count()) as pool, (out / "groups.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["filename", "group"])
-        writer.writerows(groups)
+        for filenames, (_, _, genre, number, *_) in zip(
+            parallel.each(pool, _record, todo, "artists"), todo, strict=True
+        ):
+            writer.writerows((filename, f"{genre}_artist_{number}") for filename in filenames)
+
+
+def _record(out: Path, seed: int, genre: str, number: int, tracks: int, seconds: float) -> list[str]:
+    """Write the tracks of a genre's artist and return their names."""
+    style, of_artist = STYLES[genre], [seed, list(STYLES).index(genre), number]
+    artist = Artist.draw(np.random.default_rng(of_artist), style)
+    filenames = [f"{genre}.{track:05d}.flac" for track in range(number * tracks, (number + 1) * tracks)]
+    for track, filename in enumerate(filenames):
+        rng = np.random.default_rng([*of_artist, 1 + track])
+        sound = at_rms(perform(rng, style, artist, seconds), 10 ** (rng.uniform(-28, -20) / 20))
+        soundfile.write(out / "genres" / genre / filename, sound, RATE, subtype="PCM_16")
+    return filenames

@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from earshot import parallel
 from earshot.datasets.sound import (
     SPEED_OF_SOUND,
     at_rms,
@@ -161,10 +162,15 @@ def generate(out: Path, *, seed: int, sources: int, shortest: float, longest: fl
 
     `sources` is the number per class; each lasts `shortest` to `longest` seconds.
     """
-    for name in FOREGROUNDS:
-        sound, segments = recording(name, seed=seed, sources=sources, shortest=shortest, longest=longest)
-        soundfile.write(out / f"{name}.flac", sound, RATE, subtype="PCM_16")
-        with (out / f"{name}.segments.csv").open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["start_sample", "end_sample", "source"])
-            writer.writerows(segments)
+    todo = [(out, name, seed, sources, shortest, longest) for name in FOREGROUNDS]
+    with parallel.pool(len(todo)) as pool:
+        list(parallel.each(pool, _record, todo, "recordings"))
+
+
+def _record(out: Path, name: str, seed: int, sources: int, shortest: float, longest: float) -> None:
+    sound, segments = recording(name, seed=seed, sources=sources, shortest=shortest, longest=longest)
+    soundfile.write(out / f"{name}.flac", sound, RATE, subtype="PCM_16")
+    with (out / f"{name}.segments.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["start_sample", "end_sample", "source"])
+        writer.writerows(segments)

@@ -19,6 +19,7 @@ from earshot.report.study import Cell, Study
 from earshot.store import rounded
 
 PARTS = ["scores", "inflation", "comparisons", "noise", "elsewhere"]
+DECIDED = {"windows": WINDOW, "recordings": RECORDING}
 EXPERIMENT = ["input", "model", "wiring"]
 MEAN = ["accuracy", "macro_f1", "loss", "calibration_error", "windows"]
 
@@ -109,6 +110,9 @@ def _inflation(published: pd.DataFrame, grouped: pd.DataFrame) -> dict[str, Any]
 
 def _comparisons(study: Study, frames: dict[tuple[str, ...], pd.DataFrame]) -> list[dict[str, Any]]:
     found = []
+    decided = {
+        key: {name: intervals.decided(frame, by) for name, by in DECIDED.items()} for key, frame in frames.items()
+    }
     for (key_a, a), (key_b, b) in combinations(frames.items(), 2):
         if key_a[2:] != key_b[2:]:  # of one wiring and protocol
             continue
@@ -120,8 +124,7 @@ def _comparisons(study: Study, frames: dict[tuple[str, ...], pd.DataFrame]) -> l
                 "a": "-".join(key_a[:2]),
                 "b": "-".join(key_b[:2]),
                 **intervals.difference(a, b),
-                "windows": intervals.mcnemar(a, b, WINDOW),
-                "recordings": intervals.mcnemar(a, b, RECORDING),
+                **{name: intervals.mcnemar(decided[key_a][name], decided[key_b][name]) for name in DECIDED},
             }
         )
     return found
