@@ -23,6 +23,7 @@ from earshot.dataset import Windows, statistics
 from earshot.errors import EarshotError
 from earshot.module import Classifier, Epoch, History
 from earshot.process import keep_memory
+from earshot.windows import window_of
 
 if TYPE_CHECKING:
     from earshot.prepared import Data
@@ -88,6 +89,7 @@ def fit(
     described = _described(cfg, data, history) | {
         "window_shape": shape,
         "seconds": float(training.table["seconds"].iloc[0]),
+        "hop": float(window_of(cfg.windows, data.card.task)["hop"]),
         "parameters": models.n_parameters(net),
         "windows": {"train": len(training), "validation": len(validation)},
     }
