@@ -94,7 +94,11 @@ def _as_float(block: np.ndarray) -> np.ndarray:
 
 def stream(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
     """Yield a recording as mono at `sample_rate` Hz, block by block; together they are what `load` returns."""
-    recorded_at, decoded = blocks(path)
+    yield from at_rate(*blocks(path), sample_rate)
+
+
+def at_rate(recorded_at: int, decoded: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]:
+    """Yield blocks of sound, shape (n, channels) at `recorded_at` Hz, as mono at `sample_rate` Hz: shape (n,)."""
     mono = (block.mean(axis=1) if block.shape[1] > 1 else block[:, 0] for block in decoded)
     if recorded_at == sample_rate:
         yield from mono

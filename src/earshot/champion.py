@@ -23,12 +23,10 @@ from earshot.errors import EarshotError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-ALIAS = "champion"
 SCORE = "best_val_accuracy"
 LOSS = "best_val_loss"
 APART = ("seed", "fold")  # parameters that do not make another setting
 MOST_RUNS = 50_000
-MODEL = "model"  # the folder of a run's artifacts
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def _champion(client: MlflowClient, name: str) -> Any:
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version_by_alias(name, ALIAS)
+        return client.get_model_version_by_alias(name, records.CHAMPION)
     except MlflowException:
         return None
 
@@ -148,19 +146,19 @@ def _register(client: MlflowClient, dataset: str, run: pd.Series, setting: pd.Se
     if not (folder / "model.safetensors").exists():
         raise EarshotError(f"the weights of run {run['run_id']} are no longer in {folder}: train it again")
     with tempfile.TemporaryDirectory() as made:
-        save(folder, Path(made) / MODEL)
-        client.log_artifacts(run["run_id"], str(Path(made) / MODEL), MODEL)
+        save(folder, Path(made) / records.MODEL)
+        client.log_artifacts(run["run_id"], str(Path(made) / records.MODEL), records.MODEL)
     if not client.search_registered_models(f"name = '{dataset}'"):
         client.create_registered_model(dataset, description=f"Models of {dataset}: windows of sound to classes")
     why = f"{setting['experiment']}: {SCORE} {setting['score']:.4f}, mean of {setting['runs']} runs over all folds"
     made = client.create_model_version(
         dataset,
-        f"runs:/{run['run_id']}/{MODEL}",
+        f"runs:/{run['run_id']}/{records.MODEL}",
         run["run_id"],
         description=why,
         tags={SCORE: f"{setting['score']:.6f}"},
     )
-    client.set_registered_model_alias(dataset, ALIAS, made.version)
+    client.set_registered_model_alias(dataset, records.CHAMPION, made.version)
     return str(made.version)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from earshot import calls, config, links
+from earshot.detection.command import predict
 from earshot.errors import EarshotError, without_traceback
 
 # What a command needs is imported in it, so that each starts at once.
@@ -20,6 +21,9 @@ from earshot.errors import EarshotError, without_traceback
 @click.version_option(package_name="earshot")
 def main() -> None:
     """Reproducible audio-classification experiments that tell the truth."""
+
+
+main.add_command(predict)
 
 
 @main.command()

@@ -25,6 +25,8 @@ SWEEP_TAG = "earshot.sweep"
 EXPERIMENT_TAG = "dvc.exp"  # DVC's, with a name
 FOLDER_TAG = "earshot.folder"  # of the weights and their settings
 DIGEST_TAG = "earshot.digest."  # of a fact, see `kept.facts`
+CHAMPION = "champion"  # the alias of a registered model
+MODEL = "model"  # the folder of a run's artifacts that holds it
 DEFAULTS = {  # of MLflow's own settings
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is away should not hold up training
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",

@@ -1,0 +1,1 @@
+"""Trained models at work on any sound: windows, a timeline of scores, events."""

@@ -1,0 +1,67 @@
+"""What a model makes of one sound: the whole, and its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from earshot.detection.detector import Detector, Window
+from earshot.detection.events import Event, Events
+from earshot.detection.rule import Rule
+from earshot.detection.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was heard.
+
+    seconds : up to the end of the last window
+    windows : how many
+    scores : of each class, the mean over all windows
+    events : in the order of their starts
+    """
+
+    seconds: float
+    windows: int
+    scores: dict[str, float]
+    events: list[Event]
+
+    @property
+    def label(self) -> str:
+        """The class with the highest score."""
+        return max(self.scores, key=self.scores.__getitem__)
+
+
+def answer(
+    detector: Detector,
+    blocks: Iterable[np.ndarray],
+    rule: Rule,
+    wanted: list[str],
+    on_window: Callable[[Window], None] = lambda _: None,
+) -> Answer:
+    """Listen to a whole sound; memory does not grow with its length.
+
+    Parameters
+    ----------
+    blocks : mono at the detector's sample rate, float32, shape (samples,)
+    rule, wanted : of events, see `events.Events`
+    on_window : is told of each window
+
+    Raises
+    ------
+    EarshotError
+        If the sound is shorter than a window, or the model has no number for it.
+    """
+    timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, wanted, rule)
+    total, n, seconds, found = 0.0, 0, 0.0, []
+    for window in detector.windows(blocks):
+        on_window(window)
+        total, n, seconds = total + window.probabilities.astype(np.float64), n + 1, window.start + window.seconds
+        found += events.add(timeline.add(window))
+    for stretch in timeline.end():
+        found += events.add(stretch)
+    found += events.end()
+    scores = dict(zip(detector.classes, (total / n).tolist(), strict=True))
+    return Answer(seconds, n, scores, sorted(found, key=lambda event: (event.start, event.label)))

@@ -1,0 +1,62 @@
+"""A stream of sound, answered while it goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from earshot import audio
+from earshot.detection import sounds
+from earshot.detection.detector import Detector
+from earshot.detection.events import Event, Events
+from earshot.detection.formats import clock
+from earshot.detection.rule import Rule
+from earshot.detection.timeline import Stretch, Timeline
+from earshot.store import rounded
+
+
+def follow(
+    detector: Detector, name: str, sample_rate: int, channels: int, rule: Rule, wanted: list[str]
+) -> Iterator[Stretch | Event]:
+    """Yield each stretch of a stream as soon as a window that begins with it has been heard, and events at their end.
+
+    Parameters
+    ----------
+    name : of the stream, see `sounds.following`
+    sample_rate, channels : of its sound
+    rule, wanted : of events, see `events.Events`
+
+    Raises
+    ------
+    EarshotError
+        If the stream can't be read, or ends before the first window does.
+    """
+    timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, wanted, rule)
+    blocks = audio.at_rate(sample_rate, sounds.following(name, channels), detector.sample_rate)
+    try:
+        for window in detector.windows(blocks, at_once=1):
+            yield from _with_events(events, timeline.add(window))
+    except KeyboardInterrupt:  # how one ends a file that grows
+        pass
+    for stretch in timeline.end():
+        yield from _with_events(events, stretch)
+    yield from events.end()
+
+
+def _with_events(events: Events, stretch: Stretch) -> Iterator[Stretch | Event]:
+    yield stretch
+    yield from events.add(stretch)
+
+
+def line(found: Stretch | Event, classes: list[str], as_json: bool) -> str:
+    """Return what is printed of it."""
+    facts = asdict(found)
+    if isinstance(found, Stretch):
+        facts["scores"] = dict(zip(classes, found.scores.tolist(), strict=True))
+    if as_json:
+        return json.dumps(rounded({type(found).__name__.lower(): facts}), ensure_ascii=False)
+    span = f"{clock(found.start):>11} {clock(found.end):>11}"
+    if isinstance(found, Event):
+        return f"{span}  event: {found.label} {found.confidence:.3f}"
+    return f"{span}  " + ", ".join(f"{label} {score:.3f}" for label, score in facts["scores"].items())

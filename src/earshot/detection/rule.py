@@ -1,0 +1,27 @@
+"""When an event begins and ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from earshot.errors import EarshotError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Hysteresis and the least duration of an event.
+
+    threshold : the score from which on it begins
+    release : the score below which it ends
+    min_duration : seconds; a shorter event is none
+    """
+
+    threshold: float = 0.5
+    release: float = 0.4
+    min_duration: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.release <= self.threshold <= 1:
+            raise EarshotError(
+                f"release ({self.release:g}) must not be above threshold ({self.threshold:g}); both lie within 0 and 1"
+            )

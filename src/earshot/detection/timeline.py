@@ -1,0 +1,54 @@
+"""From windows, which overlap, to scores of stretches that don't."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from earshot.detection.detector import Window
+from earshot.windows import GRID
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of a sound, in seconds, and the score of each class there: shape (classes,)."""
+
+    start: float
+    end: float
+    scores: np.ndarray
+
+
+class Timeline:
+    """The scores of stretches of one hop: the mean of the windows that hear some of a stretch.
+
+    A stretch is told as soon as the last of them is there, which is the window that starts with it.
+    """
+
+    def __init__(self, length: float, hop: float):
+        """Take the length of a window and the hop, in seconds."""
+        self.hop = hop
+        self.recent: deque[Window] = deque(maxlen=max(1, math.ceil(length / hop - GRID)))
+
+    def add(self, window: Window) -> Stretch:
+        """Return the stretch that starts where the window does."""
+        self.recent.append(window)
+        return self._stretch(window.start)
+
+    def end(self) -> Iterator[Stretch]:
+        """Yield the stretches that are left when there are no more windows."""
+        if not self.recent:
+            return
+        last, most = self.recent[-1], self.recent.maxlen
+        for later in range(1, most):
+            if len(self.recent) > most - later:
+                self.recent.popleft()
+            yield self._stretch(last.start + later * self.hop)
+
+    def _stretch(self, start: float) -> Stretch:
+        last = self.recent[-1]
+        scores = np.mean([window.probabilities for window in self.recent], axis=0)
+        return Stretch(start, min(start + self.hop, last.start + last.seconds), scores)

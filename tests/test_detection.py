@@ -1,0 +1,445 @@
+"""Trained models on any sound: windows as in training, a timeline, events; what is wrong with a file stays with it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import soundfile
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import noise, tone, write_audio
+from earshot import audio, cli, prepared, runs, tested
+from earshot.detection import sounds
+from earshot.detection.answer import answer
+from earshot.detection.detector import Detector, Window
+from earshot.detection.events import Event, Events
+from earshot.detection.formats import clock
+from earshot.detection.rule import Rule
+from earshot.detection.timeline import Stretch, Timeline
+from earshot.errors import EarshotError
+from earshot.filetypes import AUDIO_SUFFIXES
+from earshot.settings import compose
+from tiny import RATE
+
+
+def trained(experiment: str, *overrides: str) -> Path:
+    few = ["model.training.max_epochs=2", "mlflow.artifacts=false"]
+    cfg = compose([f"experiment={experiment}", *few, *overrides])
+    return runs.once(cfg, prepared.shared(cfg))
+
+
+@pytest.fixture
+def model(trained_on) -> Path:
+    """Enough of a model to tell a horn of 900 Hz from other tones."""
+    return trained("sirens-log_mel-cnn", "model.training.max_epochs=30", "optimizer.lr=0.01")
+
+
+def run(*arguments: str, stdin: bytes | None = None):
+    return CliRunner().invoke(cli.main, ["predict", *map(str, arguments)], input=stdin)
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        "sirens-log_mel-cnn",
+        "sirens-log_spectrogram-lstm",
+        "sirens-waveform-cnn",
+        "sirens-summary-ann",
+        "genres-summary-ann",
+    ],
+)
+def test_predict_on_a_test_recording_gives_the_numbers_of_evaluate(trained_on, experiment):
+    folder, cfg = trained(experiment), compose([f"experiment={experiment}"])
+    data = prepared.load(cfg)
+    frame, _ = tested.evaluate(folder, cfg, data)
+    recording = frame["recording"].iloc[0]
+    path = trained_on.data("raw", data.card.name, recording)
+    detector = Detector.load(folder)
+    heard = {window.start: window for window in detector.windows(audio.stream(path, detector.sample_rate))}
+    for row in frame[frame["recording"] == recording].itertuples():
+        assert heard[row.start].seconds == pytest.approx(row.seconds)
+        probabilities = [getattr(row, f"p_{name}") for name in detector.classes]
+        assert heard[row.start].probabilities == pytest.approx(np.array(probabilities), abs=2e-6)
+
+
+@given(
+    n=st.integers(1, 12),
+    seed=st.integers(0, 99),
+    length=st.sampled_from([1.0, 2.0, 3.0]),
+    hop=st.sampled_from([0.5, 1.0, 2.0, 3.0]),
+)
+def test_a_stretch_has_the_mean_of_the_windows_that_hear_some_of_it(n, seed, length, hop):
+    probabilities = np.random.default_rng(seed).random((n, 2))
+    windows = [Window(k * hop, length, p) for k, p in enumerate(probabilities)]
+    timeline = Timeline(length, hop)
+    stretches = [timeline.add(window) for window in windows] + list(timeline.end())
+    assert [stretch.start for stretch in stretches] == pytest.approx(hop * np.arange(len(stretches)))
+    assert stretches[-1].end == pytest.approx((n - 1) * hop + length)
+    for stretch in stretches:
+        hearing = [
+            w.probabilities for w in windows if w.start < stretch.start + hop and stretch.start < w.start + length
+        ]
+        assert stretch.scores == pytest.approx(np.mean(hearing, axis=0))
+
+
+def events_of(scores: list[float], rule: Rule) -> list[tuple[float, float]]:
+    events = Events(["siren", "other"], ["siren"], rule)
+    found = [e for k, s in enumerate(scores) for e in events.add(Stretch(k, k + 1, np.array([s, 1 - s])))]
+    return [(event.start, event.end) for event in [*found, *events.end()]]
+
+
+def test_an_event_begins_at_the_threshold_and_ends_below_the_release():
+    scores = [0.2, 0.7, 0.4, 0.39, 0.6, 0.1, 0.5]
+    assert events_of(scores, Rule(0.5, 0.4)) == [(1, 3), (4, 5), (6, 7)]
+    assert events_of(scores, Rule(0.5, 0.3)) == [(1, 5), (6, 7)]
+    assert events_of(scores, Rule(0.5, 0.4, min_duration=2)) == [(1, 3)]
+
+
+def test_confidence_is_the_mean_score():
+    events = Events(["siren"], ["siren"], Rule())
+    for start, score in enumerate([0.5, 0.9, 0.4]):
+        assert not events.add(Stretch(start, start + 1, np.array([score])))
+    assert events.end() == [Event(0, 3, "siren", pytest.approx(0.6))]
+
+
+@pytest.mark.parametrize("limits", [(0.4, 0.5), (1.1, 0.5), (0.5, -0.1)])
+def test_a_rule_that_makes_no_sense_is_refused(limits):
+    with pytest.raises(EarshotError, match="release"):
+        Rule(*limits)
+
+
+def horn_in_the_street(path: Path, rate: int = RATE) -> Path:
+    """30 s of the other class with the first in 10 to 20."""
+    sound = tone(300, 30, rate, seed=3)
+    sound[10 * rate : 20 * rate] = tone(900, 10, rate, seed=4)
+    return write_audio(path, sound, rate)
+
+
+def test_what_is_heard_and_when(model, tmp_path):
+    path = horn_in_the_street(tmp_path / "street.wav")
+    done = run("--model", model, "--only", "horn", path)
+    first, *events = done.stdout.splitlines()
+    assert first.startswith(f"{path}  0:00:30.0  other ")
+    (event,) = [line.split() for line in events]
+    start, end = (sum(float(x) * 60**n for n, x in enumerate(reversed(t.split(":")))) for t in event[:2])
+    assert event[2] == "horn" and abs(start - 10) <= 1 and abs(end - 20) <= 1
+
+
+def test_every_format_says_the_same(model, tmp_path):
+    path = horn_in_the_street(tmp_path / "street, here.wav")
+    found = {
+        form: run("--model", model, "--format", form, path).stdout for form in ("json", "csv", "windows", "audacity")
+    }
+    said = json.loads(found["json"])
+    assert said["file"] == str(path) and said["label"] == max(said["scores"], key=said["scores"].get)
+    assert said["seconds"] == 30 and said["windows"] == 29 and sum(said["scores"].values()) == pytest.approx(1)
+    rows = pd.read_csv(io.StringIO(found["csv"]))
+    assert rows["file"].eq(str(path)).all()
+    assert rows.drop(columns="file").sort_values(["start", "label"]).to_dict("records") == said["events"]
+    windows = pd.read_csv(io.StringIO(found["windows"]))
+    assert len(windows) == 29 and windows["p_horn"].mean() == pytest.approx(said["scores"]["horn"], abs=1e-5)
+    labels = [line.split("\t") for line in found["audacity"].splitlines()]
+    assert [(float(a), float(b)) for a, b, _ in labels] == [(e["start"], e["end"]) for e in said["events"]]
+    assert run("--model", model, "--json", path).stdout == found["json"]
+
+
+@pytest.mark.parametrize(("suffix", "rate", "channels"), [("wav", 44100, 2), ("flac", 96000, 1), ("ogg", 22050, 2)])
+def test_any_format_and_rate(model, tmp_path, suffix, rate, channels):
+    sound = np.repeat(tone(900, 5, rate)[:, None], channels, axis=1)
+    path = write_audio(tmp_path / f"a.{suffix}", sound, rate)
+    said = json.loads(run("--model", model, "--json", path).stdout)
+    assert said["label"] == "horn" and said["seconds"] == 5
+
+
+def test_standard_input_is_a_file_of_any_format(model, tmp_path):
+    path = horn_in_the_street(tmp_path / "a.flac")
+    command = [sys.executable, "-m", "earshot.cli", "predict", "--model", str(model), "--json"]
+    of_stdin = subprocess.run([*command, "-"], stdin=path.open("rb"), capture_output=True, check=True)
+    of_file = subprocess.run([*command, str(path)], capture_output=True, check=True)
+    assert json.loads(of_stdin.stdout) == json.loads(of_file.stdout) | {"file": "-"}
+
+
+def test_folders_and_patterns_stand_for_their_recordings(model, tmp_path):
+    for name in ("b.wav", "deep/a.flac", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        if name.endswith("txt"):
+            (tmp_path / name).write_text("no sound")
+        else:
+            write_audio(tmp_path / name, tone(900, 3, RATE), RATE)
+
+    def files(*names):
+        return [json.loads(line)["file"] for line in run("--model", model, "--json", *names).stdout.splitlines()]
+
+    assert files(tmp_path) == [str(tmp_path / "b.wav"), str(tmp_path / "deep" / "a.flac")]
+    assert files(tmp_path / "*.wav") == [str(tmp_path / "b.wav")]
+    assert files(tmp_path / "**" / "*.flac") == [str(tmp_path / "deep" / "a.flac")]
+
+
+def odd_files(folder: Path) -> dict[str, Path]:
+    """200 files that are broken or odd."""
+    found = {}
+
+    def keep(name: str, content: bytes) -> None:
+        found[name] = folder / name
+        found[name].write_bytes(content)
+
+    sound = np.column_stack([tone(900, 3, 8000), noise(3, 8000)[:, 0]])
+    for suffix in ("wav", "flac", "ogg", "mp3", "aiff"):
+        whole = write_audio(folder / f"whole.{suffix}", sound, 8000).read_bytes()
+        found[f"whole.{suffix}"] = folder / f"whole.{suffix}"
+        for part in range(16):  # truncated
+            keep(f"cut{part}.{suffix}", whole[: len(whole) * part // 16 + 3])
+        rng = np.random.default_rng(0)
+        for number in range(14):  # lying headers
+            bytes_ = np.frombuffer(whole, np.uint8).copy()
+            bytes_[rng.integers(4, 80, 6)] = rng.integers(0, 256, 6)
+            keep(f"lie{number}.{suffix}", bytes_.tobytes())
+    for number in range(18):
+        keep(f"random{number}.wav", np.random.default_rng(number).bytes(50 * number**2))
+    keep("flac.wav", found["whole.flac"].read_bytes())
+    keep("wav.mp3", found["whole.wav"].read_bytes())
+    keep("wav.m4a", found["whole.wav"].read_bytes())
+    keep("text.wav", b"no sound at all\n" * 50)
+    keep("text", b"no sound at all\n")
+    keep("empty.wav", b"")
+    keep("zeros.flac", bytes(5000))
+    keep("huge.wav", b"RIFF\xff\xff\xff\xffWAVEfmt " + found["whole.wav"].read_bytes()[16:])
+    odd = {
+        "one.wav": (tone(900, 1, 8000)[:1], 8000, {}),
+        "none.wav": (np.empty((0, 1), np.float32), 8000, {}),
+        "fast.wav": (tone(900, 3, 192000), 192000, {}),
+        "slow.wav": (tone(100, 3, 1000), 1000, {}),
+        "wide.wav": (noise(3, 8000, channels=8), 8000, {}),
+        "nan.wav": (np.where(np.arange(24000) == 20000, np.nan, 0.1), 8000, {"subtype": "FLOAT"}),
+        "inf.wav": (np.where(np.arange(24000) == 20000, np.inf, 0.1), 8000, {"subtype": "FLOAT"}),
+        "loud.wav": (np.full(24000, 1e300), 8000, {"subtype": "DOUBLE"}),
+        "silent.wav": (np.zeros(24000), 8000, {}),
+        "ulaw.wav": (tone(900, 3, 8000), 8000, {"subtype": "ULAW"}),
+        "24bit.wav": (tone(900, 3, 8000), 8000, {"subtype": "PCM_24"}),
+        "8bit.wav": (tone(900, 3, 8000), 8000, {"subtype": "PCM_U8"}),
+        "double.wav": (tone(900, 3, 8000), 8000, {"subtype": "DOUBLE"}),
+    }
+    for name, (samples, rate, kind) in odd.items():
+        found[name] = write_audio(folder / name, samples, rate, **kind)
+    return found
+
+
+def test_two_hundred_odd_files_and_each_is_answered_or_told(model, tmp_path):
+    found = odd_files(tmp_path)
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "round.wav").symlink_to(tmp_path / "round.wav")
+    (tmp_path / "nowhere.wav").symlink_to(tmp_path / "nothing")
+    (tmp_path / "secret.wav").symlink_to("/dev/zero")
+    names = [
+        *found.values(),
+        *(tmp_path / f"{name}.wav" for name in ["pipe", "folder", "round", "nowhere", "secret", "missing"]),
+    ]
+    assert len(names) >= 200
+    latin = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n.wav"))
+    latin.write_bytes(found["whole.wav"].read_bytes())
+    done = run("--model", model, "--json", *names, latin)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == len(names) + 1 and done.exit_code == 1 and "Traceback" not in done.output
+    told = {line["file"]: line.get("error") for line in lines}
+    for line in lines:
+        assert ("error" in line) != (sum(line.get("scores", {"": 0}).values()) == pytest.approx(1))
+        if "error" in line:
+            assert f"error: {line['file']}: {line['error']}" in done.stderr
+    of = {Path(file).name: error for file, error in told.items()}
+    for name in ("whole.wav", "flac.wav", "wav.mp3", "wav.m4a", "fast.wav", "wide.wav", "silent.wav", "ulaw.wav"):
+        assert of[name] is None, name
+    for name, why in {
+        "empty.wav": "is empty",
+        "text.wav": "does not decode",
+        "one.wav": "lasts",
+        "nan.wav": "not numbers",
+        "inf.wav": "not numbers",
+        "loud.wav": "loud|not numbers",
+        "pipe.wav": "named pipe",
+        "folder.wav": "holds no recordings",
+        "round.wav": "symbolic links",
+        "nowhere.wav": "No such file",
+        "secret.wav": "is no file",
+        "missing.wav": "No such file",
+    }.items():
+        assert any(part in (of[name] or "") for part in why.split("|")), (name, of[name])
+
+
+def test_a_batch_without_faults_ends_well_and_a_fault_is_an_exit_code(model, tmp_path):
+    path = horn_in_the_street(tmp_path / "a.wav")
+    assert run("--model", model, path).exit_code == 0
+    assert run("--model", model, path, tmp_path / "b.wav").exit_code == 1
+    for wrong in (
+        ["--model", model, "--run", "x", path],
+        ["--model", model, "--follow", path, path],
+        ["--model", model, "--format", "audacity", path, path],
+        [],
+        ["--format", "xml", path],
+    ):
+        assert run(*wrong).exit_code == 2, wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--model", "nowhere"], "holds no trained model"),
+        (["--run", "nothing"], "no model of run nothing"),
+        (["--champion", "horns"], "no champion of horns"),
+        ([], "which champion?"),
+    ],
+)
+def test_a_model_that_is_not_there(trained_on, tmp_path, arguments, why):
+    done = run(*arguments, tmp_path / "a.wav")
+    assert done.exit_code == 1 and why in done.stderr and "Traceback" not in done.output
+
+
+def test_a_class_that_the_model_does_not_know(model, tmp_path):
+    done = run("--model", model, "--only", "whale", tmp_path / "a.wav")
+    assert done.exit_code == 1 and "the model's classes are horn, other" in done.stderr
+
+
+def test_settings_that_are_not_a_models_are_refused(model, tmp_path):
+    settings = json.loads((model / "config.json").read_text())
+    (tmp_path / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes())
+    for broken in ({}, settings | {"classes": 5}, settings | {"window_shape": [99, 1]}, [1], settings | {"input": {}}):
+        (tmp_path / "config.json").write_text(json.dumps(broken))
+        done = run("--model", tmp_path, tmp_path / "a.wav")
+        assert done.exit_code == 1 and "config.json does not describe a model" in done.stderr, done.output
+
+
+def test_any_run_or_the_champion_answers(trained_on, tmp_path):
+    folders = [trained("sirens-log_mel-cnn", f"fold={fold}") for fold in range(3)]
+    path = horn_in_the_street(tmp_path / "a.wav")
+    assert CliRunner().invoke(cli.main, ["champion", "horns"]).exit_code == 0
+    by_model = {run("--model", folder, "--json", path).stdout for folder in folders}
+    assert run("--json", path).stdout in by_model
+    assert run("--champion", "horns", "--json", path).stdout in by_model
+    from mlflow import MlflowClient
+
+    from earshot import records
+
+    client = MlflowClient(records.uri())
+    ids = [r.info.run_id for r in client.search_runs([client.get_experiment_by_name("sirens").experiment_id])]
+    assert {run("--run", run_id, "--json", path).stdout for run_id in ids} == by_model
+    of_champion = run("--json", path).stdout
+    for folder in folders:  # the runs are gone, what MLflow keeps of the registered one is not
+        folder.rename(folder.with_suffix(".gone"))
+    try:
+        assert run("--json", path).stdout == of_champion
+    finally:
+        for folder in folders:
+            folder.with_suffix(".gone").rename(folder)
+
+
+def follower(model: Path, *arguments: str, **streams) -> subprocess.Popen:
+    command = [sys.executable, "-m", "earshot.cli", "predict", "--model", str(model), "--json", "--follow", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False, **streams)
+
+
+def pcm(seconds: float, rate: int = RATE) -> bytes:
+    return (tone(900, seconds, rate) * 32767).astype("<i2").tobytes()
+
+
+@pytest.mark.parametrize("rate", [RATE, 11025])
+def test_a_stream_is_answered_a_window_and_a_hop_after_it_was_heard(model, rate):
+    process = follower(model, "--rate", str(rate), "-", stdin=subprocess.PIPE)
+    guard = threading.Timer(120, process.kill)
+    guard.start()
+    process.stdin.write(pcm(3, rate))  # a window and a hop; what is said of the first hop must not wait for more
+    process.stdin.flush()
+    first = json.loads(process.stdout.readline())["stretch"]
+    assert (first["start"], first["end"]) == (0, 1) and first["scores"]["horn"] > 0.5
+    for second in range(1, 5):
+        process.stdin.write(pcm(1, rate))
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["stretch"]["start"] == second
+    process.stdin.close()
+    rest = [json.loads(line) for line in process.stdout]
+    guard.cancel()
+    assert process.wait() == 0
+    assert rest[-1]["event"]["label"] == "horn" and rest[-1]["event"]["end"] >= 6
+
+
+def test_a_file_that_grows_is_followed_until_it_is_enough(model, tmp_path):
+    path = tmp_path / "growing.raw"
+    path.write_bytes(pcm(2))
+    process = follower(model, "--rate", str(RATE), str(path))
+    guard = threading.Timer(120, process.kill)
+    guard.start()
+    assert json.loads(process.stdout.readline())["stretch"]["start"] == 0
+    with path.open("ab") as file:
+        file.write(pcm(1))
+    assert json.loads(process.stdout.readline())["stretch"]["start"] == 1
+    process.send_signal(signal.SIGINT)
+    rest = [json.loads(line) for line in process.stdout]
+    guard.cancel()
+    assert process.wait() == 0 and "event" in rest[-1]
+
+
+def test_a_stream_gives_the_events_of_the_file(model, tmp_path):
+    path = horn_in_the_street(tmp_path / "a.wav")
+    samples, _ = soundfile.read(path, dtype="int16")
+    raw = tmp_path / "pipe"
+    os.mkfifo(raw)
+    process = follower(model, "--rate", str(RATE), str(raw))
+    raw.write_bytes(samples.tobytes())
+    told = [json.loads(line) for line in process.stdout]
+    assert process.wait() == 0
+    events = sorted((line["event"] for line in told if "event" in line), key=lambda e: (e["start"], e["label"]))
+    assert events == json.loads(run("--model", model, "--json", path).stdout)["events"]
+
+
+def test_a_stream_that_is_not_there(model, tmp_path):
+    done = run("--model", model, "--follow", tmp_path / "nothing")
+    assert done.exit_code == 1 and "No such file" in done.stderr
+
+
+def test_memory_does_not_grow_with_the_length_of_a_recording(model):
+    detector = Detector.load(model)
+    second = tone(900, 1, RATE)
+
+    def growth(seconds: int) -> int:
+        process, most = psutil.Process(), 0
+        before = process.memory_info().rss
+
+        def watched():
+            nonlocal most
+            for number in range(seconds):
+                if number % 100 == 0:
+                    most = max(most, process.memory_info().rss - before)
+                yield second
+
+        found = answer(detector, watched(), Rule(), detector.classes)
+        assert found.windows == seconds - 1
+        return most
+
+    growth(200)
+    assert growth(36_000 // 4) < growth(200) + 20 * 2**20  # 2.5 hours
+
+
+@given(st.floats(0, 1e6))
+def test_a_time_is_written_as_a_clock(seconds):
+    hours, minutes, rest = clock(seconds).split(":")
+    assert int(hours) * 3600 + int(minutes) * 60 + float(rest) == pytest.approx(seconds, abs=0.0501)
+    assert int(minutes) < 60 and float(rest) < 60
+
+
+def test_the_recordings_of_a_folder_do_not_depend_on_the_order_of_its_files(tmp_path):
+    for name in "cab":
+        (tmp_path / f"{name}.wav").touch()
+    assert [path.name for path in sounds.recordings(str(tmp_path))] == ["a.wav", "b.wav", "c.wav"]
+    assert ".wav" in AUDIO_SUFFIXES
