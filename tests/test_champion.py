@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
-from earshot import audio, champion, cli, config, kept, predict, prepared, records, runs, store
+from earshot import champion, cli, prepared, records, runs, store
 from earshot.errors import EarshotError
 from earshot.settings import compose
-from tiny import RATE
 
 QUICK = ["experiment=sirens-log_mel-cnn", "model.training.max_epochs=2"]
 
@@ -109,35 +103,3 @@ def _loss(fold: int) -> float:
         f"params.fold = '{fold}' AND params.`optimizer.lr` = '0.01'",
     )
     return found[0].data.metrics["best_val_loss"]
-
-
-def test_the_registered_model_gives_what_predict_gives(trained_on, tmp_path):
-    for fold in range(3):
-        trained(f"fold={fold}", "seed=2")
-    champion.crown("horns")
-    found = MlflowClient(records.uri()).get_model_version_by_alias("horns", "champion")
-    # in a process of its own, as a server would: with the code that was registered, and none of this project's data
-    script = """
-import mlflow.pyfunc, numpy
-model = mlflow.pyfunc.load_model("models:/horns@champion")
-numpy.save("out.npy", model.predict(numpy.load("in.npy")))
-print(model.metadata.signature, model.metadata.metadata, model.input_example.shape)
-"""
-    cfg = compose([*QUICK, f"fold={MlflowClient(records.uri()).get_run(found.run_id).data.params['fold']}"])
-    data = prepared.shared(cfg)
-    validation = prepared.part(cfg, data, "validation")
-    samples = {name: audio.load(trained_on.data("raw", "horns", f"{name}.wav"), RATE) for name in ("horn", "other")}
-    firsts = [(row.label, round(row.start * RATE)) for row in validation.table.itertuples()]
-    np.save(tmp_path / "in.npy", np.stack([samples[label][first : first + 2 * RATE] for label, first in firsts]))
-    environment = os.environ | {"MLFLOW_TRACKING_URI": records.uri(), "EARSHOT_ROOT": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "float32" in done.stdout and "(1, 8000)" in done.stdout and "'classes': ['horn', 'other']" in done.stdout
-    folder = MlflowClient(records.uri()).get_run(found.run_id).data.tags[records.FOLDER_TAG]
-    settings, weights = predict.read(config.root() / folder)
-    expected = predict.probabilities(predict.restore(settings, weights), validation)
-    assert np.abs(np.load(tmp_path / "out.npy") - expected).max() < 1e-4
-    assert not list(tmp_path.rglob("*.pkl"))
-    assert kept.is_whole(config.root() / folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,12 @@ import pandas as pd
 
 from earshot import kept, predict, records
 from earshot.datasets.card import load_card
+from earshot.detection.rule import Rule
 from earshot.errors import EarshotError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
 
 SCORE = "best_val_accuracy"
 LOSS = "best_val_loss"
@@ -170,25 +172,51 @@ def save(folder: Path, to: Path) -> None:
     folder : with model.safetensors and config.json
     """
     import mlflow.pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
 
     facts, _ = predict.read(folder)
-    length = round(facts["seconds"] * facts["input"]["sample_rate"])
-    signature = ModelSignature(
-        Schema([TensorSpec(np.dtype(np.float32), (-1, length))]),
-        Schema([TensorSpec(np.dtype(np.float32), (-1, len(facts["classes"])))]),
-    )
-    tone = np.sin(2 * np.pi * 440 / facts["input"]["sample_rate"] * np.arange(length)).astype(np.float32)
+    rate = facts["input"]["sample_rate"]
+    tone = 0.1 * np.sin(2 * np.pi * 440 / rate * np.arange(round(facts["seconds"] * rate)))
     mlflow.pyfunc.save_model(
         to,
         python_model=str(Path(__file__).parent / "served.py"),
         artifacts={"model": str(folder)},
         code_paths=[str(Path(__file__).parent)],
         pip_requirements=_requirements(),
-        signature=signature,
-        input_example=0.1 * tone[None],
-        metadata={"classes": facts["classes"], "sample_rate": facts["input"]["sample_rate"]},
+        signature=signature(),
+        input_example=pd.DataFrame({"samples": [tone.round(6).tolist()], "sample_rate": [rate]}),
+        metadata={"classes": facts["classes"], "sample_rate": rate},
+    )
+
+
+def signature() -> ModelSignature:
+    """Return what a served model takes and gives.
+
+    In: rows with `audio` (a file of any format as base64), or `samples` (mono, full scale 1) and `sample_rate` (Hz).
+    Parameters: those of `detection.rule.Rule`. Out: for each row what `detection.answer.Answer` holds, and its label.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import Array, Map, Object, Property
+
+    event = {"start": DataType.double, "end": DataType.double, "label": DataType.string, "confidence": DataType.double}
+    return ModelSignature(
+        Schema(
+            [
+                ColSpec(DataType.string, "audio", required=False),
+                ColSpec(Array(DataType.double), "samples", required=False),
+                ColSpec(DataType.long, "sample_rate", required=False),
+            ]
+        ),
+        Schema(
+            [
+                ColSpec(DataType.string, "label"),
+                ColSpec(DataType.double, "seconds"),
+                ColSpec(DataType.long, "windows"),
+                ColSpec(Map(DataType.double), "scores"),
+                ColSpec(Array(Object([Property(name, kind) for name, kind in event.items()])), "events"),
+            ]
+        ),
+        ParamSchema([ParamSpec(name, DataType.double, default) for name, default in asdict(Rule()).items()]),
     )
 
 

@@ -23,6 +23,7 @@ FORMATS = ["table", "json", "csv", "windows", "audacity"]
 @click.option(
     "--champion", metavar="DATASET", help="Listen with a dataset's champion; by default the only one there is."
 )
+@click.option("--hop", type=click.FloatRange(0.01), help="Seconds from window to window; by default as in training.")
 @click.option("--only", "wanted", metavar="CLASS", multiple=True, help="Events of this class; can be given again.")
 @click.option("--threshold", default=Rule.threshold, show_default=True, help="Score at which an event begins.")
 @click.option("--release", default=Rule.release, show_default=True, help="Score below which it ends.")
@@ -40,6 +41,7 @@ def predict(
     run: str | None,
     model: Path | None,
     champion: str | None,
+    hop: float | None,
     wanted: tuple[str, ...],
     threshold: float,
     release: float,
@@ -67,7 +69,7 @@ def predict(
         raise click.UsageError("--run, --model and --champion each name a model: give one of them")
     if (follows or form == "audacity") and len(files) > 1:
         raise click.UsageError("--follow and --format audacity take one FILE")
-    rule, detector = Rule(threshold, release, min_duration), _chosen(run, model, champion)
+    rule, detector = Rule(threshold, release, min_duration), _chosen(run, model, champion, hop)
     if unknown := sorted(set(wanted) - set(detector.classes)):
         raise EarshotError(f"--only {unknown[0]}: the model's classes are {', '.join(detector.classes)}")
     asked = list(wanted) or detector.classes
@@ -83,8 +85,8 @@ def predict(
         raise SystemExit(1)
 
 
-def _chosen(run: str | None, model: Path | None, champion: str | None) -> Detector:
+def _chosen(run: str | None, model: Path | None, champion: str | None, hop: float | None) -> Detector:
     from earshot.detection import find
     from earshot.detection.detector import Detector
 
-    return Detector.load(model or (find.of_run(run) if run else find.champion(champion)))
+    return Detector.load(model or (find.of_run(run) if run else find.champion(champion)), hop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,23 @@ class Window:
 
 @dataclass(frozen=True)
 class Detector:
-    """A trained model, with the settings that it was trained with."""
+    """A trained model, with the settings that it was trained with.
+
+    hop : seconds from window to window; the shorter, the finer in time, and the slower
+    """
 
     settings: dict[str, Any]
     net: torch.nn.Module
+    hop: float
 
     @classmethod
-    def load(cls, folder: Path) -> Detector:
+    def load(cls, folder: Path, hop: float | None = None) -> Detector:
         """Read a trained model's folder, with config.json and model.safetensors.
+
+        Parameters
+        ----------
+        folder : of the model
+        hop : seconds; by default as in training, and a window's length where that took whole recordings
 
         Raises
         ------
@@ -47,8 +56,10 @@ class Detector:
         """
         settings, weights = predict.read(folder)
         try:
-            found = cls(settings, predict.restore(settings, weights))
-            _ = found.classes, found.sample_rate, found.length, found.hop
+            found = cls(settings, predict.restore(settings, weights), hop or settings["hop"])
+            if not hop and found.of_clips:
+                found = replace(found, hop=found.length)
+            _ = found.classes, found.sample_rate, found.length
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise EarshotError(
                 f"{folder / 'config.json'} does not describe a model: {error!r}. Train it again"
@@ -66,19 +77,14 @@ class Detector:
         return self.settings["input"]["sample_rate"]
 
     @property
-    def _of_clips(self) -> bool:
+    def of_clips(self) -> bool:
         """Whether a window is a whole recording, up to a length."""
         return self.settings["input"].get("hop", 0) is None
 
     @property
     def length(self) -> float:
         """Of a window, in seconds."""
-        return self.settings["input"]["length"] if self._of_clips else self.settings["seconds"]
-
-    @property
-    def hop(self) -> float:
-        """Seconds from window to window, as in training; where that took whole recordings, they stand side by side."""
-        return self.length if self._of_clips else self.settings["hop"]
+        return self.settings["input"]["length"] if self.of_clips else self.settings["seconds"]
 
     def windows(self, blocks: Iterable[np.ndarray], at_once: int = predict.BATCH_SIZE) -> Iterator[Window]:
         """Yield the model's windows of a sound, which it is given as in training.
@@ -96,7 +102,7 @@ class Detector:
         n_samples, blocks = round(self.length * self.sample_rate), iter(blocks)
         first = _at_least(n_samples, blocks)
         if len(first) < n_samples:
-            if not self._of_clips or not len(first):
+            if not self.of_clips or not len(first):
                 seconds = len(first) / self.sample_rate
                 raise EarshotError(f"lasts {seconds:g} s, less than the model's window of {self.length:g} s")
             yield from self._predicted(0, [first])
