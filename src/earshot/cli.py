@@ -13,6 +13,7 @@ import click
 from earshot import calls, config, links
 from earshot.detection.command import predict
 from earshot.errors import EarshotError, without_traceback
+from earshot.serve.command import serve
 
 # What a command needs is imported in it, so that each starts at once.
 
@@ -24,6 +25,7 @@ def main() -> None:
 
 
 main.add_command(predict)
+main.add_command(serve)
 
 
 @main.command()

@@ -44,6 +44,12 @@ def _fetched(client: MlflowClient, run_id: str) -> Path:
     return found[0].parent
 
 
+def champions() -> dict[str, str]:
+    """Return the version of each dataset's champion."""
+    registered = {model.name: model.aliases for model in records.connect().search_registered_models()}
+    return {name: aliases[records.CHAMPION] for name, aliases in registered.items() if records.CHAMPION in aliases}
+
+
 def champion(dataset: str | None) -> Path:
     """Return the folder of a dataset's champion; of the only one there is, if none is named.
 
@@ -52,8 +58,7 @@ def champion(dataset: str | None) -> Path:
     EarshotError
         If there is none, or there are several to choose from.
     """
-    registered = {model.name: model.aliases for model in records.connect().search_registered_models()}
-    crowned = {name: aliases[records.CHAMPION] for name, aliases in registered.items() if records.CHAMPION in aliases}
+    crowned = champions()
     if dataset is None and len(crowned) == 1:
         dataset = next(iter(crowned))
     if dataset not in crowned:
