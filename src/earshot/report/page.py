@@ -5,46 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 import yaml
 from markupsafe import Markup
 
 from earshot import examples, metrics
-from earshot.report import numbers, plots, words
+from earshot.report import html, plots, words
 from earshot.report.pairs import Pair, Summary, ranked, same_input, same_model, side_by_side
 from earshot.report.study import Cell, Study
 
 HERE = Path(__file__).parent
 PROTOCOLS = ["published", "grouped"]
-WRITTEN = [
-    numbers.score,
-    numbers.signed,
-    numbers.percent,
-    numbers.whole,
-    numbers.duration,
-    numbers.changed,
-    numbers.p_value,
-]
 
 
 def render(studies: list[Study], summary: Summary) -> str:
     """Return the report on `studies`, whose scores are in `summary` (see `report.summary`)."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,  # class and dataset names come from the user's folders
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for write in WRITTEN:
-        environment.filters[write.__name__] = write
     pairs = side_by_side(summary)
     sections = [_section(number, study, pairs, summary) for number, study in enumerate(studies)]
-    style = Markup((HERE / "style.css").read_text("utf-8"))
-    template = environment.get_template("page.html.j2")
     seeds = max(row["seeds"] for row in summary["scores"])
-    return template.render(sections=sections, style=style, seeds=seeds)
+    return html.template(HERE / "page.html.j2").render(sections=sections, seeds=seeds)
 
 
 def tutorial_figures(task: str) -> dict[str, Any] | None:
