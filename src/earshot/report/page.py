@@ -63,7 +63,7 @@ def _section(number: int, study: Study, all_pairs: list[Pair], summary: Summary)
             for n, (title, both) in enumerate(frames.items())
         ],
         "classes": [{"title": title, **_by_class(both)} for title, both in frames.items()],
-        "confusions": [{"title": title, "matrices": _matrices(both)} for title, both in frames.items()],
+        "confusions": [{"title": pair.title, "matrices": _matrices(pair, frames[pair.title])} for pair in pairs],
         "examples": examples.surest(study.card.name, list(frames[pairs[0].title].values())[-1], right=False),
         "absent": _absent(study),
     }
@@ -127,12 +127,12 @@ def _curves(prefix: str, study: Study, pair: Pair) -> dict[str, Any]:
     return {"title": pair.title, "plot": Markup(plots.learning_curves(history, runs, prefix, label))}
 
 
-def _matrices(both: dict[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
-    return {name: _matrix(frame) for name, frame in both.items()}
+def _matrices(pair: Pair, both: dict[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
+    return {name: _matrix(pair, name, frame) for name, frame in both.items()}
 
 
-def _matrix(predictions: pd.DataFrame) -> dict[str, Any]:
-    """Return counts and, of each true class, the share that each predicted class got."""
+def _matrix(pair: Pair, protocol: str, predictions: pd.DataFrame) -> dict[str, Any]:
+    """Return counts and, of each true class, the share that each predicted class got, with the address of each cell."""
     classes = metrics.classes_of(predictions)
     counts = metrics.confusion(predictions, classes)
     totals = counts.sum(axis=1)
@@ -140,12 +140,19 @@ def _matrix(predictions: pd.DataFrame) -> dict[str, Any]:
         {
             "label": label,
             "total": int(total),
-            "cells": [(int(count), float(count / max(total, 1))) for count in line],
+            "cells": [
+                {
+                    "count": int(count),
+                    "share": float(count / max(total, 1)),
+                    "windows": pair.windows(protocol, label, predicted),
+                }
+                for predicted, count in zip(classes, line, strict=True)
+            ],
             "recall": float(line[place] / total) if total else None,
         }
         for place, (label, line, total) in enumerate(zip(classes, counts, totals, strict=True))
     ]
-    return {"classes": classes, "rows": rows}
+    return {"id": pair.matrix(protocol), "classes": classes, "rows": rows}
 
 
 def _by_protocol(study: Study, pair: Pair) -> dict[str, list[Cell]]:
