@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from conftest import tone, write_audio
+from conftest import noise, write_audio
 from earshot import compare, links
 from earshot.report import numbers, words
 from earshot.report.page import tutorial_figures
@@ -94,10 +94,12 @@ class Sample:
             "seconds": 30300.5,
         }
         write_json(self.root / "data" / "manifest" / f"{dataset}.json", counts)
-        recordings = [f"recording-{fold}-{n}" for fold in range(3) for n in range(self.windows // 10)]
-        table = pd.DataFrame({"recording": recordings, "path": "one.wav"})
+        paths = {f"recording-{fold}-{n}": f"{fold}.wav" for fold in range(3) for n in range(self.windows // 10)}
+        table = pd.DataFrame(paths.items(), columns=["recording", "path"])
         write_table(self.root / "data" / "manifest" / f"{dataset}.parquet", table, {})
-        write_audio(self.root / "data" / "raw" / dataset / "one.wav", tone(440, 2 + self.windows, 8000), 8000)
+        for fold in range(3):
+            path = self.root / "data" / "raw" / dataset / f"{fold}.wav"
+            write_audio(path, noise(2 + self.windows, 8000, seed=fold), 8000)
 
     def _write_audit(self, dataset: str) -> None:
         shares = {"windows": 120, "overlap": 0.9, "duplicate": 0.3, "leaking": 0.96, "group": 1.0}

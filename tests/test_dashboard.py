@@ -25,6 +25,7 @@ from earshot import (
     features,
     fingerprint,
     links,
+    listen,
     manifest,
     noise,
     prepared,
@@ -175,6 +176,27 @@ def test_a_row_of_the_report_leads_to_its_run_and_back(shown, page):
 
 
 @needs_a_browser
+def test_a_number_of_a_confusion_matrix_leads_to_its_windows_to_be_heard_and_back(shown, page):
+    page.goto(f"{shown.address}{links.REPORT}")
+    matrix = page.locator(f"#{links.matrix(*ROW, 'grouped')}")
+    page.get_by_text("Confusion matrices").click()
+    number = matrix.get_by_role("link").first
+    count = int(number.inner_text())
+    number.click()
+    expect(page.get_by_role("listitem")).to_have_count(min(count, listen.MOST))
+    sound = page.locator("audio").first
+    sound.click(position={"x": 25, "y": 19})  # its play button
+    expect(sound).to_have_js_property("paused", False)
+    heard = (
+        "sound => new Promise(done => { sound.ontimeupdate = () => sound.currentTime > 0.1 && done(sound.duration) })"
+    )
+    assert sound.evaluate(heard) == pytest.approx(4, abs=0.1)
+    assert page.locator("img").first.evaluate("picture => picture.naturalWidth") > 100
+    page.get_by_role("link", name="the confusion matrix").click()
+    expect(matrix).to_be_in_viewport()
+
+
+@needs_a_browser
 def test_a_run_has_charts_of_its_epochs_and_its_confusion_matrix(shown, page):
     page.goto(requests.get(f"{shown.address}{asked('published')}", timeout=10).url)
     page.get_by_role("tab", name="Model metrics").click()
@@ -207,13 +229,24 @@ def test_what_is_no_run_is_refused(shown):
         assert answer.status_code == status and answer.headers["content-type"].startswith("text/plain")
 
 
+def test_windows_of_what_is_not_there_are_refused(shown):
+    there = dict(zip(("dataset", "input", "model", "wiring"), ROW, strict=True))
+    cell = {**there, "protocol": "grouped", "true": "low", "predicted": "low"}
+    wrong = [{"dataset": "../raw"}, {"input": "../tunes/summary"}, {"protocol": "x"}, {"wiring": "x"}, {"true": "/etc"}]
+    for change, status in [({"path": "/etc/passwd"}, 400), *((change, 404) for change in wrong)]:
+        answer = requests.get(f"{shown.address}{links.WINDOWS}", cell | change, timeout=30)
+        assert answer.status_code == status and answer.headers["content-type"].startswith("text/plain")
+    del cell["true"]
+    assert requests.get(f"{shown.address}{links.WINDOWS}", cell, timeout=30).status_code == 400
+
+
 def test_only_the_report_is_served_and_only_to_this_machine(shown):
     secret = shown.project.data("mlflow", "mlflow.db")
     shown.project.data("report", "link.db").symlink_to(secret)
     reaching = ["../mlflow/mlflow.db", "%2e%2e/mlflow/mlflow.db", "..%2fmlflow%2fmlflow.db", "link.db", f"/{secret}"]
     assert {get(shown, f"{links.REPORT}{path}") for path in reaching} == {404}
     assert get(shown, f"{links.REPORT}comparison.csv") == 200
-    for path in ("/", links.REPORT, asked("grouped")):
+    for path in ("/", links.REPORT, links.WINDOWS, asked("grouped")):
         assert get(shown, path, Host="example.org") == 403
 
 

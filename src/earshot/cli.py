@@ -107,6 +107,25 @@ def evaluate(other: str, dataset: str | None, workers: int) -> None:
 
 
 @main.command()
+@click.argument("dataset")
+@click.argument("experiment", metavar="INPUT-MODEL")
+@click.option("--true", metavar="CLASS", help="Windows of this class; by default of any.")
+@click.option("--predicted", metavar="CLASS", help="Windows taken for this class; by default for any other.")
+@click.option("--protocol", default="grouped", show_default=True)
+@click.option("--wiring", default="published", show_default=True)
+@without_traceback
+def errors(dataset: str, experiment: str, **which: str | None) -> None:
+    """Write a page of the windows that an experiment was surest of and wrong about, to be seen and heard.
+
+    With both classes given they are those of one cell of the report's confusion matrix.
+    """
+    from earshot import listen
+
+    input_name, _, model = experiment.partition("-")
+    print(f"written: {listen.write(listen.Asked(dataset, input_name, model, **which))}")
+
+
+@main.command()
 @click.argument("names", metavar="[DATASET]...", nargs=-1)
 @without_traceback
 def audit(names: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ import re
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -83,6 +84,7 @@ def app() -> FastAPI:
     served.router.routes[:0] = [  # before MLflow's last route, which takes everything
         Route("/", _first_page),
         Route(links.RUNS, _runs),
+        Route(links.WINDOWS, _windows),
         Route(links.REPORT, _report),
         # it leaves its folder neither by .. nor by a link
         Mount(links.REPORT, StaticFiles(directory=config.data("report"), check_dir=False)),
@@ -137,6 +139,22 @@ def _runs(request: Request) -> Response:
     if len(found) == 1:
         return RedirectResponse(f"{page}/{found[0].info.run_id}")
     return RedirectResponse(f"{page}?{urlencode({'searchFilter': condition})}")
+
+
+def _windows(request: Request) -> Response:
+    """The windows in a cell of a confusion matrix."""
+    from starlette.responses import HTMLResponse, PlainTextResponse
+
+    from earshot import listen
+
+    asked = dict(request.query_params)
+    names = {field.name for field in fields(listen.Asked)}
+    if wrong := names ^ asked.keys():
+        return PlainTextResponse(f"missing, or not understood: {', '.join(sorted(wrong))}", 400)
+    try:
+        return HTMLResponse(listen.page(listen.Asked(**asked), report=links.REPORT))
+    except EarshotError as error:
+        return PlainTextResponse(str(error), 404)
 
 
 def _find(client: MlflowClient, asked: dict[str, str]) -> tuple[list[Run], str]:

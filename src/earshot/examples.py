@@ -33,28 +33,54 @@ def surest(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[st
     -------
     label, predicted, probability, recording, start (seconds) and the sound as the data address of an MP3
     """
-    frame = intervals.pooled(predictions, intervals.WINDOW)
-    classes = metrics.classes_of(frame)
-    frame["probability"] = frame[[metrics.PROBABILITY + name for name in classes]].max(axis=1)
+    frame = by_certainty(intervals.pooled(predictions, intervals.WINDOW))
     asked = frame[(frame["label"] == frame["predicted"]) == right]
-    asked = asked.sort_values("probability", ascending=False, kind="stable")
     chosen = asked.drop_duplicates("group").groupby("label").head(PER_CLASS).head(MOST)
-    manifest = store.read_table(config.data("manifest", f"{dataset}.parquet")).set_index("recording")
+    found = recordings(dataset)
     return [
         {
             **{name: getattr(row, name) for name in ("label", "predicted", "probability", "recording", "start")},
-            "sound": _sound(config.data("raw", dataset) / manifest.loc[row.recording, "path"], row.start, row.seconds),
+            "sound": mp3(excerpt(found[row.recording], row.start, min(row.seconds, SECONDS))),
         }
         for row in chosen.sort_values(["label", "probability"], ascending=[True, False], kind="stable").itertuples()
     ]
 
 
-def _sound(path: Path, start: float, seconds: float) -> str:
-    heard = _excerpt(path, start, min(seconds, SECONDS))
-    loud = heard / max(np.abs(heard).max(), 1e-4) * 0.7  # to be heard, whatever its level
+def by_certainty(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Add the column probability, that of the predicted class, and put the surest window first."""
+    columns = [metrics.PROBABILITY + name for name in metrics.classes_of(predictions)]
+    found = predictions.assign(probability=predictions[columns].max(axis=1))
+    return found.sort_values("probability", ascending=False, kind="stable")
+
+
+def recordings(dataset: str) -> dict[str, Path]:
+    """Return where each recording of a dataset stands."""
+    manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
+    return {row.recording: config.data("raw", dataset) / row.path for row in manifest.itertuples()}
+
+
+def mp3(samples: np.ndarray) -> str:
+    """Return samples at SAMPLE_RATE as the data address of an MP3."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, loud, SAMPLE_RATE, format="MP3")
-    return "data:audio/mpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    soundfile.write(buffer, samples, SAMPLE_RATE, format="MP3")
+    return data_address("audio/mpeg", buffer.getvalue())
+
+
+def data_address(kind: str, content: bytes) -> str:
+    """Return the address that holds its own content, of a media type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def excerpt(path: Path, start: float, seconds: float) -> np.ndarray:
+    """Read a stretch of a recording, to be heard whatever its level: mono, float32, at SAMPLE_RATE, its peak at 0.7.
+
+    Raises
+    ------
+    ValueError
+        If nothing decodes the recording.
+    """
+    samples = _excerpt(path, start, seconds)
+    return samples / max(np.abs(samples).max(), 1e-4) * 0.7
 
 
 def _excerpt(path: Path, start: float, seconds: float) -> np.ndarray:

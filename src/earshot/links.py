@@ -1,6 +1,7 @@
 """The addresses by which the report and the dashboard know each other: always the same, so that the report's bytes are.
 
-The report names no run. It links to a place of the dashboard that looks its runs up when it is opened.
+The report names no run. It links to places of the dashboard that look its runs up, or put the windows of a confusion
+matrix together, when they are opened.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 PORT = 5000
 ADDRESS = f"http://127.0.0.1:{PORT}"
 RUNS = "/earshot/runs"
+WINDOWS = "/earshot/windows"
 REPORT = "/earshot/report/"
 
 
@@ -22,6 +24,17 @@ def runs(dataset: str, input_name: str, model: str, wiring: str, protocol: str) 
     """Return the address of the runs behind a score of the report."""
     asked = {"dataset": dataset, "input": input_name, "model": model, "wiring": wiring, "protocol": protocol}
     return f"{ADDRESS}{RUNS}?{urlencode(asked)}"
+
+
+def matrix(dataset: str, input_name: str, model: str, wiring: str, protocol: str) -> str:
+    """Return the id of a confusion matrix in the report."""
+    return f"matrix-{dataset}-{input_name}-{model}-{wiring}-{protocol}"
+
+
+def windows(dataset: str, input_name: str, model: str, wiring: str, protocol: str, true: str, predicted: str) -> str:
+    """Return the address of the windows in a cell of a confusion matrix."""
+    asked = {"dataset": dataset, "input": input_name, "model": model, "wiring": wiring, "protocol": protocol}
+    return f"{ADDRESS}{WINDOWS}?{urlencode(asked | {'true': true, 'predicted': predicted})}"
 
 
 def note(dataset: str, input_name: str, model: str, wiring: str = "published") -> str:

@@ -5,46 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 import yaml
 from markupsafe import Markup
 
 from earshot import examples, metrics
-from earshot.report import numbers, plots, words
+from earshot.report import html, plots, words
 from earshot.report.pairs import Pair, Summary, ranked, same_input, same_model, side_by_side
 from earshot.report.study import Cell, Study
 
 HERE = Path(__file__).parent
 PROTOCOLS = ["published", "grouped"]
-WRITTEN = [
-    numbers.score,
-    numbers.signed,
-    numbers.percent,
-    numbers.whole,
-    numbers.duration,
-    numbers.changed,
-    numbers.p_value,
-]
 
 
 def render(studies: list[Study], summary: Summary) -> str:
     """Return the report on `studies`, whose scores are in `summary` (see `report.summary`)."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,  # class and dataset names come from the user's folders
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for write in WRITTEN:
-        environment.filters[write.__name__] = write
     pairs = side_by_side(summary)
     sections = [_section(number, study, pairs, summary) for number, study in enumerate(studies)]
-    style = Markup((HERE / "style.css").read_text("utf-8"))
-    template = environment.get_template("page.html.j2")
     seeds = max(row["seeds"] for row in summary["scores"])
-    return template.render(sections=sections, style=style, seeds=seeds)
+    return html.template(HERE / "page.html.j2").render(sections=sections, seeds=seeds)
 
 
 def tutorial_figures(task: str) -> dict[str, Any] | None:
@@ -84,7 +63,7 @@ def _section(number: int, study: Study, all_pairs: list[Pair], summary: Summary)
             for n, (title, both) in enumerate(frames.items())
         ],
         "classes": [{"title": title, **_by_class(both)} for title, both in frames.items()],
-        "confusions": [{"title": title, "matrices": _matrices(both)} for title, both in frames.items()],
+        "confusions": [{"title": pair.title, "matrices": _matrices(pair, frames[pair.title])} for pair in pairs],
         "examples": examples.surest(study.card.name, list(frames[pairs[0].title].values())[-1], right=False),
         "absent": _absent(study),
     }
@@ -148,12 +127,12 @@ def _curves(prefix: str, study: Study, pair: Pair) -> dict[str, Any]:
     return {"title": pair.title, "plot": Markup(plots.learning_curves(history, runs, prefix, label))}
 
 
-def _matrices(both: dict[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
-    return {name: _matrix(frame) for name, frame in both.items()}
+def _matrices(pair: Pair, both: dict[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
+    return {name: _matrix(pair, name, frame) for name, frame in both.items()}
 
 
-def _matrix(predictions: pd.DataFrame) -> dict[str, Any]:
-    """Return counts and, of each true class, the share that each predicted class got."""
+def _matrix(pair: Pair, protocol: str, predictions: pd.DataFrame) -> dict[str, Any]:
+    """Return counts and, of each true class, the share that each predicted class got, with the address of each cell."""
     classes = metrics.classes_of(predictions)
     counts = metrics.confusion(predictions, classes)
     totals = counts.sum(axis=1)
@@ -161,12 +140,19 @@ def _matrix(predictions: pd.DataFrame) -> dict[str, Any]:
         {
             "label": label,
             "total": int(total),
-            "cells": [(int(count), float(count / max(total, 1))) for count in line],
+            "cells": [
+                {
+                    "count": int(count),
+                    "share": float(count / max(total, 1)),
+                    "windows": pair.windows(protocol, label, predicted),
+                }
+                for predicted, count in zip(classes, line, strict=True)
+            ],
             "recall": float(line[place] / total) if total else None,
         }
         for place, (label, line, total) in enumerate(zip(classes, counts, totals, strict=True))
     ]
-    return {"classes": classes, "rows": rows}
+    return {"id": pair.matrix(protocol), "classes": classes, "rows": rows}
 
 
 def _by_protocol(study: Study, pair: Pair) -> dict[str, list[Cell]]:

@@ -75,6 +75,14 @@ class Pair:
         """Return the address of its runs in the dashboard."""
         return links.runs(self.dataset, self.input, self.model, self.wiring, protocol)
 
+    def matrix(self, protocol: str) -> str:
+        """Return the id of its confusion matrix in the report."""
+        return links.matrix(self.dataset, self.input, self.model, self.wiring, protocol)
+
+    def windows(self, protocol: str, true: str, predicted: str) -> str:
+        """Return the address of the windows in a cell of its confusion matrix."""
+        return links.windows(self.dataset, self.input, self.model, self.wiring, protocol, true, predicted)
+
     def score(self, metric: str, protocol: str) -> float | None:
         """Return a score, or None where that protocol was not run or the metric could not be computed."""
         return self.scores.get(protocol, {}).get(metric)

@@ -63,7 +63,7 @@ def read_study(dataset: str, settings: dict[str, Any]) -> Study:
     manifest = config.data("manifest", f"{dataset}.json")
     counts = _read(manifest, lambda path: json.loads(path.read_text("utf-8")))
     _checked(manifest, counts, ["read", "set_aside", "classes", "seconds", "warnings"])
-    cells = [cell for named in config.experiments(settings) for cell in _read_cells(dataset, *named, settings)]
+    cells = [cell for named in config.experiments(settings) for cell in read_cells(dataset, *named, settings)]
     found = config.data("audit", f"{dataset}.json")
     audit = _checked(found, _read(found, lambda path: json.loads(path.read_text("utf-8"))), ["protocols", "hints"])
     noise = config.data("noise", f"{dataset}.parquet")
@@ -72,7 +72,14 @@ def read_study(dataset: str, settings: dict[str, Any]) -> Study:
     return Study(load_card(dataset), counts, cells, audit, read_table(noise), asked, other)
 
 
-def _read_cells(dataset: str, input_name: str, model: str, settings: dict[str, Any]) -> list[Cell]:
+def read_cells(dataset: str, input_name: str, model: str, settings: dict[str, Any]) -> list[Cell]:
+    """Read what params.yaml (`settings`) lists for one experiment on `dataset`.
+
+    Raises
+    ------
+    EarshotError
+        As `read_study` does.
+    """
     experiment = f"{input_name}-{model}"
     path = config.data("predictions", dataset, f"{experiment}.parquet")
     predictions = _checked(path, read_table(path), [*RUN, "label", "predicted", "heard"])
