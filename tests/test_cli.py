@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import socket
 import subprocess
@@ -23,6 +25,43 @@ def test_datasets_lists_every_card(project):
     shown = run("datasets").output
     for path in (PROJECT / "conf" / "cards").glob("*.yaml"):
         assert path.stem in shown
+
+
+def test_the_help_lists_every_command_once(project):
+    listed = [name for names in cli.SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted(cli.main.commands)
+    shown = run("--help").output
+    assert all(f"  {name} " in shown and name + ":" not in shown for name in listed)
+    for name in listed:
+        help_ = run(name, "--help")
+        assert help_.exit_code == 0 and help_.output.split("\n\n")[1].strip()
+
+
+def test_what_a_program_reads_is_json(project):
+    cards = json.loads(run("datasets", "--json").stdout)
+    assert {"dataset", "task", "title", "licence"} == set(cards[0]) and len(cards) > 5
+    path = project.data("report", "summary.json")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"scores": []}')
+    assert json.loads(run("report", "--json").stdout) == {"scores": []}
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["predict"], ["serve", "--port", "many"], ["datasets", "--yaml"]])
+def test_a_command_that_is_wrong_ends_with_2(project, words):
+    done = run(*words)
+    assert done.exit_code == 2 and "Traceback" not in done.output and "--help" in done.output
+
+
+def test_a_shell_completes_commands_options_and_datasets(project):
+    def completed(line: str) -> list[str]:
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1), "_EARSHOT_COMPLETE": "bash_complete"}
+        environment = os.environ | words
+        found = subprocess.run(["earshot"], env=environment, capture_output=True, text=True, check=False).stdout
+        return [one.partition(",")[2] for one in found.splitlines()]
+
+    assert completed("earshot pre") == ["predict"]
+    assert "--threshold" in completed("earshot predict --thr")
+    assert "synthetic_sirens" in completed("earshot champion synth")
 
 
 def test_outside_a_project_it_says_so(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,11 +18,42 @@ from earshot.serve.command import serve
 
 # What a command needs is imported in it, so that each starts at once.
 
+SECTIONS = {
+    "From recordings to the comparison": ["datasets", "repro", "report", "results"],
+    "Is it true?": ["audit", "evaluate", "errors", "reproduce"],
+    "Better models": ["search", "promote", "champion"],
+    "Models at work": ["predict", "serve"],
+    "MLflow": ["dashboard", "sync"],
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Sections(click.Group):
+    """A group whose help lists the commands by what they are for."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections, each with its commands in their order."""
+        room = formatter.width - 6 - max(map(len, self.commands))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(room)) for name in names])
+
+
+def _datasets(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a dataset."""
+    from earshot.datasets.card import dataset_names
+
+    return [name for name in dataset_names() if name.startswith(incomplete)]
+
+
+@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="earshot")
 def main() -> None:
-    """Reproducible audio-classification experiments that tell the truth."""
+    """Reproducible audio-classification experiments that tell the truth.
+
+    \b
+    Exit codes: 0 done, 1 not done (standard error says why), 2 the command itself is wrong.
+    Completion: eval "$(_EARSHOT_COMPLETE=bash_source earshot)"; zsh_source and fish_source for others.
+    """
 
 
 main.add_command(predict)
@@ -63,10 +95,16 @@ def _compared() -> float | None:
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="All scores, differences and tests, for a program.")
 @without_traceback
-def report() -> None:
+def report(as_json: bool) -> None:
     """Show the comparison of the last run, and where its report is."""
-    _summary()
+    if as_json:
+        from earshot.compare import read_summary
+
+        print(json.dumps(read_summary(), ensure_ascii=False))
+    else:
+        _summary()
 
 
 def _summary() -> None:
@@ -75,7 +113,7 @@ def _summary() -> None:
     print_summary()
 
 
-@main.command()
+@main.command(short_help="Write docs/results.md from all results.")
 @click.argument("folders", type=click.Path(path_type=Path), nargs=-1)
 @without_traceback
 def results(folders: tuple[Path, ...]) -> None:
@@ -88,7 +126,7 @@ def results(folders: tuple[Path, ...]) -> None:
     print(f"written: {path}")
 
 
-@main.command()
+@main.command(short_help="Test models on another dataset.")
 @click.option("--on", "other", required=True, metavar="DATASET", help="What to test on, as it stands.")
 @click.option("--of", "dataset", metavar="DATASET", help="Whose models; by default those of the same task.")
 @click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
@@ -106,8 +144,8 @@ def evaluate(other: str, dataset: str | None, workers: int) -> None:
         print_elsewhere(name, elsewhere.evaluate_prepared(name, other, params, workers))
 
 
-@main.command()
-@click.argument("dataset")
+@main.command(short_help="See and hear what an experiment got wrong.")
+@click.argument("dataset", shell_complete=_datasets)
 @click.argument("experiment", metavar="INPUT-MODEL")
 @click.option("--true", metavar="CLASS", help="Windows of this class; by default of any.")
 @click.option("--predicted", metavar="CLASS", help="Windows taken for this class; by default for any other.")
@@ -125,8 +163,8 @@ def errors(dataset: str, experiment: str, **which: str | None) -> None:
     print(f"written: {listen.write(listen.Asked(dataset, input_name, model, **which))}")
 
 
-@main.command()
-@click.argument("names", metavar="[DATASET]...", nargs=-1)
+@main.command(short_help="Find in the sound what test and training share.")
+@click.argument("names", metavar="[DATASET]...", nargs=-1, shell_complete=_datasets)
 @without_traceback
 def audit(names: tuple[str, ...]) -> None:
     """Tell what the test parts share with the training parts, and fail where a grouped split leaks.
@@ -145,22 +183,27 @@ def audit(names: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="For a program.")
 @without_traceback
-def datasets() -> None:
+def datasets(as_json: bool) -> None:
     """List the datasets there is a card for."""
     from rich.console import Console
     from rich.table import Table
 
     from earshot.datasets.card import dataset_names, load_card
 
+    cards = [load_card(name) for name in dataset_names()]
+    rows = [{"dataset": card.name, "task": card.task, "title": card.title, "licence": card.licence} for card in cards]
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
     table = Table("dataset", "task", "what it is", "licence", box=None)
-    for name in dataset_names():
-        card = load_card(name)
-        table.add_row(name, card.task or "-", card.title, card.licence)
+    for row in rows:
+        table.add_row(*(value or "-" for value in row.values()))
     Console().print(table)
 
 
-@main.command()
+@main.command(short_help="Search for better settings of an experiment.")
 @click.argument("experiment")
 @click.argument("overrides", nargs=-1)
 @click.option("--plan", metavar="NAME", help="One of conf/sweep/; by default that of the experiment's model.")
@@ -183,7 +226,7 @@ def search(experiment: str, overrides: tuple[str, ...], plan: str | None, trials
     tell.search(begun)
 
 
-@main.command()
+@main.command(short_help="Make a model of a search's best trial.")
 @click.argument("experiment")
 @click.argument("trial", type=int)
 @click.argument("name")
@@ -198,7 +241,7 @@ def promote(experiment: str, trial: int, name: str, overrides: tuple[str, ...], 
     print(f"written: {path}\ntrain it: add {name} to the models in params.yaml, then `earshot repro`")
 
 
-@main.command()
+@main.command(short_help="Train a run again: does the same come of it?")
 @click.argument("run_id")
 @without_traceback
 def reproduce(run_id: str) -> None:
@@ -215,10 +258,11 @@ def reproduce(run_id: str) -> None:
         raise SystemExit(1)
 
 
-@main.command()
-@click.argument("dataset")
+@main.command(short_help="Register the best model of a dataset.")
+@click.argument("dataset", shell_complete=_datasets)
+@click.option("--json", "as_json", is_flag=True, help="Version, whether it moved, and the settings, for a program.")
 @without_traceback
-def champion(dataset: str) -> None:
+def champion(dataset: str, as_json: bool) -> None:
     """Register the model with the best validation score of the grouped protocol as DATASET's champion.
 
     The alias moves only if a setting is better than the present champion; why is shown.
@@ -226,10 +270,16 @@ def champion(dataset: str) -> None:
     from earshot import tell
     from earshot.champion import crown
 
-    tell.crowning(dataset, crown(dataset))
+    crowned = crown(dataset)
+    if as_json:
+        facts = {"dataset": dataset, "version": crowned.version, "before": crowned.before, "moved": crowned.moved}
+        settings = crowned.table.drop(columns="setting").to_dict("records")
+        print(json.dumps(facts | {"settings": settings}, ensure_ascii=False))
+    else:
+        tell.crowning(dataset, crowned)
 
 
-@main.command()
+@main.command(short_help="Send MLflow what it could not take.")
 @without_traceback
 def sync() -> None:
     """Send to MLflow the runs that it could not take when they were trained."""
@@ -246,7 +296,7 @@ def sync() -> None:
         raise EarshotError(f"MLflow at {records.uri()} took {waiting - left} of {waiting}: {error}") from None
 
 
-@main.command()
+@main.command(short_help="Open the MLflow dashboard, with the report.")
 @click.option("--port", default=links.PORT, show_default=True, help="On this machine (127.0.0.1) alone.")
 @without_traceback
 def dashboard(port: int) -> None:

@@ -93,13 +93,23 @@ def print_summary() -> None:
     EarshotError
         If there is no comparison yet.
     """
+    print_table(side_by_side(read_summary()))
+    console().print(LEGEND)
+
+
+def read_summary() -> dict[str, list[dict[str, Any]]]:
+    """Return the comparison, see `report.summary.summarise`.
+
+    Raises
+    ------
+    EarshotError
+        If there is no comparison yet.
+    """
     path = config.data("report", "summary.json")
     try:
-        found = json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise EarshotError(f"{path} is missing. Run `dvc repro` to make it") from None
-    print_table(side_by_side(found))
-    console().print(LEGEND)
 
 
 if __name__ == "__main__":

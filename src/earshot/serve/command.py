@@ -12,7 +12,7 @@ from earshot.errors import EarshotError, without_traceback
 LOOPBACK = "127.0.0.1"
 
 
-@click.command()
+@click.command(short_help="Listen to recordings on a page in the browser.")
 @click.option("--model", "folders", metavar="FOLDER", multiple=True, type=click.Path(path_type=Path))
 @click.option("--port", default=5002, show_default=True)
 @click.option(
