@@ -14,6 +14,7 @@ from earshot import examples, metrics
 from earshot.report import numbers, plots, words
 from earshot.report.pairs import Pair, Summary, ranked, same_input, same_model, side_by_side
 from earshot.report.study import Cell, Study
+from earshot.report.svg import STYLE_SHEET
 
 HERE = Path(__file__).parent
 PROTOCOLS = ["published", "grouped"]
@@ -41,10 +42,9 @@ def render(studies: list[Study], summary: Summary) -> str:
         environment.filters[write.__name__] = write
     pairs = side_by_side(summary)
     sections = [_section(number, study, pairs, summary) for number, study in enumerate(studies)]
-    style = Markup((HERE / "style.css").read_text("utf-8"))
     template = environment.get_template("page.html.j2")
     seeds = max(row["seeds"] for row in summary["scores"])
-    return template.render(sections=sections, style=style, seeds=seeds)
+    return template.render(sections=sections, style=Markup(STYLE_SHEET), seeds=seeds)
 
 
 def tutorial_figures(task: str) -> dict[str, Any] | None:
