@@ -52,8 +52,13 @@ def surest(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[st
 def _sound(path: Path, start: float, seconds: float) -> str:
     heard = _excerpt(path, start, min(seconds, SECONDS))
     loud = heard / max(np.abs(heard).max(), 1e-4) * 0.7  # to be heard, whatever its level
+    return mp3(loud, SAMPLE_RATE)
+
+
+def mp3(samples: np.ndarray, sample_rate: int) -> str:
+    """Return a sound, shape (n,), as the data address of an MP3; `sample_rate` is one that MP3 knows."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, loud, SAMPLE_RATE, format="MP3")
+    soundfile.write(buffer, samples, sample_rate, format="MP3")
     return "data:audio/mpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

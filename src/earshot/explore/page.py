@@ -1,0 +1,66 @@
+"""A page of pictures and sounds: one HTML file with everything inside, in the report's style."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import soxr
+from markupsafe import Markup
+from matplotlib import style
+from matplotlib.figure import Figure
+
+from earshot import examples, store
+from earshot.report import numbers
+from earshot.report.plots import STYLE
+from earshot.report.svg import STYLE_SHEET, inline
+
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; it has no others
+
+
+def styled() -> AbstractContextManager:
+    """Have figures drawn and written as those of the report are."""
+    return style.context(STYLE, after_reset=True)
+
+
+def plots(figures: dict[str, Figure], folder: Path) -> dict[str, Markup]:
+    """Write figures, by title, to PNG files in FOLDER; return them by title as a page takes them."""
+    return {title: Markup(_plot(figure, folder, title)) for title, figure in figures.items()}
+
+
+def _plot(figure: Figure, folder: Path, title: str) -> str:
+    name = title.lower().replace(" ", "-")
+    with store.replacing(folder / f"{name}.png") as temporary:
+        figure.savefig(temporary, format="png")
+    figure.set_layout_engine("none")  # what was laid out for the one stays for the other
+    return inline(figure, name, title)
+
+
+def playable(samples: np.ndarray, sample_rate: int) -> str:
+    """Return a sound, shape (n,), as the data address of an MP3, at its own level and its rate or the next one."""
+    rate = min((rate for rate in MP3_RATES if rate >= sample_rate), default=MP3_RATES[-1])
+    heard = soxr.resample(samples, sample_rate, rate) if rate != sample_rate else samples
+    return examples.mp3(heard.clip(-1, 1), rate)
+
+
+def dbfs(level: float) -> str:
+    """Write a level in dBFS."""
+    return f"{level:.1f} dBFS".replace("-inf", "-∞").replace("-", numbers.MINUS)
+
+
+def write(path: Path, template: str, **facts: Any) -> Path:
+    """Write a page from a template of this package; return its path."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # file and class names are the user's
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for write_number in (numbers.whole, numbers.duration, dbfs):
+        environment.filters[write_number.__name__] = write_number
+    store.write_text(path, environment.get_template(template).render(style=Markup(STYLE_SHEET), **facts))
+    return path
