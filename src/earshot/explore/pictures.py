@@ -102,8 +102,8 @@ def mel(found: Survey, seconds: np.ndarray, frequency: np.ndarray, values: np.nd
 
 
 def mfcc(found: Survey, seconds: np.ndarray, values: np.ndarray) -> Figure:
-    """Draw cepstral coefficients: (n, T). The first, the level, decides no colour: it is far from the others."""
-    most = max(float(np.percentile(np.abs(values[1:]), 98)), 1)
+    """Draw cepstral coefficients: (n, T). The first ones are far from the others, and do not decide the colours."""
+    most = max(float(np.percentile(np.abs(values[1:]), 90)), 1)
     rows = (0.5, len(values) + 0.5)
     figure, axes = _image(found, seconds, values, rows, "", cmap="coolwarm", vmin=-most, vmax=most)
     axes.set_yticks(range(1, len(values) + 1, 2))
