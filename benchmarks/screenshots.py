@@ -1,4 +1,4 @@
-"""Take the pictures in docs/images of the dashboard, of real runs: `make screenshots`.
+"""Take the pictures in docs/images of the dashboard, of real runs, and of `earshot explore`: `make screenshots`.
 
 The runs are made once, in build/screenshots, by the pipeline on a synthetic dataset and by a sweep. They take some
 three minutes; the pictures, which need chromium, take one more.
@@ -12,9 +12,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import requests
 import yaml
@@ -126,6 +128,16 @@ def take(page: Page, address: str) -> None:
     keep(page, "dashboard-artifact")
 
 
+def take_explored(page: Page, recording: Path) -> None:
+    """Explore a recording and take the upper part of its page."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["earshot.cli", "explore", str(recording), "--out", folder]
+        subprocess.run([sys.executable, "-m", *command], check=True)
+        page.set_viewport_size({"width": WIDTH, "height": 2 * HEIGHT})
+        page.goto(Path(folder, "index.html").as_uri())
+        keep(page, "explore")
+
+
 def experiment_id(address: str, name: str) -> str:
     """Return MLflow's id of an experiment."""
     asked = {"experiment_name": name}
@@ -139,7 +151,9 @@ def main() -> None:
     make_runs()
     with dashboard() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=CHROMIUM)
-        take(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), address)
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        take(page, address)
+        take_explored(page, COPY / "data" / "raw" / "synthetic_sirens" / "emergency.flac")
         browser.close()
 
 

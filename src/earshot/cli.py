@@ -14,6 +14,7 @@ import click
 from earshot import calls, config, links
 from earshot.detection.command import predict
 from earshot.errors import EarshotError, without_traceback
+from earshot.explore import SECONDS
 from earshot.serve.command import serve
 
 # What a command needs is imported in it, so that each starts at once.
@@ -22,7 +23,7 @@ SECTIONS = {
     "From recordings to the comparison": ["datasets", "repro", "report", "results"],
     "Is it true?": ["audit", "evaluate", "errors", "reproduce"],
     "Better models": ["search", "promote", "champion"],
-    "Models at work": ["predict", "serve"],
+    "Look and listen": ["explore", "predict", "serve"],
     "MLflow": ["dashboard", "sync"],
 }
 
@@ -201,6 +202,36 @@ def datasets(as_json: bool) -> None:
     for row in rows:
         table.add_row(*(value or "-" for value in row.values()))
     Console().print(table)
+
+
+@main.command(short_help="See and hear a sound, or a dataset.")
+@click.argument("what", metavar="FILE|DATASET")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder; by default data/explore/NAME.")
+@click.option(
+    "--start", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Where in FILE to begin, in seconds."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=SECONDS, show_default=True, help="How much of FILE to show."
+)
+@click.option("--max-freq", type=click.FloatRange(min=0), help="Hz; spectra of FILE end there.")
+@click.option("--workers", type=int, default=os.cpu_count(), help="Processes for DATASET; by default one per core.")
+@without_traceback
+def explore(what: str, out: Path | None, start: float, seconds: float, max_freq: float | None, workers: int) -> None:
+    """See and hear a sound, or a dataset's classes: one page, and a PNG for each picture."""
+    from earshot.datasets.card import dataset_names
+
+    if what in dataset_names():
+        from earshot.explore import dataset
+
+        page = dataset.explore(what, out or config.data("explore", what), workers)
+    elif Path(what).is_file():
+        from earshot.explore import sound
+
+        page = sound.explore(Path(what), out or config.data("explore", Path(what).stem), start, seconds, max_freq)
+    else:
+        kind = "a folder, not a file" if Path(what).is_dir() else "neither a file nor a dataset"
+        raise EarshotError(f"{what} is {kind}. Datasets there are: {', '.join(dataset_names()) or 'none'}")
+    print(f"written: {page}")
 
 
 @main.command(short_help="Search for better settings of an experiment.")

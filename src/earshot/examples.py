@@ -59,10 +59,10 @@ def recordings(dataset: str) -> dict[str, Path]:
     return {row.recording: config.data("raw", dataset) / row.path for row in manifest.itertuples()}
 
 
-def mp3(samples: np.ndarray) -> str:
-    """Return samples at SAMPLE_RATE as the data address of an MP3."""
+def mp3(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> str:
+    """Return a sound, shape (n,), as the data address of an MP3; `sample_rate` is one that MP3 knows."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, SAMPLE_RATE, format="MP3")
+    soundfile.write(buffer, samples, sample_rate, format="MP3")
     return data_address("audio/mpeg", buffer.getvalue())
 
 

@@ -8,6 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from earshot.report import numbers
+from earshot.report.svg import STYLE_SHEET
 
 HERE = Path(__file__).parent
 WRITTEN = [
@@ -18,6 +19,7 @@ WRITTEN = [
     numbers.duration,
     numbers.changed,
     numbers.p_value,
+    numbers.dbfs,
 ]
 
 
@@ -32,5 +34,5 @@ def template(path: Path) -> jinja2.Template:
     )
     for write in WRITTEN:
         environment.filters[write.__name__] = write
-    environment.globals["style"] = Markup((HERE / "style.css").read_text("utf-8"))
+    environment.globals["style"] = Markup(STYLE_SHEET)
     return environment.get_template(path.name)

@@ -65,3 +65,8 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def dbfs(level: float) -> str:
+    """Write a level in dBFS."""
+    return f"{level:.1f} dBFS".replace("-inf", "-∞").replace("-", MINUS)

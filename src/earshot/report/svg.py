@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 from matplotlib.figure import Figure
 
-# Colours that stand for what the page decides, in light and in dark.
-THEME = {
-    "#000001": "currentColor",
-    "#000002": "var(--muted)",
-    "#000003": "var(--published)",
-    "#000004": "var(--grouped)",
-    "#000005": "var(--page)",
-    "#000006": "var(--line)",
-}
-INK, MUTED, PUBLISHED, GROUPED, PAGE, LINE = THEME
+# The style sheet's colours in the light. Figures are drawn in them; inside a page they follow it into the dark.
+STYLE_SHEET = (Path(__file__).parent / "style.css").read_text("utf-8")
+LIGHT = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", STYLE_SHEET.partition("@media")[0]))
+INK, MUTED, PUBLISHED, GROUPED, PAGE, LINE = (
+    LIGHT[name] for name in ("ink", "muted", "published", "grouped", "page", "line")
+)
+VARIABLES = {colour: f"var(--{name})" for name, colour in LIGHT.items()}
 
 
 def inline(figure: Figure, prefix: str, label: str) -> str:
@@ -59,6 +57,6 @@ def _local(name: str) -> str:
 
 
 def _themed(value: str, prefix: str) -> str:
-    """Point references to the prefixed ids, and name the page's colours for the ones that stand for them."""
-    value = re.sub(r"^#(?=[A-Za-z])|(?<=url\()#", f"#{prefix}-", value)
-    return re.sub(r"#00000[1-6]\b", lambda match: THEME[match.group()], value)
+    """Name the page's colours instead of giving them, and point references to the prefixed ids."""
+    value = re.sub("|".join(VARIABLES), lambda match: VARIABLES[match.group()], value)
+    return re.sub(r"^#(?=[A-Za-z])|(?<=url\()#", f"#{prefix}-", value)

@@ -1,0 +1,131 @@
+"""`earshot explore DATASET`: a page of a dataset's classes, and a spectrogram of every recording."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from earshot import config, manifest, parallel, store
+from earshot.datasets.card import Card, load_card
+from earshot.errors import EarshotError
+from earshot.explore import SECONDS, classes, page, tracks
+from earshot.explore.survey import survey
+
+HEARD_SECONDS = 10.0  # of a class's example, its beginning
+SPECTROGRAMS = "spectrograms"
+
+
+def explore(dataset: str, folder: Path, workers: int) -> Path:
+    """Write FOLDER/index.html, a PNG for each picture, and spectrograms/CLASS/NAME.png; return the page's path.
+
+    Parameters
+    ----------
+    dataset : with a card and a manifest; the embedding is left out where there are no summary features
+    folder : made where it is missing
+    workers : processes; the result does not depend on it
+
+    Raises
+    ------
+    EarshotError
+        If there is no manifest: names the stage that makes it. If a recording can't be read.
+    """
+    card = load_card(dataset)
+    table = _manifest(card)
+    recordings = table[table["status"] == "read"].reset_index(drop=True)
+    recordings["file"] = [config.data("raw", dataset) / path for path in recordings["path"]]
+    recordings["picture"] = _picture_names(recordings)
+    recordings["level"] = _draw_tracks(recordings, folder, card, workers)
+    with page.styled():
+        plots = page.plots(_figures(dataset, recordings), folder)
+    return page.write(
+        folder / "index.html",
+        "dataset.html.j2",
+        name=card.name,
+        card=card,
+        counts=manifest.counts(table),
+        plots=plots,
+        spectrograms=SPECTROGRAMS,
+        examples=[_example(label, mine, folder) for label, mine in recordings.groupby("label")],
+    )
+
+
+def _manifest(card: Card) -> pd.DataFrame:
+    path = config.data("manifest", f"{card.name}.parquet")
+    if card.layout is None:
+        raise EarshotError(f"{card.name} holds no recordings ({card.title}): explore the dataset that needs it")
+    if not path.exists():
+        raise EarshotError(
+            f"{path} is missing. Add {card.name} to datasets in params.yaml where it is not there, and run "
+            f"`dvc repro manifest@{card.name}`"
+        )
+    return store.read_table(path)
+
+
+def _picture_names(recordings: pd.DataFrame) -> pd.Series:
+    """Return CLASS/NAME.png for each recording; those that differ in their suffix alone keep it in NAME."""
+    pairs = zip(recordings["label"], recordings["recording"], strict=True)
+    names = pd.Series([f"{label}/{recording.removeprefix(f'{label}/')}" for label, recording in pairs])
+    bare = names.str.replace(r"\.\w+$", "", regex=True)
+    return bare.mask(bare.duplicated(keep=False), names) + ".png"
+
+
+def _draw_tracks(recordings: pd.DataFrame, folder: Path, card: Card, workers: int) -> list[float]:
+    """Write the spectrogram of each recording; return their levels in dBFS."""
+    todo = [
+        (file, folder / SPECTROGRAMS / picture)
+        for file, picture in zip(recordings["file"], recordings["picture"], strict=True)
+    ]
+    with parallel.pool(workers) as processes:
+        return list(parallel.each(processes, tracks.draw, todo, f"spectrograms of {card.label}", "file"))
+
+
+def _figures(dataset: str, recordings: pd.DataFrame) -> dict[str, Figure]:
+    """Draw the pictures of the classes, by title."""
+    labels, seconds, level = recordings["label"], recordings["seconds"], recordings["level"]
+    by_class = seconds.groupby(labels)
+    figures = {
+        "Class balance": classes.balance(pd.DataFrame({"recordings": by_class.size(), "minutes": by_class.sum() / 60})),
+        "Duration": classes.spread(seconds, labels, "seconds", (0, 1.05 * seconds.max())),
+        "Loudness": classes.spread(level, labels, "RMS in dBFS", (level.min() - 2, level.max() + 2)),
+    }
+    features = config.data("features", dataset, "summary.parquet")
+    if features.exists():
+        rows = store.read_table(features).merge(recordings[["recording", "label"]], on="recording")
+        points, shares = embed(rows.drop(columns=["recording", "window", "label"]).to_numpy())
+        figures["Embedding"] = classes.embedding(points, rows["label"], shares)
+    return figures
+
+
+def embed(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two principal components of standardised features, and the share of the variance of each.
+
+    (N, F) -> (N, 2), (2,)
+    """
+    components = PCA(n_components=2, svd_solver="full")
+    points = components.fit_transform(StandardScaler().fit_transform(features))
+    return points, components.explained_variance_ratio_
+
+
+def _example(label: str, mine: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    """Return a class and the first of its recordings, to be seen and heard."""
+    first = mine.iloc[0]
+    found = survey(first["file"], seconds=HEARD_SECONDS)
+    picture = (folder / SPECTROGRAMS / first["picture"]).read_bytes()
+    return {
+        "label": label,
+        "recordings": len(mine),
+        "seconds": float(mine["seconds"].sum()),
+        "level": float(mine["level"].median()),
+        "recording": first["recording"],
+        "picture": "data:image/png;base64," + base64.b64encode(picture).decode(),
+        "shown": min(SECONDS, first["seconds"]),
+        "highest": found.sample_rate // 2,
+        "heard": page.playable(found.samples, found.sample_rate),
+    }

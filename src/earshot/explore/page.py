@@ -1,0 +1,51 @@
+"""A page of pictures and sounds: one HTML file with everything inside, in the report's style."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+from markupsafe import Markup
+from matplotlib import style
+from matplotlib.figure import Figure
+
+from earshot import examples, store
+from earshot.report import html
+from earshot.report.plots import STYLE
+from earshot.report.svg import inline
+
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; it has no others
+
+
+def styled() -> AbstractContextManager:
+    """Have figures drawn and written as those of the report are."""
+    return style.context(STYLE, after_reset=True)
+
+
+def plots(figures: dict[str, Figure], folder: Path) -> dict[str, Markup]:
+    """Write figures, by title, to PNG files in FOLDER; return them by title as a page takes them."""
+    return {title: Markup(_plot(figure, folder, title)) for title, figure in figures.items()}
+
+
+def _plot(figure: Figure, folder: Path, title: str) -> str:
+    name = title.lower().replace(" ", "-")
+    with store.replacing(folder / f"{name}.png") as temporary:
+        figure.savefig(temporary, format="png")
+    figure.set_layout_engine("none")  # what was laid out for the one stays for the other
+    return inline(figure, name, title)
+
+
+def playable(samples: np.ndarray, sample_rate: int) -> str:
+    """Return a sound, shape (n,), as the data address of an MP3, at its own level and its rate or the next one."""
+    rate = min((rate for rate in MP3_RATES if rate >= sample_rate), default=MP3_RATES[-1])
+    heard = soxr.resample(samples, sample_rate, rate) if rate != sample_rate else samples
+    return examples.mp3(heard.clip(-1, 1), rate)
+
+
+def write(path: Path, template: str, **facts: Any) -> Path:
+    """Write a page from a template of this package; return its path."""
+    store.write_text(path, html.template(Path(__file__).parent / template).render(**facts))
+    return path
