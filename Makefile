@@ -43,7 +43,7 @@ bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md and d
 dashboard: $(READY)  ## open the MLflow dashboard on this machine
 	@$(BIN)/earshot dashboard
 
-screenshots: $(READY)  ## take the pictures of docs/dashboard.md and docs/explore.md anew; needs chromium
+screenshots: $(READY)  ## take the pictures of dashboard, explore and serve in docs anew; needs chromium
 	@$(BIN)/python benchmarks/screenshots.py
 
 docs: $(READY)  ## write the output of the commands in docs/experiments.md anew

@@ -1,4 +1,4 @@
-"""Take the pictures in docs/images of the dashboard, of real runs, and of `earshot explore`: `make screenshots`.
+"""Take the pictures in docs/images of the dashboard, of `earshot explore` and `earshot serve`: `make screenshots`.
 
 The runs are made once, in build/screenshots, by the pipeline on a synthetic dataset and by a sweep. They take some
 three minutes; the pictures, which need chromium, take one more.
@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+import soundfile
 import yaml
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -60,12 +61,12 @@ def make_runs() -> None:
 
 
 @contextmanager
-def dashboard() -> Iterator[str]:
-    """Start the dashboard of the demo project; yield its address."""
+def started(command_name: str) -> Iterator[str]:
+    """Start `earshot dashboard` or `earshot serve` in the demo project; yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "earshot.cli", "dashboard", "--port", str(port)]
+    command = [sys.executable, "-m", "earshot.cli", command_name, "--port", str(port)]
     server = subprocess.Popen(command, cwd=COPY, env=os.environ | {"EARSHOT_ROOT": str(COPY)})
     try:
         address = f"http://127.0.0.1:{port}"
@@ -128,6 +129,14 @@ def take(page: Page, address: str) -> None:
     keep(page, "dashboard-artifact")
 
 
+def take_errors(page: Page, address: str) -> None:
+    """Go from a number of a confusion matrix to the windows behind it."""
+    page.goto(f"{address}/earshot/report/")
+    mistaken = page.locator(".confusion tr:nth-child(1) td:nth-child(3) a").first
+    page.goto(address + mistaken.get_attribute("href"))
+    keep(page, "errors")
+
+
 def take_explored(page: Page, recording: Path) -> None:
     """Explore a recording and take the upper part of its page."""
     with tempfile.TemporaryDirectory() as folder:
@@ -136,6 +145,28 @@ def take_explored(page: Page, recording: Path) -> None:
         page.set_viewport_size({"width": WIDTH, "height": 2 * HEIGHT})
         page.goto(Path(folder, "index.html").as_uri())
         keep(page, "explore")
+
+
+def take_served(page: Page, address: str, recording: Path) -> None:
+    """Let a model and another listen to a recording, as a reader of docs/predict.md does."""
+    page.set_viewport_size({"width": WIDTH, "height": round(1.5 * HEIGHT)})
+    page.goto(address)
+    page.locator("#other option").nth(1).wait_for(state="attached")
+    page.select_option("#model", "synthetic_sirens/log_spectrogram-cnn/grouped-published-seed0-fold0")
+    page.select_option("#other", "synthetic_sirens/waveform-cnn/grouped-published-seed0-fold0")
+    page.set_input_files("#file", recording)
+    page.locator("#result").wait_for()
+    keep(page, "serve")
+
+
+def street(folder: Path) -> Path:
+    """Write half a minute of the synthetic street, with a siren in its middle."""
+    raw = COPY / "data" / "raw" / "synthetic_sirens"
+    siren, rate = soundfile.read(raw / "emergency.flac", frames=12 * 16000)
+    sound, _ = soundfile.read(raw / "non_emergency.flac", frames=36 * 16000)
+    sound[12 * rate : 24 * rate] += siren
+    soundfile.write(folder / "street.flac", sound / abs(sound).max() * 0.9, rate)
+    return folder / "street.flac"
 
 
 def experiment_id(address: str, name: str) -> str:
@@ -149,11 +180,15 @@ def main() -> None:
     """Make the runs, start the dashboard, take the pictures."""
     browser_path = shutil.which("chromium") or sys.exit("error: the pictures are taken with chromium: install it")
     make_runs()
-    with dashboard() as address, sync_playwright() as playwright:
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=browser_path, args=CHROMIUM)
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-        take(page, address)
+        with started("dashboard") as address:
+            take(page, address)
+            take_errors(page, address)
         take_explored(page, COPY / "data" / "raw" / "synthetic_sirens" / "emergency.flac")
+        with started("serve") as address:
+            take_served(page, address, street(Path(folder)))
         browser.close()
 
 
