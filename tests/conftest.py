@@ -86,14 +86,14 @@ def mirror(monkeypatch) -> Path:
 
 
 @contextmanager
-def dashboard(root: Path) -> Iterator[tuple[str, subprocess.Popen]]:
-    """Start `earshot dashboard` in a project, on a free port; yield its address and process once it answers."""
+def serving(*command: str, **where) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Start a server, `python -m COMMAND --port PORT`; yield its address and process once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "earshot.cli", "dashboard", "--port", str(port)]
+    whole = [sys.executable, "-m", *command, "--port", str(port)]
     with tempfile.TemporaryFile("w+") as said:
-        server = subprocess.Popen(command, cwd=root, start_new_session=True, stdout=said, stderr=said)
+        server = subprocess.Popen(whole, start_new_session=True, stdout=said, stderr=said, **where)
         try:
             address = f"http://127.0.0.1:{port}"
             deadline = time.monotonic() + 90
@@ -107,10 +107,19 @@ def dashboard(root: Path) -> Iterator[tuple[str, subprocess.Popen]]:
                         pytest.fail(f"nothing answers at {address}: {said.read()}")
                     time.sleep(0.2)
             yield address, server
+            said.seek(0)
+            assert "Traceback" not in said.read()
         finally:
             if server.poll() is None:
                 os.killpg(server.pid, signal.SIGTERM)
                 server.wait(timeout=30)
+
+
+@contextmanager
+def dashboard(root: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Start `earshot dashboard` in a project."""
+    with serving("earshot.cli", "dashboard", cwd=root) as served:
+        yield served
 
 
 def noise(seconds: float, sample_rate: int, seed: int = 0, channels: int = 1) -> np.ndarray:

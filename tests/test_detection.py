@@ -279,6 +279,15 @@ def test_two_hundred_odd_files_and_each_is_answered_or_told(model, tmp_path):
         assert any(part in (of[name] or "") for part in why.split("|")), (name, of[name])
 
 
+def test_a_label_track_is_of_one_file(model, tmp_path):
+    for name in "ab":
+        horn_in_the_street(tmp_path / f"{name}.wav")
+    one = run("--model", model, "--format", "audacity", tmp_path / "a.wav")
+    both = run("--model", model, "--format", "audacity", tmp_path)
+    assert (one.exit_code, both.exit_code) == (0, 1) and one.stdout == both.stdout
+    assert f"{tmp_path / 'b.wav'}: a label track is of one file" in both.stderr
+
+
 def test_a_batch_without_faults_ends_well_and_a_fault_is_an_exit_code(model, tmp_path):
     path = horn_in_the_street(tmp_path / "a.wav")
     assert run("--model", model, path).exit_code == 0
@@ -286,7 +295,6 @@ def test_a_batch_without_faults_ends_well_and_a_fault_is_an_exit_code(model, tmp
     for wrong in (
         ["--model", model, "--run", "x", path],
         ["--model", model, "--follow", path, path],
-        ["--model", model, "--format", "audacity", path, path],
         [],
         ["--format", "xml", path],
     ):

@@ -5,12 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
 
 import psutil
@@ -18,7 +12,7 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from conftest import tone, write_audio
+from conftest import serving, tone, write_audio
 from earshot import champion, cli, runs
 from earshot.prepared import shared as prepared_once
 from earshot.settings import compose
@@ -36,31 +30,10 @@ def server(shared, tmp_path_factory):
             cfg = compose(["experiment=sirens-log_mel-cnn", *quick])
             runs.once(cfg, prepared_once(cfg))
         champion.crown("horns")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/horns@champion"]
-        command += ["--env-manager", "local", "--port", str(port), "--workers", "1"]
-        with tempfile.TemporaryFile("w+") as said:
-            environment = os.environ | {"EARSHOT_ROOT": str(place)}
-            process = subprocess.Popen(
-                command, cwd=place, env=environment, start_new_session=True, stdout=said, stderr=said
-            )
-            try:
-                address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 90
-                while True:
-                    try:
-                        requests.get(f"{address}/ping", timeout=5)
-                        break
-                    except requests.ConnectionError:
-                        if process.poll() is not None or time.monotonic() > deadline:
-                            said.seek(0)
-                            pytest.fail(said.read())
-                        time.sleep(0.2)
-                yield address, process
-            finally:
-                os.killpg(process.pid, signal.SIGTERM)
-                process.wait(timeout=30)
+        local = ["-m", "models:/horns@champion", "--env-manager", "local", "--workers", "1"]
+        where = {"cwd": place, "env": os.environ | {"EARSHOT_ROOT": str(place)}}
+        with serving("mlflow", "models", "serve", *local, **where) as served:
+            yield served
 
 
 def ask(server, *rows: dict, **more) -> requests.Response:

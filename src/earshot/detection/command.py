@@ -67,8 +67,8 @@ def predict(
     """
     if sum(value is not None for value in (run, model, champion)) > 1:
         raise click.UsageError("--run, --model and --champion each name a model: give one of them")
-    if (follows or form == "audacity") and len(files) > 1:
-        raise click.UsageError("--follow and --format audacity take one FILE")
+    if follows and len(files) > 1:
+        raise click.UsageError("--follow takes one FILE")
     rule, detector = Rule(threshold, release, min_duration), _chosen(run, model, champion, hop)
     if unknown := sorted(set(wanted) - set(detector.classes)):
         raise EarshotError(f"--only {unknown[0]}: the model's classes are {', '.join(detector.classes)}")

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from earshot.detection.answer import Answer
 from earshot.detection.detector import Window
+from earshot.errors import EarshotError
 from earshot.store import rounded
 
 EVENT = ["file", "start", "end", "label", "confidence"]
@@ -87,8 +88,19 @@ class Windows(Format):
 class Audacity(Format):
     """For Audacity (File, Import, Labels): start, end and label of each event, of one file."""
 
+    written: str | None = None
+
     def answer(self, name: str, found: Answer) -> None:
-        """Write the events of a file."""
+        """Write the events of a file.
+
+        Raises
+        ------
+        EarshotError
+            If those of another file are written: labels do not say whose they are.
+        """
+        if self.written:
+            raise EarshotError(f"a label track is of one file, and that of {self.written} is written")
+        self.written = name
         for event in found.events:
             print(f"{event.start:.6f}\t{event.end:.6f}\t{event.label} {event.confidence:.2f}")
 

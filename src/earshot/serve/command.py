@@ -35,7 +35,8 @@ def serve(folders: tuple[Path, ...], port: int, host: str, names: tuple[str, ...
 
     print(f"listening on http://{host}:{port} with {len(models)} models; Ctrl-C ends it", flush=True)
     served = app(models, round(most_mb * 1e6), [LOOPBACK, "localhost", host, *names])
-    uvicorn.run(served, host=host, port=port, log_level="warning", server_header=False)
+    # uvicorn's other way to read HTTP fails where a body is refused that goes on to arrive
+    uvicorn.run(served, http="httptools", host=host, port=port, log_level="warning", server_header=False)
 
 
 def _trained() -> dict[str, Path]:
