@@ -12,12 +12,13 @@ import numpy as np
 import psutil
 import pytest
 import requests
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import expect, sync_playwright
 
 from conftest import serving, tone, write_audio
-from earshot import prepared, runs
+from earshot import cli, prepared, runs
 from earshot.detection import sounds
 from earshot.detection.answer import answer
 from earshot.detection.detector import Detector
@@ -148,6 +149,20 @@ def test_it_is_for_this_machine_alone(server):
     assert "default-src 'none'" in requests.get(server[0], timeout=10).headers["Content-Security-Policy"]
     for path in ("/../app.py", "/app.py", "/docs", "/%2e%2e/cli.py"):
         assert requests.get(server[0] + path, timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--model", "nowhere"], "can't be had (Address already in use)"),
+        (["--model", "nowhere", "--host", "192.0.2.1"], "can't be had (Cannot assign requested address)"),
+        ([], "there is no trained model here"),
+    ],
+)
+def test_a_server_that_can_not_start_says_why(server, project, options, why):
+    port = server[0].rpartition(":")[2]
+    done = CliRunner().invoke(cli.main, ["serve", "--port", port, *options])
+    assert done.exit_code == 1 and why in done.stderr and "Traceback" not in done.output
 
 
 def test_in_the_browser_a_file_is_seen_and_its_events_are_heard(server, models, street):

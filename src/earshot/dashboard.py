@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import sys
 from contextlib import suppress
 from dataclasses import fields
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from earshot import config, links, records, views
+from earshot import config, links, ports, records, views
 from earshot.errors import EarshotError
 
 if TYPE_CHECKING:
@@ -53,8 +52,7 @@ def start(port: int) -> None:
         return
     if uri == records.local_uri() and not config.data("mlflow", "mlflow.db").exists():
         raise EarshotError("there are no runs yet. Run `make repro` or `python -m earshot.train` first")
-    if not _is_free(port):
-        raise EarshotError(f"port {port} is taken. Choose another one with --port")
+    ports.check("127.0.0.1", port)
     address = f"http://127.0.0.1:{port}"
     print(f"the dashboard is at {address} (Ctrl-C ends it)\nthe report is at    {address}{links.REPORT}", flush=True)
     # one worker is enough for one person: it starts in half the time and the memory that MLflow's four take
@@ -63,16 +61,6 @@ def start(port: int) -> None:
     # earshot uses none of the server's jobs, whose runner takes several times the memory; and it tells nobody of itself
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     os.execve(sys.executable, command, os.environ | environment)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: a closed one is free at once
-        try:
-            tried.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def app() -> FastAPI:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from earshot import config
+from earshot import config, ports
 from earshot.errors import EarshotError, without_traceback
 
 LOOPBACK = "127.0.0.1"
@@ -29,6 +29,7 @@ def serve(folders: tuple[Path, ...], port: int, host: str, names: tuple[str, ...
     models = {str(folder): folder for folder in folders} or _trained()
     if not models:
         raise EarshotError("there is no trained model here: `earshot repro` trains some, --model names one")
+    ports.check(host, port)
     import uvicorn
 
     from earshot.serve.app import app

@@ -1,0 +1,24 @@
+"""Where a server may listen."""
+
+from __future__ import annotations
+
+import socket
+
+from earshot.errors import EarshotError
+
+
+def check(host: str, port: int) -> None:
+    """Make sure that a server can listen there.
+
+    Raises
+    ------
+    EarshotError
+        If it can't: the port is taken, or the host is not this machine's.
+    """
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a closed one is free at once
+        try:
+            tried.bind((host, port))
+        except (OSError, OverflowError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise EarshotError(f"port {port} of {host} can't be had ({why}). Choose another one with --port") from None
