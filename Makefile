@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-all real bench dashboard screenshots docs lint constraints clean
+.PHONY: help install repro test test-all real bench events dashboard screenshots docs lint constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -39,6 +39,9 @@ real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (g
 
 bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md and docs/scale.md; needs EARSHOT_MIRROR
 	@for part in features training loading scale repro pages; do $(BIN)/python benchmarks/$$part.py || exit 1; done
+
+events: $(READY)  ## measure how well events are found in real recordings, and write docs/events.md; needs EARSHOT_MIRROR
+	@$(BIN)/python benchmarks/events.py && $(BIN)/python benchmarks/pages.py events
 
 dashboard: $(READY)  ## open the MLflow dashboard on this machine
 	@$(BIN)/earshot dashboard

@@ -1,17 +1,24 @@
-"""Write docs/benchmarks.md and docs/scale.md from what the benchmarks have written to build/bench/."""
+"""Write docs/benchmarks.md, docs/scale.md and docs/events.md from what the benchmarks have written to build/bench/."""
 
 from __future__ import annotations
 
 import json
 import statistics
+import sys
 from typing import Any
 
 import jinja2
+import pandas as pd
 from measure import OUT, PROJECT, ratio
 
 from earshot.store import write_text
 
 MILLION = 1_000_000
+PAGES = {  # what each is written from
+    "benchmarks": ["features", "training", "loading", "repro"],
+    "scale": ["features", "training", "scale"],
+    "events": ["events"],
+}
 
 
 def read(name: str) -> dict[str, Any]:
@@ -36,9 +43,15 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
 
 
+def means(rows: list[dict[str, Any]], by: list[str]) -> list[dict[str, Any]]:
+    """Return the mean of every number in rows that have the same `by`, in their order."""
+    return pd.DataFrame(rows).groupby(by, sort=False).mean(numeric_only=True).reset_index().to_dict("records")
+
+
 def main() -> None:
-    """Render both pages."""
-    found = {name: read(name) for name in ("features", "training", "loading", "repro", "scale")}
+    """Render the pages that are named, or those of `make bench`."""
+    pages = sys.argv[1:] or ["benchmarks", "scale"]
+    found = {name: read(name) for page in pages for name in PAGES[page]}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PROJECT / "benchmarks"),
         undefined=jinja2.StrictUndefined,
@@ -46,8 +59,8 @@ def main() -> None:
         keep_trailing_newline=True,
     )
     environment.filters |= {"median": statistics.median, "duration": duration}
-    environment.globals |= {"ratio": ratio, "million": MILLION}
-    for page in ("benchmarks", "scale"):
+    environment.globals |= {"ratio": ratio, "million": MILLION, "means": means}
+    for page in pages:
         write_text(PROJECT / "docs" / f"{page}.md", environment.get_template(f"{page}.md.j2").render(found))
         print(f"written: docs/{page}.md")
 
