@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from earshot.detection import which
 from earshot.detection.rule import Rule
 from earshot.errors import EarshotError, without_traceback
-
-if TYPE_CHECKING:
-    from earshot.detection.detector import Detector
 
 FORMATS = ["table", "json", "csv", "windows", "audacity"]
 
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--run", metavar="RUN_ID", help="Listen with the model of a run of MLflow.")
-@click.option("--model", metavar="FOLDER", type=click.Path(path_type=Path), help="Listen with the model in a folder.")
-@click.option(
-    "--champion", metavar="DATASET", help="Listen with a dataset's champion; by default the only one there is."
-)
+@which.with_model
 @click.option("--hop", type=click.FloatRange(0.01), help="Seconds from window to window; by default as in training.")
 @click.option("--only", "wanted", metavar="CLASS", multiple=True, help="Events of this class; can be given again.")
 @click.option("--threshold", default=Rule.threshold, show_default=True, help="Score at which an event begins.")
@@ -65,11 +58,11 @@ def predict(
 
     Exit code 1: a file has no answer (standard error tells why, the others are answered).
     """
-    if sum(value is not None for value in (run, model, champion)) > 1:
-        raise click.UsageError("--run, --model and --champion each name a model: give one of them")
     if follows and len(files) > 1:
         raise click.UsageError("--follow takes one FILE")
-    rule, detector = Rule(threshold, release, min_duration), _chosen(run, model, champion, hop)
+    from earshot.detection.detector import Detector
+
+    rule, detector = Rule(threshold, release, min_duration), Detector.load(which.folder(run, model, champion), hop)
     if unknown := sorted(set(wanted) - set(detector.classes)):
         raise EarshotError(f"--only {unknown[0]}: the model's classes are {', '.join(detector.classes)}")
     asked = list(wanted) or detector.classes
@@ -83,10 +76,3 @@ def predict(
 
     if batch.predict(detector, list(files), rule, asked, formats.FORMATS[form](detector.classes)):
         raise SystemExit(1)
-
-
-def _chosen(run: str | None, model: Path | None, champion: str | None, hop: float | None) -> Detector:
-    from earshot.detection import find
-    from earshot.detection.detector import Detector
-
-    return Detector.load(model or (find.of_run(run) if run else find.champion(champion)), hop)
