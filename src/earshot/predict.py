@@ -14,7 +14,7 @@ from torch import nn
 
 from earshot import models
 from earshot.errors import EarshotError
-from earshot.inputs import INPUTS
+from earshot.inputs import INPUTS, Input
 from earshot.models import heads
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Mo
     net = models.build(settings["model"], standardised, *settings["window_shape"], len(settings["classes"]))
     net.load_state_dict(weights)
     return net.eval()
+
+
+def input_of(settings: dict[str, Any]) -> Input:
+    """Build the input that a model was trained on."""
+    chosen = dict(settings["input"])
+    return INPUTS[chosen.pop("input")](**chosen)
 
 
 def folders(place: Path) -> list[Path]:
@@ -86,8 +92,7 @@ def of_samples(settings: dict[str, Any], net: nn.Module, samples: np.ndarray) ->
     -------
     float32, shape (windows, classes)
     """
-    chosen = dict(settings["input"])
-    built = INPUTS[chosen.pop("input")](**chosen)
+    built = input_of(settings)
     rows = np.stack([built.extract(window) for window in samples])
     return of_batch(net, built.finish(torch.from_numpy(rows)))
 

@@ -84,13 +84,14 @@ def chroma(power: np.ndarray, sample_rate: int, n_fft: int, tuning: float) -> np
 
     `tuning` is in semitones from A440.
     """
-    strength = power @ _pitch_classes(sample_rate, n_fft, tuning)
+    strength = power @ pitch_classes(sample_rate, n_fft, tuning)
     strongest = strength.max(axis=1, keepdims=True)
     return strength / np.where(strongest < SILENT, 1, strongest)
 
 
 @functools.cache
-def _pitch_classes(sample_rate: int, n_fft: int, tuning: float) -> np.ndarray:
+def pitch_classes(sample_rate: int, n_fft: int, tuning: float) -> np.ndarray:
+    """Return librosa's weight of each bin in each pitch class: float32, (F, 12)."""
     from librosa import filters
 
     return np.ascontiguousarray(filters.chroma(sr=sample_rate, n_fft=n_fft, tuning=tuning).T, np.float32)

@@ -83,13 +83,13 @@ def density(samples: np.ndarray, sample_rate: int, nperseg: int, hop_length: int
 
     That is with a Tukey window (0.25), each frame's mean taken off, one-sided.
     """
-    window, scale = _tukey(nperseg, sample_rate)
+    window, scale = tukey(nperseg, sample_rate)
     frames = windowed(samples, window, hop_length, detrend=True)
     return _squared(scipy.fft.rfft(frames, axis=1), scale, np.float32(eps))
 
 
 @functools.cache
-def _tukey(nperseg: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+def tukey(nperseg: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the window, (nperseg,), and what makes squared magnitudes a one-sided density, (F,); both float32."""
     window = scipy.signal.get_window(("tukey", 0.25), nperseg)
     scale = np.full(nperseg // 2 + 1, 2 / (sample_rate * (window**2).sum()))

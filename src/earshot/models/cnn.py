@@ -72,8 +72,12 @@ class CNN(nn.Module):
         x = x.transpose(1, 2)
         if x.shape[1] == 1:  # otherwise torch takes it for a batch of one column each, and convolves far slower
             x = x.clone(memory_format=torch.contiguous_format)
-        parts = x.split(max(1, ROWS_AT_ONCE // x.shape[2]) if x.device.type == "cpu" else len(x))
-        return self.output(torch.relu(self.dense(torch.cat([self._highest(part) for part in parts]))))
+        if x.device.type == "cpu" and not torch.compiler.is_exporting():  # a graph has one number of parts
+            parts = x.split(max(1, ROWS_AT_ONCE // x.shape[2]))
+            highest = torch.cat([self._highest(part) for part in parts])
+        else:
+            highest = self._highest(x)
+        return self.output(torch.relu(self.dense(highest)))
 
     def _highest(self, x: torch.Tensor) -> torch.Tensor:
         """Return each filter's highest output: (B, F, T) -> (B, filters)."""

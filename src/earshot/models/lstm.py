@@ -64,7 +64,7 @@ class LSTM(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (B, 1) for two classes, else (B, classes)."""
-        x = x.reshape(len(x), -1, self.step)
+        x = x.reshape(x.shape[0], -1, self.step)  # not len(x): an exported graph would hold the number
         for layer in self.recurrent[:-1]:
             x = self.dropout(layer(x)[0])
         x = self.dropout(self.recurrent[-1](x)[0][:, -1])
