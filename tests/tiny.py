@@ -10,6 +10,11 @@ from conftest import Project, tone, write_audio
 from earshot import features, fingerprint, manifest, split
 
 RATE = 4000  # low; the windows stay as they are
+FEATURES = {
+    "summary": {"sample_rate": RATE, "n_fft": 512, "hop_length": 256},
+    "log_spectrogram": {"nperseg": 80, "noverlap": 40},
+    "log_mel": {"n_mels": 16, "n_fft": 256, "hop_length": 80},
+}
 
 
 def invoke(command, *arguments):
@@ -23,9 +28,8 @@ def tiny_project(root: Path) -> Project:
     project = Project(root)
     params = project.params(datasets=["tunes", "horns"], audio={"sample_rate": RATE})
     features_of = params["features"]
-    features_of["summary"] |= {"sample_rate": RATE, "n_fft": 512, "hop_length": 256}
-    features_of["log_spectrogram"] |= {"nperseg": 80, "noverlap": 40}
-    features_of["log_mel"] |= {"n_mels": 16, "n_fft": 256, "hop_length": 80}
+    for name, changes in FEATURES.items():
+        features_of[name] |= changes
     project.params(features=features_of, split=params["split"] | {"block_seconds": 6.0, "folds": {"default": 3}})
     project.card("tunes", task="genres", source={"folder": "."}, layout={"kind": "class_folders"})
     for number in range(15):

@@ -24,6 +24,7 @@ SECTIONS = {
     "Is it true?": ["audit", "evaluate", "errors", "reproduce"],
     "Better models": ["search", "promote", "champion"],
     "Look and listen": ["explore", "predict", "serve"],
+    "Take a model elsewhere": ["export"],
     "MLflow": ["dashboard", "sync"],
 }
 
@@ -308,6 +309,21 @@ def champion(dataset: str, as_json: bool) -> None:
         print(json.dumps(facts | {"settings": settings}, ensure_ascii=False))
     else:
         tell.crowning(dataset, crowned)
+
+
+@main.command(short_help="Write a trained model to an ONNX file.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE.onnx", type=click.Path(path_type=Path))
+@without_traceback
+def export(folder: Path, file: Path) -> None:
+    """Write the trained model in FOLDER to an ONNX file: samples in, probabilities out.
+
+    FOLDER is one with config.json and model.safetensors, data/models/DATASET/INPUT-MODEL/RUN.
+    """
+    from earshot.onnx.export import export
+
+    export(folder, file)
+    print(f"written: {file}")
 
 
 @main.command(short_help="Send MLflow what it could not take.")
