@@ -15,7 +15,7 @@ from earshot.store import write_text
 
 MILLION = 1_000_000
 PAGES = {  # what each is written from
-    "benchmarks": ["features", "training", "loading", "repro"],
+    "benchmarks": ["features", "training", "loading", "repro", "latency"],
     "scale": ["features", "training", "scale"],
     "events": ["events"],
 }
