@@ -114,7 +114,7 @@ def test_a_model_of_clips_hears_the_first_seconds_of_any_length(tmp_path):
 def test_a_file_tells_how_to_use_it_and_is_the_same_every_time(tmp_path):
     folder = model(tmp_path, "waveform", "cnn")
     for name in ("once.onnx", "again.onnx"):
-        done = CliRunner().invoke(cli.main, ["export", str(folder), str(tmp_path / name)])
+        done = CliRunner().invoke(cli.main, ["export", "--model", str(folder), str(tmp_path / name)])
         assert done.exit_code == 0 and name in done.output, done.output
     assert (tmp_path / "once.onnx").read_bytes() == (tmp_path / "again.onnx").read_bytes()
     session = onnxruntime.InferenceSession(tmp_path / "once.onnx")
@@ -153,13 +153,13 @@ def test_the_example_in_the_documents_works(tmp_path, monkeypatch):
 
 def test_without_the_extra_the_line_to_type_is_told(project, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    done = CliRunner().invoke(cli.main, ["export", "anywhere", "model.onnx"])
+    done = CliRunner().invoke(cli.main, ["export", "--model", "anywhere", "model.onnx"])
     assert done.exit_code == 1
     assert done.output == "error: earshot export needs onnxscript: pip install -e '.[onnx]'\n"
 
 
 def test_a_folder_without_a_model_is_named(project):
-    done = CliRunner().invoke(cli.main, ["export", "nowhere", "model.onnx"])
+    done = CliRunner().invoke(cli.main, ["export", "--model", "nowhere", "model.onnx"])
     assert done.exit_code == 1 and "error: nowhere holds no trained model" in done.output
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from earshot import calls, config, links
+from earshot.detection import which
 from earshot.detection.command import predict
 from earshot.errors import EarshotError, without_traceback
 from earshot.explore import SECONDS
@@ -312,17 +313,14 @@ def champion(dataset: str, as_json: bool) -> None:
 
 
 @main.command(short_help="Write a trained model to an ONNX file.")
-@click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("file", metavar="FILE.onnx", type=click.Path(path_type=Path))
+@which.with_model
 @without_traceback
-def export(folder: Path, file: Path) -> None:
-    """Write the trained model in FOLDER to an ONNX file: samples in, probabilities out.
-
-    FOLDER is one with config.json and model.safetensors, data/models/DATASET/INPUT-MODEL/RUN.
-    """
+def export(file: Path, run: str | None, model: Path | None, champion: str | None) -> None:
+    """Write a trained model, with all that comes before it, to an ONNX file: samples in, probabilities out."""
     from earshot.onnx.export import export
 
-    export(folder, file)
+    export(which.folder(run, model, champion), file)
     print(f"written: {file}")
 
 
