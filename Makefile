@@ -37,7 +37,7 @@ test-all: $(READY)  ## run all tests, also the slow ones and those on real recor
 real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (gtzan_mini, sirens_standin)
 	@$(BIN)/python benchmarks/real.py
 
-bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md and docs/scale.md; needs EARSHOT_MIRROR and what repro made
+bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md and docs/scale.md; needs EARSHOT_MIRROR, after repro
 	@for part in features training loading scale repro latency pages; do $(BIN)/python benchmarks/$$part.py || exit 1; done
 
 events: $(READY)  ## measure how well events are found in real recordings, and write docs/events.md; needs EARSHOT_MIRROR
