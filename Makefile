@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-all real bench events dashboard screenshots docs lint constraints clean
+.PHONY: help install repro test test-all real bench events dashboard screenshots docs notebook lint constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -51,6 +51,9 @@ screenshots: $(READY)  ## take the pictures of dashboard, explore and serve in d
 
 docs: $(READY)  ## write the output of the commands in docs/experiments.md anew
 	@$(BIN)/cog -r -P -I benchmarks docs/experiments.md
+
+notebook: $(READY)  ## execute docs/tour.ipynb and keep its outputs in it
+	@$(BIN)/python benchmarks/tour.py
 
 lint: $(READY)  ## check the style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

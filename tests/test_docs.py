@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import subprocess
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -18,7 +20,8 @@ from earshot import cli, sweep
 from earshot.datasets.card import Card
 from earshot.settings import compose
 
-DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")), PROJECT / "data" / "README.md"]
+DOCS = PROJECT / "docs"
+DOCUMENTS = [PROJECT / "README.md", *sorted(DOCS.glob("*.md")), DOCS / "tour.ipynb", PROJECT / "data" / "README.md"]
 # Commands that tests run: make's targets call earshot and pytest, `dvc repro` is test_pipeline's.
 RUN_ELSEWHERE = [
     r"dvc metrics show",
@@ -35,9 +38,17 @@ RUN_ELSEWHERE = [
 ]
 
 
+def text(path: Path) -> str:
+    """Return what a document says; of a notebook, without its code."""
+    if path.suffix != ".ipynb":
+        return path.read_text()
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
 def blocks(language: str) -> list[tuple[Path, str]]:
     fences = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
-    return [(path, block) for path in DOCUMENTS for block in fences.findall(path.read_text())]
+    return [(path, block) for path in DOCUMENTS for block in fences.findall(text(path))]
 
 
 def commands() -> list[str]:
@@ -46,7 +57,7 @@ def commands() -> list[str]:
     inline = [
         code
         for path in DOCUMENTS
-        for code in re.findall(r"`((?:make|dvc|earshot|python -m|python) [^`]+)`", path.read_text())
+        for code in re.findall(r"`((?:make|dvc|earshot|python -m|python) [^`]+)`", text(path))
     ]
     return sorted({" ".join(line.split("#")[0].split()) for line in lines + inline} - {""})
 
@@ -62,6 +73,10 @@ def test_every_command_is_one_that_works(command):
         parsed = OverridesParser.create().parse_overrides([one for one in overrides if not one.startswith("hydra")])
         for run in BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]:
             assert compose(run).seed in (0, 1, 2)
+    elif command.startswith("python -m earshot."):
+        module, *arguments = command.split()[2:]
+        with importlib.import_module(module).main.make_context(module, arguments):
+            pass
     elif command.startswith("dvc exp run"):  # which test_experiments does with these options
         for setting in re.findall(r"-S '?([^'\s=]+)=", command):
             file, _, key = setting.rpartition(":")
@@ -88,13 +103,13 @@ def test_the_cards_in_the_documents_load():
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text()):
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text(path)):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), target
 
 
 def test_the_settings_the_documents_name_exist():
-    text = " ".join(path.read_text() for path in DOCUMENTS)
+    everything = " ".join(map(text, DOCUMENTS))
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    for section, key in re.findall(r"`(split|manifest|features|audio|noise)\.(\w+)`", text):
+    for section, key in re.findall(r"`(split|manifest|features|audio|noise)\.(\w+)`", everything):
         assert key in params[section]

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def curves(epochs: list[Epoch]) -> Figure:
     """Draw loss and accuracy of training and validation over the epochs."""
-    figure = Figure(figsize=(8, 3.2))
-    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.15, top=0.95)  # a computed layout takes as long as drawing
+    figure = Figure(figsize=(8, 3.2), layout="none")  # a computed one takes as long as drawing
+    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.15, top=0.95)
     for axes, score in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for part, label in (("train", "training"), ("val", "validation")):
             axes.plot([e["epoch"] for e in epochs], [e[f"{part}_{score}"] for e in epochs], label=label)
@@ -42,7 +42,7 @@ def confusion(frame: pd.DataFrame, part: str) -> Figure:
 def reliability(frame: pd.DataFrame, part: str) -> Figure:
     """Draw how often predictions of a part are right over how sure they are."""
     bins = metrics.reliability(frame)
-    figure = Figure(figsize=(3.6, 3.4))
+    figure = Figure(figsize=(3.6, 3.4), layout="none")
     figure.subplots_adjust(left=0.17, right=0.97, bottom=0.14, top=0.92)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], ":", color="grey")

@@ -1,0 +1,56 @@
+"""Execute docs/tour.ipynb and keep the outputs in it: `make notebook`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import nbformat
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from earshot import store
+
+TOUR = Path(__file__).parent.parent / "docs" / "tour.ipynb"
+SECONDS = 300  # that a cell may take
+
+
+def executed(path: Path, folder: Path) -> NotebookNode:
+    """Return a notebook as a fresh kernel of this environment leaves it; nothing in it tells when that was.
+
+    Parameters
+    ----------
+    path : of the notebook
+    folder : the current one of its kernel
+
+    Raises
+    ------
+    nbclient.exceptions.CellExecutionError
+        If a cell fails.
+    """
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    metadata = notebook.metadata.copy()
+    with tempfile.TemporaryDirectory() as own:
+        kernel = AsyncKernelManager(
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),  # with no other there it is this Python
+            transport="ipc",  # no port
+            connection_file=str(Path(own, "kernel.json")),
+        )
+        client = NotebookClient(
+            notebook,
+            km=kernel,
+            timeout=SECONDS,
+            record_timing=False,
+            coalesce_streams=True,  # what is printed at once is one output, however it arrives
+            resources={"metadata": {"path": str(folder)}},
+        )
+        client.execute(env=os.environ | {"IPYTHONDIR": own}, cleanup_kc=True)
+    notebook.metadata = metadata  # without the version of Python
+    return notebook
+
+
+if __name__ == "__main__":
+    store.write_text(TOUR, nbformat.writes(executed(TOUR, TOUR.parent)) + "\n")
