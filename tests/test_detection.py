@@ -355,7 +355,9 @@ def test_any_run_or_the_champion_answers(trained_on, tmp_path):
 
 def follower(model: Path, *arguments: str, **streams) -> subprocess.Popen:
     command = [sys.executable, "-m", "earshot.cli", "predict", "--model", str(model), "--json", "--follow", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False, **streams)
+    # whoever started the tests may have Ctrl-C ignored
+    heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **heeds, **streams)
 
 
 def pcm(seconds: float, rate: int = RATE) -> bytes:

@@ -147,9 +147,8 @@ def test_a_terminated_run_is_failed_and_a_killed_one_is_by_the_next(trained_on):
         while time.monotonic() < deadline and not has_metrics():
             time.sleep(0.2)
         process.send_signal(sent)
-        process.wait(timeout=30)
-        process.stdout.close()
-        assert runs_of("sirens")[1][0].info.status == status
+        said, _ = process.communicate(timeout=30)
+        assert runs_of("sirens")[1][0].info.status == status, said
     assert start(*QUICK, cwd=trained_on.root).wait(timeout=120) == 0
     assert sorted(run.info.status for run in runs_of("sirens")[1]) == ["FAILED", "FAILED", "FINISHED"]
 
