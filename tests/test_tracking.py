@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -179,3 +180,26 @@ def test_a_run_can_be_watched_while_it_trains(project, monkeypatch):
         threading.Event().wait(2.5)
     _, (found,) = all_runs()
     assert any(name.startswith("system/") for name in found.data.metrics)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_does_not_break_off_what_is_being_sent(project, monkeypatch, number):
+    send = records.send_metrics
+
+    def interrupted(*arguments) -> None:
+        signal.raise_signal(number)  # as if it came in the midst of a transaction
+        send(*arguments)
+
+    monkeypatch.setattr(records, "send_metrics", interrupted)
+    before = signal.signal(signal.SIGTERM, process.leave_in_order)
+    try:
+        with (
+            pytest.raises(SystemExit if number == signal.SIGTERM else KeyboardInterrupt),
+            tracking.run("task", "run", {}) as run,
+        ):
+            run.metrics({"train_loss": 1.0}, 1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    client, (found,) = all_runs()
+    assert len(client.get_metric_history(found.info.run_id, "train_loss")) == 1
+    assert found.info.status == "FINISHED"  # its training had ended

@@ -7,10 +7,14 @@ import os
 import signal
 import socket
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psutil
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -32,6 +36,26 @@ def leave_with_parent() -> None:
 def leave_in_order(*_: Any) -> None:
     """Turn SIGTERM into an exception, so that the MLflow run is ended."""
     raise SystemExit("error: ended by SIGTERM")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C wait until what happens inside is done, such as a transaction of a database.
+
+    Signals reach the main thread alone; in another one nothing needs to be held back.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: waiting.append(got)) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if waiting:
+            signal.raise_signal(waiting[0])
 
 
 def keep_memory() -> None:

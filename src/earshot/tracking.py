@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
-from earshot import records
+from earshot import process, records
 from earshot.records import Record
 
 if TYPE_CHECKING:
@@ -105,11 +105,12 @@ class Run:
             self._beginning.cancel()
             self._beginning.join()
         self.record.status, self.record.ended = status, _now()
-        try:
-            records.send(self._client or records.connect(), self.record, self.artifacts, self._sent)
-        except Exception as error:  # whatever the store or the network raises
-            kept = records.keep(self.record, self.artifacts)
-            _warn(f"did not take a run ({_short(error)}). It is kept in {kept}: `earshot sync` sends it")
+        with process.undisturbed():
+            try:
+                records.send(self._client or records.connect(), self.record, self.artifacts, self._sent)
+            except Exception as error:  # whatever the store or the network raises
+                kept = records.keep(self.record, self.artifacts)
+                _warn(f"did not take a run ({_short(error)}). It is kept in {kept}: `earshot sync` sends it")
 
     def _create(self) -> None:
         self._client = records.connect()
@@ -120,11 +121,12 @@ class Run:
         self._sent, self._last = len(self.record.metrics), time.monotonic()
 
     def _watched(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Exception as error:  # whatever the store or the network raises
-            self._client, self._sent = None, 0
-            _warn(f"can't be reached, going on without it: {_short(error)}")
+        with process.undisturbed():
+            try:
+                work()
+            except Exception as error:  # whatever the store or the network raises
+                self._client, self._sent = None, 0
+                _warn(f"can't be reached, going on without it: {_short(error)}")
 
 
 def _now() -> int:
