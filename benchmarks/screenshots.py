@@ -1,4 +1,4 @@
-"""Take the pictures in docs/images of the dashboard, of `earshot explore` and `earshot serve`: `make screenshots`.
+"""Take the pictures in docs/images of the dashboard, the pages of `earshot` and the tour: `make screenshots`.
 
 The runs are made once, in build/screenshots, by the pipeline on a synthetic dataset and by a sweep. They take some
 three minutes; the pictures, which need chromium, take one more.
@@ -21,9 +21,11 @@ from pathlib import Path
 import requests
 import soundfile
 import yaml
+from nbconvert import HTMLExporter
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from real import PROJECT, copy_project
+from tour import TOUR
 
 from earshot.calls import commit
 
@@ -159,6 +161,18 @@ def take_served(page: Page, address: str, recording: Path) -> None:
     keep(page, "serve")
 
 
+def take_tour(page: Page, folder: Path) -> None:
+    """Show the notebook where a sound is looked at."""
+    html, _ = HTMLExporter().from_filename(TOUR)
+    path = folder / "tour.html"
+    path.write_text(html, encoding="utf-8")
+    page.route("https://**", lambda route: route.abort())  # scripts that it would fetch from elsewhere
+    page.set_viewport_size({"width": 2 * WIDTH // 3, "height": round(1.5 * HEIGHT)})
+    page.goto(path.as_uri())
+    page.locator("audio").first.evaluate("player => player.scrollIntoView()")
+    keep(page, "tour")
+
+
 def street(folder: Path) -> Path:
     """Write half a minute of the synthetic street, with a siren in its middle."""
     raw = COPY / "data" / "raw" / "synthetic_sirens"
@@ -189,6 +203,7 @@ def main() -> None:
         take_explored(page, COPY / "data" / "raw" / "synthetic_sirens" / "emergency.flac")
         with started("serve") as address:
             take_served(page, address, street(Path(folder)))
+        take_tour(page, Path(folder))
         browser.close()
 
 
