@@ -12,7 +12,7 @@ from earshot.inputs.over_time import OverTime
 if TYPE_CHECKING:
     import torch
 
-CONSTANT = 1e-4  # a deviation below that is rounding: sound moves a bin's log power by 0.1 and more
+LEAST = 0.01  # deviation that a bin is divided by: sound moves its log power by 0.1 and more, rounding by less
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,11 @@ class LogSpectrogram(OverTime):
     """Log power spectral density: shape (T, F), T frames, F = nperseg / 2 + 1 bins.
 
     `scipy.signal.spectrogram` with its defaults (Tukey window 0.25, constant detrend, density scaling), then
-    the natural log of the density plus `eps`, then for each window and bin zero mean and unit deviation over
+    the natural log of 1 + density / `eps`, then for each window and bin zero mean and unit deviation over
     time. With 320 and 160 samples at 16 kHz a window of 2 s is (199, 161).
+
+    The tutorial's log of the density plus `eps` is the same but for a constant, which the mean takes off; it loses
+    the digits of densities far below `eps`.
     """
 
     sample_rate: int
@@ -47,15 +50,13 @@ class LogSpectrogram(OverTime):
         from earshot.inputs import spectrum  # where it is needed: a training takes rows from a file
 
         density = spectrum.density(samples, self.sample_rate, self.nperseg, self.hop_length, self.eps)
-        return np.log(density, out=density)
+        return np.log1p(density, out=density)
 
     def finish(self, batch: torch.Tensor) -> torch.Tensor:
         """Bring each bin of each window to zero mean and unit deviation over time (population deviation).
 
-        A bin that does not change over the window becomes zero.
+        A bin that hardly moves, by a deviation less than `LEAST`, is not blown up: it stays near zero.
         """
-        import torch
-
         centred = batch - batch.mean(dim=1, keepdim=True)
         deviation = centred.square().mean(dim=1, keepdim=True).sqrt()
-        return centred.mul_(torch.where(deviation < CONSTANT, 0, 1 / deviation))
+        return centred.div_(deviation.clamp_(min=LEAST))

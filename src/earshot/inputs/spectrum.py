@@ -78,14 +78,14 @@ def decibels(power: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(power, np.float32(1e-10))) * np.float32(10 / np.log(10))
 
 
-def density(samples: np.ndarray, sample_rate: int, nperseg: int, hop_length: int, eps: float) -> np.ndarray:
-    """Return the power spectral density plus `eps` as `scipy.signal.spectrogram` has it by default: float32, (T, F).
+def density(samples: np.ndarray, sample_rate: int, nperseg: int, hop_length: int, unit: float) -> np.ndarray:
+    """Return the power spectral density as `scipy.signal.spectrogram` has it by default: float32, (T, F).
 
-    That is with a Tukey window (0.25), each frame's mean taken off, one-sided.
+    That is with a Tukey window (0.25), each frame's mean taken off, one-sided; here in `unit` instead of 1 / Hz.
     """
     window, scale = tukey(nperseg, sample_rate)
     frames = windowed(samples, window, hop_length, detrend=True)
-    return _squared(scipy.fft.rfft(frames, axis=1), scale, np.float32(eps))
+    return _squared(scipy.fft.rfft(frames, axis=1), scale / np.float32(unit))
 
 
 @functools.cache
@@ -99,11 +99,11 @@ def tukey(nperseg: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @loops
-def _squared(spectrum: np.ndarray, scale: np.ndarray, eps: np.float32) -> np.ndarray:
-    """Return the squared magnitudes, scaled, plus `eps`."""
-    density = np.empty(spectrum.shape, np.float32)
+def _squared(spectrum: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the squared magnitudes, scaled."""
+    squared = np.empty(spectrum.shape, np.float32)
     for frame in range(len(spectrum)):
         for k in range(len(scale)):
             value = spectrum[frame, k]
-            density[frame, k] = (value.real * value.real + value.imag * value.imag) * scale[k] + eps
-    return density
+            squared[frame, k] = (value.real * value.real + value.imag * value.imag) * scale[k]
+    return squared

@@ -13,7 +13,7 @@ from earshot.onnx.power_spectrum import PowerSpectrum
 class LogSpectrogramRows(nn.Module):
     """`LogSpectrogram.extract`: (B, samples) -> float64, (B, T, F).
 
-    In float64, since of a bin that hardly moves `finish` leaves little but rounding.
+    In float64, since of a bin that hardly moves `finish` leaves some rounding.
     """
 
     def __init__(self, built: LogSpectrogram):
@@ -28,4 +28,4 @@ class LogSpectrogramRows(nn.Module):
         """Return the rows."""
         frames = frames_of(samples, len(self.window), self.hop).double()
         frames = (frames - frames.mean(dim=-1, keepdim=True)) * self.window
-        return torch.log(self.power(frames) * self.scale + self.eps)
+        return torch.log1p(self.power(frames) * self.scale / self.eps)
