@@ -92,8 +92,7 @@ def make_results(project: Project) -> None:
         write_audio(path, tone(frequency, 4, RATE, seed=number), RATE)
     stage(manifest.main, "tunes")
     stage(fingerprint.main, "tunes")
-    for protocol in params["protocols"]:
-        stage(split.main, "tunes", protocol)
+    stage(split.main, "tunes")
     stage(audit.main, "tunes")
     stage(features.main, "tunes", "--workers", "1")
     stage(experiment.main, "tunes", "--workers", "1")

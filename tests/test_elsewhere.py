@@ -55,7 +55,7 @@ def towns(tmp_path_factory):
             invoke(manifest.main, name)
         for name in ("here", "there"):
             invoke(fingerprint.main, name)
-            invoke(split.main, name, "grouped")
+            invoke(split.main, name)
         invoke(features.main, "here", "--workers", "1")
         invoke(experiment.main, "here", "--workers", "2")
         invoke(evaluate.main, "here", "--workers", "1")

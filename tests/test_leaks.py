@@ -201,13 +201,8 @@ def invoke(command, *arguments, code=0):
     return done.output
 
 
-def split_all(dataset: str) -> None:
-    for protocol in ("published", "grouped"):
-        invoke(split.main, dataset, protocol)
-
-
 def test_groups_that_share_a_recording_are_split_as_one(folders):
-    split_all("clips")
+    invoke(split.main, "clips")
     said = invoke(audit.main, "clips")
     assert "grouped: 0.0% of" in said
     found = json.loads(folders.data("audit", "clips.json").read_text())
@@ -216,13 +211,18 @@ def test_groups_that_share_a_recording_are_split_as_one(folders):
 
 def test_too_few_groups_that_share_no_sound_are_explained(folders):
     folders.params(split=folders.params()["split"] | {"folds": {"default": 5}})
-    shared = CliRunner().invoke(split.main, ["clips", "grouped"]).output
+    shared = invoke(split.main, "clips", code=1)
     assert "high has 4, low has 4 (1 groups share sound with another and count with it; `earshot audit`)" in shared
+
+
+def test_no_split_at_all_is_refused(folders):
+    folders.params(protocols=[])
+    assert "error: params.yaml asks for no split" in invoke(split.main, "clips", code=1)
 
 
 def test_a_grouped_split_that_leaks_stops_the_pipeline(folders):
     folders.params(split=folders.params()["split"] | {"unite_duplicates": False})
-    split_all("clips")
+    invoke(split.main, "clips")
     said = invoke(audit.main, "clips", code=1)
     assert "the grouped split of clips calls itself leak-free" in said
     assert "low/low.00.wav" in said or "low/low.99.flac" in said
@@ -232,7 +232,7 @@ def test_a_grouped_split_that_leaks_stops_the_pipeline(folders):
 
 
 def test_a_hand_made_grouped_split_is_audited_as_it_stands(folders):
-    split_all("clips")
+    invoke(split.main, "clips")
     path = folders.data("splits", "clips", "grouped.parquet")
     table = store.read_table(path)
     moved = table.index[(table["fold"] == 0) & (table["part"] == "test")][0]
@@ -264,7 +264,8 @@ def test_the_audit_finds_the_leaks_of_real_recordings_without_the_segments(stand
     path = standin.root / "conf" / "cards" / "sirens_standin.yaml"
     path.write_text(path.read_text().partition("  segments:")[0])  # from here on, nobody is told the sources
     invoke(fingerprint.main, "sirens_standin")
-    invoke(split.main, "sirens_standin", "published")
+    standin.params(protocols=["published"])
+    invoke(split.main, "sirens_standin")
     table = store.read_table(standin.data("splits", "sirens_standin", "published.parquet"))
     duplicates = store.read_table(standin.data("fingerprint", "sirens_standin", "duplicates.parquet"))
     test, train = (sourced(table[table["part"] == part], known) for part in ("test", "train"))

@@ -38,14 +38,14 @@ def standin(project, mirror):
 def test_the_stand_in_gives_the_tutorials_windows(standin):
     shown = invoke(manifest.main, "sirens_standin")
     assert "emergency 22050 Hz, non_emergency 16000 Hz" in shown, "what gives the classes away is told"
-    invoke(split.main, "sirens_standin", "published")
+    invoke(split.main, "sirens_standin")
     table = store.read_table(standin.data("splits", "sirens_standin", "published.parquet"))
     windows = table[table["part"].isin(["train", "test"])]["label"].value_counts()
     assert (windows["emergency"], windows["non_emergency"]) == (1374, 1628)
 
 
 def test_no_source_of_the_stand_in_stands_on_two_sides(standin):
-    invoke(split.main, "sirens_standin", "grouped")
+    invoke(split.main, "sirens_standin")
     table = store.read_table(standin.data("splits", "sirens_standin", "grouped.parquet"))
     window = {"length": 2.0, "hop": 1.0}
     for _, rows in table.groupby("fold"):
@@ -76,7 +76,7 @@ def test_gtzan_mini_is_read_whole_and_split_by_artist(project, mirror):
     assert "101 files read, set aside: none" in invoke(manifest.main, "gtzan_mini")
     assert json.loads(project.data("manifest", "gtzan_mini.json").read_text())["classes"]["jazz"] == 11
     invoke(fingerprint.main, "gtzan_mini")
-    invoke(split.main, "gtzan_mini", "grouped")
+    invoke(split.main, "gtzan_mini")
     table = store.read_table(project.data("splits", "gtzan_mini", "grouped.parquet"))
     artists = pd.read_csv(mirror / "gtzan_artists" / "artist_groups.csv").set_index("filename")["artist_group"]
     for _, rows in table.groupby("fold"):

@@ -43,8 +43,7 @@ def tiny_project(root: Path) -> Project:
     for dataset in ("tunes", "horns"):
         invoke(manifest.main, dataset)
         invoke(fingerprint.main, dataset)
-        for protocol in ("published", "grouped"):
-            invoke(split.main, dataset, protocol)
+        invoke(split.main, dataset)
         for name in features_of:
             invoke(features.main, dataset, name, "--workers", "1")
     return project

@@ -29,8 +29,10 @@ def curves(epochs: list[Epoch]) -> Figure:
 def confusion(frame: pd.DataFrame, part: str) -> Figure:
     """Draw the confusion matrix of predictions (see `predict.table`) of a part."""
     classes = metrics.classes_of(frame)
-    size = 2.5 + 0.45 * len(classes)
-    figure = Figure(figsize=(size, size), layout="constrained")
+    side, names = max(2.0, 0.45 * len(classes)), 0.55 + 0.085 * max(map(len, classes))  # inches
+    width, height = names + side + 0.15, names + side + 0.35
+    figure = Figure(figsize=(width, height), layout="none")
+    figure.subplots_adjust(left=names / width, right=1 - 0.15 / width, bottom=names / height, top=1 - 0.35 / height)
     axes = figure.subplots()
     ConfusionMatrixDisplay(metrics.confusion(frame, classes), display_labels=classes).plot(
         xticks_rotation="vertical", colorbar=False, ax=axes

@@ -196,20 +196,23 @@ def make(
 
 @click.command()
 @click.argument("dataset")
-@click.argument("protocol")
 @without_traceback
-def main(dataset: str, protocol: str) -> None:
-    """Write data/splits/DATASET/PROTOCOL.parquet."""
+def main(dataset: str) -> None:
+    """Write data/splits/DATASET/PROTOCOL.parquet for the protocols in params.yaml."""
     leave_with_parent()
     card = load_card(dataset)
     manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
     duplicates = store.read_table(config.data("fingerprint", dataset, "duplicates.parquet"))
-    split = make(protocol, card, manifest, duplicates, config.params(), config.data("raw", dataset))
-    check_parts(split, classes_of(manifest), train_only(card) if protocol == "grouped" else [], dataset)
-    store.write_table(config.data("splits", dataset, f"{protocol}.parquet"), split, {"protocol": protocol})
-    sizes = split.groupby(["fold", "part"], sort=False)["group"].agg(["size", "nunique"])
-    print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")
-    print(sizes.loc[0].rename(columns={"size": "spans", "nunique": "groups"}).to_string())
+    params = config.params()
+    if not params["protocols"]:
+        raise EarshotError("params.yaml asks for no split: protocols needs an entry")
+    for protocol in params["protocols"]:
+        split = make(protocol, card, manifest, duplicates, params, config.data("raw", dataset))
+        check_parts(split, classes_of(manifest), train_only(card) if protocol == "grouped" else [], dataset)
+        store.write_table(config.data("splits", dataset, f"{protocol}.parquet"), split, {"protocol": protocol})
+        sizes = split.groupby(["fold", "part"], sort=False)["group"].agg(["size", "nunique"])
+        print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")
+        print(sizes.loc[0].rename(columns={"size": "spans", "nunique": "groups"}).to_string())
 
 
 if __name__ == "__main__":

@@ -130,9 +130,10 @@ def _correlate(pairs: pd.DataFrame, samples: list[np.ndarray]) -> tuple[np.ndarr
     a = np.stack([_patch(samples[row.a], row.frame_a) for row in pairs.itertuples()])
     b = np.stack([_patch(samples[row.b], row.frame_b) for row in pairs.itertuples()])
     size = scipy.fft.next_fast_len(2 * PATCH_SAMPLES, real=True)
-    spectrum = scipy.fft.rfft(a, size) * scipy.fft.rfft(b, size).conj()
-    spectrum /= np.maximum(np.abs(spectrum), np.finfo(np.float32).tiny)
-    agreement = np.abs(scipy.fft.irfft(spectrum, size))
+    with scipy.fft.set_workers(-1):  # one for each core: a pair is still transformed by one
+        spectrum = scipy.fft.rfft(a, size) * scipy.fft.rfft(b, size).conj()
+        spectrum /= np.maximum(np.abs(spectrum), np.finfo(np.float32).tiny)
+        agreement = np.abs(scipy.fft.irfft(spectrum, size))
     best = agreement.argmax(axis=1)
     return agreement.max(axis=1), np.where(best > size // 2, best - size, best)
 
