@@ -14,6 +14,7 @@ from earshot.errors import EarshotError
 from earshot.models import heads
 from earshot.models.drop_and_pool import DropAndPool
 from earshot.models.dropout import Dropout
+from earshot.models.lstm import FRAMES_AT_ONCE
 from earshot.models.max_over_time import MaxOverTime, highest
 
 SHAPES = {"waveform": (32000, 1), "log_spectrogram": (199, 161), "log_mel": (97, 128)}
@@ -98,6 +99,21 @@ def test_weights_start_as_in_keras():
     convolution = models.build(settings("cnn"), False, 199, 161, 2).model.last.convolution
     limit = np.sqrt(6 / (11 * (161 + 16)))
     assert 0.99 * limit < convolution.weight.abs().max() <= limit and not convolution.bias.any()
+
+
+@pytest.mark.parametrize("wiring", ["published", "stacked"])
+def test_an_lstm_that_is_trained_stretch_by_stretch_is_the_whole_one(wiring):
+    torch.manual_seed(0)
+    net = models.build(settings("lstm", wiring=wiring, dropout=0.0), False, 199, 161, 2)
+    x = torch.randn(32, 199, 161)
+    assert 1 < len(x) * x.shape[1] / FRAMES_AT_ONCE < len(x)
+    gradients = []
+    for training in (True, False):
+        logits = net.train(training)(x)
+        gradients.append(torch.autograd.grad(logits.square().sum(), [p for p in net.parameters() if p.requires_grad]))
+        assert torch.allclose(logits, net.eval()(x), atol=1e-6)
+    for ours, whole in zip(*gradients, strict=True):
+        assert torch.allclose(ours, whole, atol=1e-4 * whole.abs().max())
 
 
 def five_layers(convolution: torch.nn.Conv1d, x: torch.Tensor, p: float, training: bool) -> torch.Tensor:

@@ -12,6 +12,8 @@ from earshot.models.dropout import Dropout
 from earshot.models.heads import n_outputs
 from earshot.models.keras_init import keras_init
 
+FRAMES_AT_ONCE = 3200  # of all windows of a batch: of more, oneDNN computes forward and backward by a slower way
+
 
 class LSTM(nn.Module):
     """Recurrent layers, their last output, a dense layer: (B, T, F) -> logits (B, 1) or (B, classes).
@@ -66,6 +68,16 @@ class LSTM(nn.Module):
         """Return logits (B, 1) for two classes, else (B, classes)."""
         x = x.reshape(x.shape[0], -1, self.step)  # not len(x): an exported graph would hold the number
         for layer in self.recurrent[:-1]:
-            x = self.dropout(layer(x)[0])
-        x = self.dropout(self.recurrent[-1](x)[0][:, -1])
+            x = self.dropout(self._outputs(layer, x))
+        x = self.dropout(self._outputs(self.recurrent[-1], x)[:, -1])
         return self.output(torch.relu(self.dense(x)))
+
+    def _outputs(self, layer: nn.LSTM, x: torch.Tensor) -> torch.Tensor:
+        """Return `layer(x)[0]`; in training some frames at a time, each stretch from where the one before it ended."""
+        if not self.training:
+            return layer(x)[0]
+        outputs, state = [], None
+        for stretch in x.split(max(1, FRAMES_AT_ONCE // len(x)), dim=1):
+            output, state = layer(stretch, state)
+            outputs.append(output)
+        return torch.cat(outputs, dim=1)
