@@ -3,7 +3,7 @@
 The models are trained by benchmarks/real.py, in build/events. For each fold of its grouped split an hour is mixed, in
 clips of a minute, of what the fold's models have not heard: street from the second class, with stretches of sirens laid
 over it. The rule by which events begin and end is the default one, and one that is chosen on hours of the validation
-parts. Writes build/bench/events.json.
+parts, for windows as far apart as in training and for closer ones. Writes build/bench/events.json.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ SNR_DB = (0, 20)
 FADE = 0.05  # seconds
 COLLARS = {"0.2 s": 0.2, "1 s": 1.0}  # the first is the usual one of event-based scores
 PARTS = ["validation", "test"]
+FINE = 0.25  # seconds from window to window, instead of training's
 GRID = [
     Rule(threshold, release, least)
     for threshold, release, least in product((0.5, 0.7, 0.8, 0.9), (0.3, 0.4, 0.5, 0.7), (0.0, 1.0, 2.0, 3.0))
@@ -89,18 +90,18 @@ def hour(split: pd.DataFrame, fold: int, part: str, sounds: dict[str, np.ndarray
     return truth
 
 
-def predicted(model: Path, clips: Path, rule: Rule) -> dict[str, list[tuple[float, float]]]:
+def predicted(model: Path, clips: Path, hop: float | None, rule: Rule) -> dict[str, list[tuple[float, float]]]:
     """Return the alarm's events that the command finds in each clip."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in asdict(rule).items()]
+    options += [f"--hop={hop}"] if hop else []
     command = [sys.executable, "-m", "earshot.cli", "predict", "--model", str(model), "--json", "--only", ALARM]
     said = subprocess.run([*command, *options, str(clips)], capture_output=True, check=True).stdout
     lines = [json.loads(line) for line in said.splitlines()]
     return {Path(line["file"]).stem: [(e["start"], e["end"]) for e in line["events"]] for line in lines}
 
 
-def windows(model: Path, clips: Path) -> dict[str, list[Window]]:
+def windows(detector: Detector, clips: Path) -> dict[str, list[Window]]:
     """Return the windows of each clip."""
-    detector = Detector.load(model)
     return {p.stem: list(detector.windows(audio.stream(p, detector.sample_rate))) for p in sorted(clips.iterdir())}
 
 
@@ -137,11 +138,12 @@ def scores(truth: dict[str, list], found: dict[str, list]) -> dict[str, float]:
     }
 
 
-def chosen(models: dict[Path, Path], truths: dict[Path, dict[str, list]]) -> Rule:
+def chosen(models: dict[Path, Path], truths: dict[Path, dict[str, list]], hop: float | None) -> Rule:
     """Return the rule with the best mean F1 of onsets within a second, on the hours of the validation parts."""
     total = dict.fromkeys(GRID, 0.0)
     for model, clips in models.items():
-        detector, heard = Detector.load(model), windows(model, clips)
+        detector = Detector.load(model, hop)
+        heard = windows(detector, clips)
         for rule in GRID:
             total[rule] += scores(truths[clips], events_by(rule, detector, heard))["onset, 1 s"]
     return max(total, key=total.__getitem__)
@@ -162,14 +164,16 @@ def main() -> None:
         truths[clips] = hour(split, fold, part, sounds, clips)
         trained = sorted((ROOT / "data" / "models" / DATASET).glob(f"*/grouped-*-fold{fold}"))
         models[part] |= dict.fromkeys(trained, clips)
-    rules = {"default": Rule(), "chosen": chosen(models["validation"], truths)}
+    ways = [("default", None, Rule())]
+    ways += [("chosen", hop, chosen(models["validation"], truths, hop)) for hop in (None, FINE)]
     found = [
-        {"experiment": model.parent.name, "run": model.name, "rule": name, **asdict(rule)}
-        | scores(truths[clips], predicted(model, clips, rule))
+        {"experiment": model.parent.name, "run": model.name, "rule": name, "hop": Detector.load(model, hop).hop}
+        | asdict(rule)
+        | scores(truths[clips], predicted(model, clips, hop, rule))
         for model, clips in models["test"].items()
-        for name, rule in rules.items()
+        for name, hop, rule in ways
     ]
-    means = pd.DataFrame(found).groupby(["experiment", "rule"], sort=False).mean(numeric_only=True)
+    means = pd.DataFrame(found).groupby(["experiment", "rule", "hop"], sort=False).mean(numeric_only=True)
     rows = [[*key, *(f"{value:.3g}" for value in row)] for key, row in zip(means.index, means.to_numpy(), strict=True)]
     table([["experiment", "rule", *means.columns], *rows])
     write("events", {"hours": split["fold"].nunique(), "runs": found})
