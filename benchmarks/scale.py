@@ -57,6 +57,8 @@ def epoch(count):
         heads.loss(net(x), y).backward()
         optimizer.step()
 epoch(64)
+print("ready", flush=True)
+input()
 start = time.perf_counter()
 epoch(n)
 anonymous = next(int(l.split()[1]) / 1024 for l in open("/proc/self/status") if l.startswith("RssAnon"))
@@ -71,6 +73,25 @@ def called(code: str, *arguments: str) -> list[float]:
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def trained(name: str, size: int, folder: Path, workers: int) -> list[float]:
+    """Return the seconds and the memory (MiB) of trainings that begin together: of the one that takes longest."""
+    processes = []
+    for number in range(workers):
+        own = folder / str(number)
+        own.mkdir(exist_ok=True)
+        command = [sys.executable, "-c", TRAIN, name, str(size), str(own)]
+        processes.append(
+            subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
+    for process in processes:
+        if process.stdout.readline() != "ready\n":
+            raise SystemExit(f"error: the training on {name} does not start")
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return max(json.loads(process.communicate()[0]) for process in processes)
 
 
 def start_of(sizes: list[int], seconds: list[float]) -> float:
@@ -95,13 +116,14 @@ def extraction(folder: Path, name: str, workers: int) -> dict:
     return summary(f"{name}, {workers} process{'es' * (workers > 1)}", "files of 30 s", sizes, found)
 
 
-def training(folder: Path, name: str) -> dict:
-    """Measure an epoch of the CNN in one process."""
+def training(folder: Path, name: str, workers: int) -> dict:
+    """Measure an epoch of the CNN, in as many trainings side by side as there are workers."""
     sizes, found = [EXAMPLES * times for times in TIMES], []
     for size in sizes:
-        repeats = [called(TRAIN, name, str(size), str(folder)) for _ in range(REPEATS)]
+        repeats = [trained(name, size, folder, workers) for _ in range(REPEATS)]
         found.append([statistics.median(column) for column in zip(*repeats, strict=True)])
-    return summary(f"an epoch of the CNN on {name}", "windows of 2 s", sizes, found)
+    beside = "" if workers == 1 else f", {workers} side by side"
+    return summary(f"an epoch of the CNN on {name}{beside}", "windows of 2 s", sizes, found)
 
 
 def summary(what: str, unit: str, sizes: list[int], found: list[list[float]]) -> dict:
@@ -144,7 +166,7 @@ def main() -> None:
         for number in range(FILES * TIMES[-1]):
             soundfile.write(folder / f"{number}.wav", 0.1 * rng.standard_normal(30 * 22050), 22050)
         found = [extraction(folder, name, workers) for name in ("summary", "log_spectrogram") for workers in (1, 2)]
-        found += [training(folder, name) for name in ("waveform", "log_spectrogram")]
+        found += [training(folder, name, workers) for name in ("waveform", "log_spectrogram") for workers in (1, 2)]
     for facts in found:
         measured = zip(facts["sizes"], facts["seconds"], facts["mib"], strict=True)
         cells = [f"{size}: {taken:.2f} s, {mib:.0f} MiB" for size, taken, mib in measured]
