@@ -175,8 +175,8 @@ def main() -> None:
     ]
     means = pd.DataFrame(found).groupby(["experiment", "rule", "hop"], sort=False).mean(numeric_only=True)
     rows = [[*key, *(f"{value:.3g}" for value in row)] for key, row in zip(means.index, means.to_numpy(), strict=True)]
-    table([["experiment", "rule", *means.columns], *rows])
     write("events", {"hours": split["fold"].nunique(), "runs": found})
+    table([[*means.index.names, *means.columns], *rows])
 
 
 if __name__ == "__main__":
