@@ -174,7 +174,7 @@ def main() -> None:
         for name, hop, rule in ways
     ]
     means = pd.DataFrame(found).groupby(["experiment", "rule", "hop"], sort=False).mean(numeric_only=True)
-    rows = [[*key, *(f"{value:.3g}" for value in row)] for key, row in zip(means.index, means.to_numpy(), strict=True)]
+    rows = [[*map(str, key), *(f"{value:.3g}" for value in row)] for key, row in zip(means.index, means.to_numpy(), strict=True)]
     write("events", {"hours": split["fold"].nunique(), "runs": found})
     table([[*means.index.names, *means.columns], *rows])
 
