@@ -20,7 +20,7 @@ import mir_eval
 import numpy as np
 import pandas as pd
 import soundfile
-from measure import PROJECT, table, write
+from measure import PROJECT, write
 
 from earshot import audio, store
 from earshot.datasets.sound import mix_at_snr
@@ -174,9 +174,8 @@ def main() -> None:
         for name, hop, rule in ways
     ]
     means = pd.DataFrame(found).groupby(["experiment", "rule", "hop"], sort=False).mean(numeric_only=True)
-    rows = [[*map(str, key), *(f"{value:.3g}" for value in row)] for key, row in zip(means.index, means.to_numpy(), strict=True)]
     write("events", {"hours": split["fold"].nunique(), "runs": found})
-    table([[*means.index.names, *means.columns], *rows])
+    print(means.to_string(float_format="{:.3g}".format))
 
 
 if __name__ == "__main__":
