@@ -212,7 +212,7 @@ def test_the_overview_of_a_long_sound_is_no_wider_than_a_picture(lengths):
     assert sum(map(len, overview.watch(blocks))) == sum(lengths)
     assert len(overview.columns) <= 2 * MOST
     if len(overview.columns) > 10:
-        assert overview.columns[:, 5:-5].mean() == pytest.approx(192, rel=0.2)  # noise has the same power everywhere
+        assert overview.columns[:, 5:-5].mean() == pytest.approx(192, rel=0.05)  # noise has the same power everywhere
 
 
 def test_the_overview_shows_when_it_is_loud(tmp_path):

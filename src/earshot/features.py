@@ -64,6 +64,7 @@ def extract_to(cached: Path, path: Path, built: inputs.Input) -> None:
         rows = built.rows(audio.stream(path, built.sample_rate))
         for part in parts(rows, np.size, np.concatenate):
             np.save(file, part, allow_pickle=False)
+            del part  # before the next is put together
 
 
 def kept_parts(cached: Path) -> Iterator[np.ndarray]:
