@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,11 +41,35 @@ def in_turns(ways: dict[str, Callable[[], float]], repeats: int = REPEATS) -> di
     return found
 
 
-def answer(measure: Callable[[], float]) -> None:
+def answer(measure: Callable[[], Any]) -> None:
     """Measure each time a line comes in on standard input, until there are no more; say so once that can begin."""
     print("ready", flush=True)
     for _ in sys.stdin:
-        print(measure(), flush=True)
+        print(json.dumps(measure()), flush=True)
+
+
+@contextmanager
+def answering(arguments: list[str], processes: int = 1) -> Iterator[Callable[[], list]]:
+    """Start Python processes that `answer`; yield what has all of them measure at once and returns the answers."""
+    command = [sys.executable, *arguments]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    started = [subprocess.Popen(command, cwd=PROJECT, **pipes) for _ in range(processes)]
+
+    def asked() -> list:
+        for process in started:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        return [json.loads(process.stdout.readline()) for process in started]
+
+    try:
+        for process in started:
+            if process.stdout.readline() != "ready\n":
+                raise SystemExit(f"error: {' '.join(command)} does not start")
+        yield asked
+    finally:
+        for process in started:
+            process.stdin.close()
+            process.wait()
 
 
 def ratio(others: list[float], ours: list[float]) -> float:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from matplotlib.figure import Figure
-from measure import PROJECT, table, write
+from measure import PROJECT, answering, table, write
 
 TIMES = [1, 2, 4, 8]
 FILES = 60  # of 30 s, at once
@@ -37,17 +37,19 @@ taken = time.perf_counter() - start
 print(json.dumps([taken, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]))
 """
 TRAIN = """
-import json, resource, sys, time
+import sys, tempfile, time
 sys.path.insert(0, "benchmarks")
 import windows, torch
 from earshot import models
 from earshot.models import heads
 from earshot.process import keep_memory
 from earshot.settings import compose
+from measure import answer, seconds
 keep_memory()
 torch.set_num_threads(1)
 name, n = sys.argv[1], int(sys.argv[2])
-cut = windows.mapped(name, n, sys.argv[3])
+folder = tempfile.TemporaryDirectory()
+cut = windows.mapped(name, n, folder.name)
 net = models.build(compose(["model=cnn"]).model, False, cut.length, cut.features.rows.shape[1], 2)
 optimizer = torch.optim.Adam(net.parameters())
 def epoch(count):
@@ -56,13 +58,10 @@ def epoch(count):
         optimizer.zero_grad()
         heads.loss(net(x), y).backward()
         optimizer.step()
+def anonymous():
+    return next(int(l.split()[1]) / 1024 for l in open("/proc/self/status") if l.startswith("RssAnon"))
 epoch(64)
-print("ready", flush=True)
-input()
-start = time.perf_counter()
-epoch(n)
-anonymous = next(int(l.split()[1]) / 1024 for l in open("/proc/self/status") if l.startswith("RssAnon"))
-print(json.dumps([time.perf_counter() - start, anonymous]))
+answer(lambda: [seconds(lambda: epoch(n)), anonymous()])
 """
 
 
@@ -75,23 +74,10 @@ def called(code: str, *arguments: str) -> list[float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def trained(name: str, size: int, folder: Path, workers: int) -> list[float]:
+def trained(name: str, size: int, workers: int) -> list[float]:
     """Return the seconds and the memory (MiB) of trainings that begin together: of the one that takes longest."""
-    processes = []
-    for number in range(workers):
-        own = folder / str(number)
-        own.mkdir(exist_ok=True)
-        command = [sys.executable, "-c", TRAIN, name, str(size), str(own)]
-        processes.append(
-            subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        )
-    for process in processes:
-        if process.stdout.readline() != "ready\n":
-            raise SystemExit(f"error: the training on {name} does not start")
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    return max(json.loads(process.communicate()[0]) for process in processes)
+    with answering(["-c", TRAIN, name, str(size)], workers) as asked:
+        return max(asked())
 
 
 def start_of(sizes: list[int], seconds: list[float]) -> float:
@@ -116,11 +102,11 @@ def extraction(folder: Path, name: str, workers: int) -> dict:
     return summary(f"{name}, {workers} process{'es' * (workers > 1)}", "files of 30 s", sizes, found)
 
 
-def training(folder: Path, name: str, workers: int) -> dict:
+def training(name: str, workers: int) -> dict:
     """Measure an epoch of the CNN, in as many trainings side by side as there are workers."""
     sizes, found = [EXAMPLES * times for times in TIMES], []
     for size in sizes:
-        repeats = [trained(name, size, folder, workers) for _ in range(REPEATS)]
+        repeats = [trained(name, size, workers) for _ in range(REPEATS)]
         found.append([statistics.median(column) for column in zip(*repeats, strict=True)])
     beside = "" if workers == 1 else f", {workers} side by side"
     return summary(f"an epoch of the CNN on {name}{beside}", "windows of 2 s", sizes, found)
@@ -166,7 +152,7 @@ def main() -> None:
         for number in range(FILES * TIMES[-1]):
             soundfile.write(folder / f"{number}.wav", 0.1 * rng.standard_normal(30 * 22050), 22050)
         found = [extraction(folder, name, workers) for name in ("summary", "log_spectrogram") for workers in (1, 2)]
-        found += [training(folder, name, workers) for name in ("waveform", "log_spectrogram") for workers in (1, 2)]
+        found += [training(name, workers) for name in ("waveform", "log_spectrogram") for workers in (1, 2)]
     for facts in found:
         measured = zip(facts["sizes"], facts["seconds"], facts["mib"], strict=True)
         cells = [f"{size}: {taken:.2f} s, {mib:.0f} MiB" for size, taken, mib in measured]

@@ -14,10 +14,11 @@ import os
 import statistics
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
-from measure import in_turns, ratio, table, write
+from measure import answering, in_turns, ratio, table, write
 
 HERE = Path(__file__).parent
 CORES = os.cpu_count() or 1
@@ -36,38 +37,6 @@ GFLOP = {
 }
 
 
-class Trainers:
-    """Some processes that train side by side when asked, and say how fast they were together."""
-
-    def __init__(self, script: str, arguments: list[str], processes: int):
-        """Start them, and wait until they are ready."""
-        command = [sys.executable, str(HERE / script), *arguments]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-        self.processes = [subprocess.Popen(command, **pipes) for _ in range(processes)]
-        for process in self.processes:
-            if process.stdout.readline() != "ready\n":
-                raise SystemExit(f"error: {' '.join(command)} does not start")
-
-    def __call__(self) -> float:
-        """Return the examples per second of all together."""
-        for process in self.processes:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        return sum(float(process.stdout.readline()) for process in self.processes)
-
-
-@contextmanager
-def trainers(script: str, *arguments: str, processes: int = 1):
-    """Yield trainers, and end them."""
-    started = Trainers(script, list(arguments), processes)
-    try:
-        yield started
-    finally:
-        for process in started.processes:
-            process.stdin.close()
-            process.wait()
-
-
 def gemm_rate() -> float:
     """Return the GFLOP per second of a large matrix product in float32, on one core: the machine's limit."""
     code = (
@@ -81,14 +50,17 @@ def gemm_rate() -> float:
 def measured(cell: tuple[str, str, str], has_keras: bool) -> dict[str, list[float]]:
     """Return the examples per second of each way, for an input, a model and a wiring."""
     with ExitStack() as stack:
+
+        def speed(script: str, *arguments: str, processes: int = 1) -> Callable[[], float]:
+            asked = stack.enter_context(answering([str(HERE / script), *cell, *arguments], processes))
+            return lambda: sum(asked())
+
         ways = {}
         if has_keras:
-            ways["Keras"] = stack.enter_context(trainers("peer_keras.py", *cell, "0"))
-            alone = trainers("peer_keras.py", *cell, "1", processes=CORES)
-            ways["Keras, one for each core"] = stack.enter_context(alone)
-        ways["earshot, one training"] = stack.enter_context(trainers("peer_earshot.py", *cell, str(CORES), "32-true"))
-        alone = trainers("peer_earshot.py", *cell, "1", "32-true", processes=CORES)
-        ways["earshot, one for each core"] = stack.enter_context(alone)
+            ways["Keras"] = speed("peer_keras.py", "0")
+            ways["Keras, one for each core"] = speed("peer_keras.py", "1", processes=CORES)
+        ways["earshot, one training"] = speed("peer_earshot.py", str(CORES), "32-true")
+        ways["earshot, one for each core"] = speed("peer_earshot.py", "1", "32-true", processes=CORES)
         return in_turns(ways)
 
 
