@@ -6,7 +6,6 @@ three minutes; the pictures, which need chromium, take one more.
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import socket
@@ -18,11 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import palette
 import requests
 import soundfile
 import yaml
 from nbconvert import HTMLExporter
-from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from real import PROJECT, copy_project
 from tour import TOUR
@@ -45,7 +44,6 @@ SWEEP = [
 ]
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 WIDTH, HEIGHT = 1400, 800
-COLOURS = 256  # a third of the bytes, and no difference to be seen
 
 
 def make_runs() -> None:
@@ -92,9 +90,8 @@ def keep(page: Page, name: str) -> None:
     page.mouse.move(0, 0)
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(1500)  # charts draw themselves in
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     path = PICTURES / f"{name}.png"
-    picture.quantize(COLOURS).save(path, optimize=True)
+    path.write_bytes(palette.small(page.screenshot()))
     print(f"{path.relative_to(PROJECT)}: {path.stat().st_size // 1000} kB")
 
 

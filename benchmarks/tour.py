@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import tempfile
 from pathlib import Path
 
 import nbformat
+import palette
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
@@ -49,6 +51,10 @@ def executed(path: Path, folder: Path) -> NotebookNode:
         )
         client.execute(env=os.environ | {"IPYTHONDIR": own}, cleanup_kc=True)
     notebook.metadata = metadata  # without the version of Python
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if picture := output.get("data", {}).get("image/png"):
+                output.data["image/png"] = base64.b64encode(palette.small(base64.b64decode(picture))).decode()
     return notebook
 
 

@@ -14,7 +14,7 @@ from tour import TOUR, executed
 
 from conftest import PROJECT
 
-MOST_BYTES = 1_500_000
+MOST_BYTES = 1_000_000
 SOUND = re.compile(r'data:[^"]*')  # any letters may stand in it
 
 
