@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +84,20 @@ def mirror(monkeypatch) -> Path:
         pytest.skip("the real recordings are not here: set EARSHOT_MIRROR to the folder that holds them")
     monkeypatch.setenv("EARSHOT_MIRROR", str(folder))
     return folder
+
+
+@contextmanager
+def started(*command: str, at_most: float = 300, **where) -> Iterator[subprocess.Popen]:
+    """Start `python COMMAND`; end it after `at_most` seconds, or with the block. What it says is piped."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | where
+    with subprocess.Popen([sys.executable, *command], **streams) as process:
+        guard = threading.Timer(at_most, process.kill)
+        guard.start()
+        try:
+            yield process
+        finally:
+            guard.cancel()
+            process.kill()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,13 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import noise, tone, write_audio
+from conftest import noise, started, tone, write_audio
 from earshot import audio, cli, prepared, runs, tested
 from earshot.detection import sounds
 from earshot.detection.answer import answer
 from earshot.detection.detector import Detector, Window
 from earshot.detection.events import Event, Events
+from earshot.detection.follow import follow
 from earshot.detection.formats import clock
 from earshot.detection.rule import Rule
 from earshot.detection.timeline import Stretch, Timeline
@@ -167,7 +168,8 @@ def test_any_format_and_rate(model, tmp_path, suffix, rate, channels):
 def test_standard_input_is_a_file_of_any_format(model, tmp_path):
     path = horn_in_the_street(tmp_path / "a.flac")
     command = [sys.executable, "-m", "earshot.cli", "predict", "--model", str(model), "--json"]
-    of_stdin = subprocess.run([*command, "-"], stdin=path.open("rb"), capture_output=True, check=True)
+    with path.open("rb") as file:
+        of_stdin = subprocess.run([*command, "-"], stdin=file, capture_output=True, check=True)
     of_file = subprocess.run([*command, str(path)], capture_output=True, check=True)
     assert json.loads(of_stdin.stdout) == json.loads(of_file.stdout) | {"file": "-"}
 
@@ -353,11 +355,11 @@ def test_any_run_or_the_champion_answers(trained_on, tmp_path):
             folder.with_suffix(".gone").rename(folder)
 
 
-def follower(model: Path, *arguments: str, **streams) -> subprocess.Popen:
-    command = [sys.executable, "-m", "earshot.cli", "predict", "--model", str(model), "--json", "--follow", *arguments]
+def follower(model: Path, *arguments: str, **streams) -> AbstractContextManager[subprocess.Popen]:
+    command = ["-m", "earshot.cli", "predict", "--model", str(model), "--json", "--follow", *arguments]
     # whoever started the tests may have Ctrl-C ignored
     heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **heeds, **streams)
+    return started(*command, at_most=120, stderr=None, **heeds, **streams)
 
 
 def pcm(seconds: float, rate: int = RATE) -> bytes:
@@ -366,38 +368,51 @@ def pcm(seconds: float, rate: int = RATE) -> bytes:
 
 @pytest.mark.parametrize("rate", [RATE, 11025])
 def test_a_stream_is_answered_a_window_and_a_hop_after_it_was_heard(model, rate):
-    process = follower(model, "--rate", str(rate), "-", stdin=subprocess.PIPE)
-    guard = threading.Timer(120, process.kill)
-    guard.start()
-    process.stdin.write(pcm(3, rate))  # a window and a hop; what is said of the first hop must not wait for more
-    process.stdin.flush()
-    first = json.loads(process.stdout.readline())["stretch"]
-    assert (first["start"], first["end"]) == (0, 1) and first["scores"]["horn"] > 0.5
-    for second in range(1, 5):
-        process.stdin.write(pcm(1, rate))
+    with follower(model, "--rate", str(rate), "-", stdin=subprocess.PIPE) as process:
+        process.stdin.write(pcm(3, rate))  # a window and a hop; what is said of the first hop must not wait for more
         process.stdin.flush()
-        assert json.loads(process.stdout.readline())["stretch"]["start"] == second
-    process.stdin.close()
-    rest = [json.loads(line) for line in process.stdout]
-    guard.cancel()
-    assert process.wait() == 0
+        first = json.loads(process.stdout.readline())["stretch"]
+        assert (first["start"], first["end"]) == (0, 1) and first["scores"]["horn"] > 0.5
+        for second in range(1, 5):
+            process.stdin.write(pcm(1, rate))
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["stretch"]["start"] == second
+        process.stdin.close()
+        rest = [json.loads(line) for line in process.stdout]
+        assert process.wait() == 0
     assert rest[-1]["event"]["label"] == "horn" and rest[-1]["event"]["end"] >= 6
 
 
 def test_a_file_that_grows_is_followed_until_it_is_enough(model, tmp_path):
     path = tmp_path / "growing.raw"
     path.write_bytes(pcm(2))
-    process = follower(model, "--rate", str(RATE), str(path))
-    guard = threading.Timer(120, process.kill)
-    guard.start()
-    assert json.loads(process.stdout.readline())["stretch"]["start"] == 0
-    with path.open("ab") as file:
-        file.write(pcm(1))
-    assert json.loads(process.stdout.readline())["stretch"]["start"] == 1
-    process.send_signal(signal.SIGINT)
-    rest = [json.loads(line) for line in process.stdout]
-    guard.cancel()
-    assert process.wait() == 0 and "event" in rest[-1]
+    with follower(model, "--rate", str(RATE), str(path)) as process:
+        assert json.loads(process.stdout.readline())["stretch"]["start"] == 0
+        with path.open("ab") as file:
+            file.write(pcm(1))
+        assert json.loads(process.stdout.readline())["stretch"]["start"] == 1
+        process.send_signal(signal.SIGINT)
+        rest = [json.loads(line) for line in process.stdout]
+        assert process.wait() == 0 and "event" in rest[-1]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_ctrl_c_at_any_moment_ends_a_stream_with_what_was_heard(model, tmp_path, goes_on):
+    """It comes while the reader works on what it was told; a stream in which sound still comes ends, too."""
+    detector, told = Detector.load(model), []
+    path = tmp_path / "growing.raw"
+    path.write_bytes(pcm(2))
+    for found in follow(detector, str(path), RATE, 1, Rule(), detector.classes):
+        if not told:
+            signal.raise_signal(signal.SIGINT)
+        if goes_on and len(told) < 3:
+            with path.open("ab") as file:
+                file.write(pcm(1))
+        told.append(found)
+    assert [type(found) for found in told] == [Stretch, Stretch, Event]
+    assert (told[-1].start, told[-1].end) == (0, 2)
+    with pytest.raises(KeyboardInterrupt):  # as before
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_stream_gives_the_events_of_the_file(model, tmp_path):
@@ -405,10 +420,10 @@ def test_a_stream_gives_the_events_of_the_file(model, tmp_path):
     samples, _ = soundfile.read(path, dtype="int16")
     raw = tmp_path / "pipe"
     os.mkfifo(raw)
-    process = follower(model, "--rate", str(RATE), str(raw))
-    raw.write_bytes(samples.tobytes())
-    told = [json.loads(line) for line in process.stdout]
-    assert process.wait() == 0
+    with follower(model, "--rate", str(RATE), str(raw)) as process:
+        raw.write_bytes(samples.tobytes())
+        told = [json.loads(line) for line in process.stdout]
+        assert process.wait() == 0
     events = sorted((line["event"] for line in told if "event" in line), key=lambda e: (e["start"], e["label"]))
     assert events == json.loads(run("--model", model, "--json", path).stdout)["events"]
 

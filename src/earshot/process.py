@@ -58,6 +58,29 @@ def undisturbed() -> Iterator[None]:
             signal.raise_signal(waiting[0])
 
 
+@contextmanager
+def told_of_interrupt() -> Iterator[threading.Event]:
+    """Have the first Ctrl-C set an event instead of raising KeyboardInterrupt; the second does as before.
+
+    An exception would come anywhere, between the work on what has been heard and the line that tells of it, too.
+    In another thread than the main one, and where Ctrl-C is ignored, the event is never set.
+    """
+    interrupted, before = threading.Event(), signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before == signal.SIG_IGN:
+        yield interrupted
+        return
+
+    def tell(*_: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        interrupted.set()
+
+    signal.signal(signal.SIGINT, tell)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def keep_memory() -> None:
     """Have freed memory kept by this process instead of given back to the system.
 

@@ -21,6 +21,8 @@ def follow(
 ) -> Iterator[Stretch | Event]:
     """Yield each stretch of a stream as soon as a window that begins with it has been heard, and events at their end.
 
+    Ctrl-C ends the stream: what has been heard is told.
+
     Parameters
     ----------
     name : of the stream, see `sounds.following`
@@ -34,11 +36,8 @@ def follow(
     """
     timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, wanted, rule)
     blocks = audio.at_rate(sample_rate, sounds.following(name, channels), detector.sample_rate)
-    try:
-        for window in detector.windows(blocks, at_once=1):
-            yield from _with_events(events, timeline.add(window))
-    except KeyboardInterrupt:  # how one ends a file that grows
-        pass
+    for window in detector.windows(blocks, at_once=1):
+        yield from _with_events(events, timeline.add(window))
     for stretch in timeline.end():
         yield from _with_events(events, stretch)
     yield from events.end()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import glob
 import os
+import select
 import shutil
 import stat
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from earshot import audio
+from earshot import audio, process
 from earshot.errors import EarshotError
 from earshot.filetypes import AUDIO_SUFFIXES
 
@@ -101,26 +102,31 @@ def standard_input() -> Iterator[Path]:
 def following(name: str, channels: int) -> Iterator[np.ndarray]:
     """Yield the sound of a stream of PCM (16 bit, little endian) as it comes: float32, shape (n, channels).
 
-    A pipe ends when nobody writes to it any more; a file that grows is followed until this process is ended.
+    A pipe ends when nobody writes to it any more; a file that grows is followed until Ctrl-C, which ends a pipe, too.
 
     Parameters
     ----------
     name : a file, a named pipe, or `-` for standard input
     """
     try:
-        with open(sys.stdin.fileno() if name == STDIN else name, "rb", buffering=0, closefd=name != STDIN) as file:
-            for pcm in audio.frames_of(_buffers(file), channels):
+        with (
+            open(sys.stdin.fileno() if name == STDIN else name, "rb", buffering=0, closefd=name != STDIN) as file,
+            process.told_of_interrupt() as interrupted,
+        ):
+            for pcm in audio.frames_of(_buffers(file, interrupted), channels):
                 yield pcm * np.float32(1 / audio.FULL_SCALE)
     except OSError as error:
         raise EarshotError(f"{name}: {error.strerror}") from None
 
 
-def _buffers(file) -> Iterator[bytes]:
+def _buffers(file, ended: threading.Event) -> Iterator[bytes]:
     grows = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-    while True:
+    while not ended.is_set():
+        if not select.select([file], [], [], PAUSE)[0]:  # a file is always ready, at its end, too
+            continue
         if buffer := file.read(AT_MOST):
             yield buffer
         elif grows:
-            time.sleep(PAUSE)
+            ended.wait(PAUSE)
         else:
             return
