@@ -13,12 +13,14 @@ import sys
 import time
 import types
 import zipfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import filelock
 import pytest
 import yaml
 
+from conftest import started
 from earshot import download as stage
 from earshot import fetch as fetching
 from earshot.datasets import gtzan_artists
@@ -279,22 +281,26 @@ def test_nothing_reachable_is_told_in_one_message_with_all_that_helps(project, t
 # Killed runs
 
 
-def start(name: str, code: str = "from earshot.download import main; main()") -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", code, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def start(
+    name: str, code: str = "from earshot.download import main; main()"
+) -> AbstractContextManager[subprocess.Popen]:
+    return started("-c", code, name)
 
 
 def test_killed_download_goes_on_where_it_was(project, bells, server):
     server.replies["a.wav"] = [Reply(stop_after=CUT, stall=True)]
-    process = start("bells")
-    deadline = time.monotonic() + 20
-    while project.arrived() < CUT - fetching.CHUNK_BYTES and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
+    with start("bells") as process:
+        deadline = time.monotonic() + 20
+        while project.arrived() < CUT - fetching.CHUNK_BYTES and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
     assert project.nothing_there("bells")
     before, there = server.sent, project.arrived()
     assert there >= CUT - fetching.CHUNK_BYTES
-    assert start("bells").wait(20) == 0
+    with start("bells") as process:
+        said, _ = process.communicate(timeout=20)
+        assert process.returncode == 0, said
     assert project.raw("bells") == {"a.wav": CONTENT}
     assert server.sent - before == len(CONTENT) - there
 
@@ -302,8 +308,8 @@ def test_killed_download_goes_on_where_it_was(project, bells, server):
 def test_kill_before_the_last_step_leaves_no_half_folder(project, bells, server):
     code = "import os, signal, earshot.download as stage; "
     code += "stage._publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL); stage.main()"
-    process = start("bells", code)
-    process.communicate()
+    with start("bells", code) as process:
+        process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert project.nothing_there("bells")
     download("bells")
@@ -322,8 +328,8 @@ def test_second_process_on_the_same_dataset_is_told(project, bells, monkeypatch)
 
 
 def test_command_tells_an_error_without_traceback(project):
-    process = start("drums")
-    output, _ = process.communicate()
+    with start("drums") as process:
+        output, _ = process.communicate()
     assert process.returncode == 1
     assert output.decode().startswith("error: no dataset is called 'drums'")
 

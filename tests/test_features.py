@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from conftest import tone, write_audio
+from conftest import started, tone, write_audio
 from earshot import audio, dataset, features, inputs, manifest, store
 from earshot.errors import EarshotError
 
@@ -88,12 +86,10 @@ def test_a_killed_extraction_goes_on_where_it_was(birds):
     kept = sorted(birds.data("cache", "features", "summary").rglob("*.npy"))
     for path in kept:
         path.unlink()
-    command = [sys.executable, "-m", "earshot.features", "birds", "summary", "--workers", "1"]
-    process = subprocess.Popen(command, cwd=birds.root)
-    while not any(path.exists() for path in kept):
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    with started("-m", "earshot.features", "birds", "summary", "--workers", "1", cwd=birds.root) as process:
+        while process.poll() is None and not any(path.exists() for path in kept):
+            time.sleep(0.01)
+        process.kill()
     time.sleep(0.2)
     finished = [path for path in kept if path.exists()]
     assert 0 < len(finished) < 6 and not parquet(birds, "summary").exists()
@@ -109,15 +105,13 @@ def test_extraction_does_not_wait_for_torch():
 
 
 def test_workers_leave_with_the_stage(birds):
-    command = [sys.executable, "-m", "earshot.features", "birds", "summary", "--workers", "2"]
-    process = subprocess.Popen(command, cwd=birds.root)
-    children: list[str] = []
-    deadline = time.monotonic() + 60
-    while len(children) < 2 and time.monotonic() < deadline:
-        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
-        children = listed.stdout.split()
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    with started("-m", "earshot.features", "birds", "summary", "--workers", "2", cwd=birds.root) as process:
+        children: list[str] = []
+        deadline = time.monotonic() + 60
+        while len(children) < 2 and time.monotonic() < deadline:
+            listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
+            children = listed.stdout.split()
+        process.kill()
     time.sleep(0.5)
     for child in children:
         state = subprocess.run(["ps", "-o", "stat=", "-p", child], capture_output=True, text=True).stdout.strip()

@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
+from contextlib import AbstractContextManager
 
 import pandas as pd
 import psutil
@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
+from conftest import started
 from earshot import cli, kept, predict, prepared, records, runs, store, sweep, tracking
 from earshot.errors import EarshotError
 from earshot.search import Search
@@ -32,15 +33,8 @@ def logged(**tags: str) -> list:
     return client.search_runs([experiment_id], asked, max_results=1000)
 
 
-def start(root, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        cwd=root,
-        env=os.environ | {"EARSHOT_ROOT": str(root)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start(root, *arguments: str) -> AbstractContextManager[subprocess.Popen]:
+    return started("-m", *arguments, cwd=root, env=os.environ | {"EARSHOT_ROOT": str(root)}, text=True)
 
 
 @pytest.mark.parametrize(
@@ -71,21 +65,19 @@ def test_a_sweep_that_would_choose_by_the_test_is_refused(override):
 
 def test_a_refused_line_trains_nothing_and_shows_no_traceback(trained_on):
     line = ["earshot.train", "-m", f"experiment={SUMMARY}", "seed=0,1", "features.summary.n_mfcc=13,20"]
-    process = start(trained_on.root, *line)
-    said, _ = process.communicate(timeout=60)
+    with start(trained_on.root, *line) as process:
+        said, _ = process.communicate(timeout=60)
     assert process.returncode == 1 and "Traceback" not in said
     assert said.strip().splitlines()[-1].startswith("error: 'features.summary.n_mfcc' decides what is made before")
 
 
 def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
     line = ["earshot.train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=40", "seed=range(10)"]
-    process = start(trained_on.root, *line)
-    for told in process.stdout:
-        if "seed=1: validation accuracy" in told or "seed=2: validation accuracy" in told:
-            break
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.wait()
+    with start(trained_on.root, *line) as process:
+        for told in process.stdout:
+            if "seed=1: validation accuracy" in told or "seed=2: validation accuracy" in told:
+                break
+        children = psutil.Process(process.pid).children(recursive=True)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and any(alive(child) for child in children):
         time.sleep(0.1)
@@ -95,8 +87,8 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
     for run in whole:
         assert len(MlflowClient(records.uri()).get_metric_history(run.info.run_id, "val_loss")) == 40
 
-    again = start(trained_on.root, *line)
-    said, _ = again.communicate(timeout=120)
+    with start(trained_on.root, *line) as again:
+        said, _ = again.communicate(timeout=120)
     assert again.returncode == 0 and "validation, best first (10 of 10)" in said, said
     assert said.count("(kept)") >= len(whole)
     found = logged(sweep=" ".join(line[2:]))
@@ -115,8 +107,8 @@ def alive(process: psutil.Process) -> bool:
 
 def test_a_run_that_fails_does_not_end_the_others(trained_on):
     line = ["earshot.train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=2", "fold=0,7"]
-    process = start(trained_on.root, *line)
-    said, _ = process.communicate(timeout=120)
+    with start(trained_on.root, *line) as process:
+        said, _ = process.communicate(timeout=120)
     assert process.returncode == 1 and "Traceback" not in said
     assert "fold=7 is not in" in said and "validation, best first (1 of 1)" in said
     assert "error: 1 of 2 runs failed, see above" in said
@@ -183,8 +175,8 @@ def plan(root, **changes) -> None:
 def searched(shared) -> str:
     """Search in one go, in two processes; return the table of trials."""
     plan(shared.root)
-    process = start(shared.root, *SEARCH, "--workers", "2")
-    said, _ = process.communicate(timeout=300)
+    with start(shared.root, *SEARCH, "--workers", "2") as process:
+        said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     return said, shared.data("search", "tunes", f"{SUMMARY}.csv").read_text()
 
@@ -212,14 +204,13 @@ def test_a_search_tries_the_present_settings_first_and_gives_up_what_is_hopeless
 def test_a_search_is_the_same_when_it_was_killed_and_for_any_number_of_processes(shared, searched, tmp_path):
     root = tmp_path / "copy"
     shutil.copytree(shared.root, root, ignore=shutil.ignore_patterns("search", "cache", "mlflow", "outputs"))
-    process = start(root, *SEARCH, "--workers", "1")
-    for told in process.stdout:
-        if "trial 1:" in told or "trial 2:" in told:
-            break
-    process.kill()
-    process.wait()
-    again = start(root, *SEARCH, "--workers", "1")
-    said, _ = again.communicate(timeout=300)
+    with start(root, *SEARCH, "--workers", "1") as process:
+        for told in process.stdout:
+            if "trial 1:" in told or "trial 2:" in told:
+                break
+        process.kill()
+    with start(root, *SEARCH, "--workers", "1") as again:
+        said, _ = again.communicate(timeout=300)
     assert again.returncode == 0, said
     assert (root / "data" / "search" / "tunes" / f"{SUMMARY}.csv").read_text() == searched[1]
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
+from conftest import started
 from earshot import cli, process, records, tracking
 
 PROCESSES, RUNS, STEPS = 4, 50, 100
@@ -155,14 +156,12 @@ def test_a_run_that_was_sent_twice_is_one_run(project, tmp_path):
 
 
 def test_a_run_whose_process_is_gone_is_ended_by_the_next(project):
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    name = f"{socket.gethostname()} {child.pid} {process.psutil.Process(child.pid).create_time():.2f}"
-    client = records.connect()
-    records.create(client, records.Record("task", "theirs", tags={records.PROCESS_TAG: name}))
-    records.create(client, records.Record("task", "mine"))
-    assert {run.info.status for run in all_runs()[1]} == {"RUNNING"}, "both are at work"
-    child.kill()
-    child.wait()
+    with started("-c", "input()", stdin=subprocess.PIPE) as child:
+        name = f"{socket.gethostname()} {child.pid} {process.psutil.Process(child.pid).create_time():.2f}"
+        client = records.connect()
+        records.create(client, records.Record("task", "theirs", tags={records.PROCESS_TAG: name}))
+        records.create(client, records.Record("task", "mine"))
+        assert {run.info.status for run in all_runs()[1]} == {"RUNNING"}, "both are at work"
     records.create(client, records.Record("task", "next"))
     assert {run.info.run_name: run.info.status for run in all_runs()[1]} == {
         "theirs": "FAILED",

@@ -8,8 +8,8 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
-from conftest import PROJECT
+from conftest import PROJECT, started
 from earshot import (
     calls,
     evaluate,
@@ -132,24 +132,23 @@ def test_a_run_that_fails_is_failed(trained_on, tmp_path):
     assert run.info.status == "FAILED" and not (tmp_path / "out").exists()
 
 
-def start(*overrides: str, cwd) -> subprocess.Popen:
-    command = [sys.executable, "-m", "earshot.train", "experiment=sirens-log_mel-cnn", *overrides]
-    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def start(*overrides: str, cwd) -> AbstractContextManager[subprocess.Popen]:
+    return started("-m", "earshot.train", "experiment=sirens-log_mel-cnn", *overrides, cwd=cwd, text=True)
 
 
 def test_a_terminated_run_is_failed_and_a_killed_one_is_by_the_next(trained_on):
     for sent, status in ((signal.SIGTERM, "FAILED"), (signal.SIGKILL, "RUNNING")):
-        process = start("model.training.max_epochs=100000", cwd=trained_on.root)
-        os.set_blocking(process.stdout.fileno(), True)
-        time.sleep(0.1)
-        # a line is printed every 10 000 epochs: the run is under way once MLflow has its first metric
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not has_metrics():
-            time.sleep(0.2)
-        process.send_signal(sent)
-        said, _ = process.communicate(timeout=30)
+        with start("model.training.max_epochs=100000", cwd=trained_on.root) as process:
+            # a line is printed every 10 000 epochs: the run is under way once MLflow has its first metric
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and not has_metrics():
+                time.sleep(0.2)
+            process.send_signal(sent)
+            said, _ = process.communicate(timeout=30)
         assert runs_of("sirens")[1][0].info.status == status, said
-    assert start(*QUICK, cwd=trained_on.root).wait(timeout=120) == 0
+    with start(*QUICK, cwd=trained_on.root) as process:
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, said
     assert sorted(run.info.status for run in runs_of("sirens")[1]) == ["FAILED", "FAILED", "FINISHED"]
 
 
@@ -181,8 +180,8 @@ def test_training_goes_on_without_mlflow(trained_on, tmp_path, monkeypatch, caps
 
 
 def test_features_of_other_numbers_are_refused_without_a_traceback(trained_on):
-    process = start("features.log_mel.n_mels=32", cwd=trained_on.root)
-    output, _ = process.communicate(timeout=60)
+    with start("features.log_mel.n_mels=32", cwd=trained_on.root) as process:
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 1 and "Traceback" not in output
     assert "use `dvc exp run -S 'features.log_mel.n_mels=32'`" in output
 
@@ -223,8 +222,9 @@ def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
     assert len(history) == 2 * len(made)
 
     overrides = ["protocol=grouped", "fold=2", "seed=1", "model.wiring=stacked"]
-    process = start(*overrides, f"hydra.run.dir={tmp_path}", cwd=trained_on.root)
-    assert process.wait(timeout=120) == 0, process.stdout.read()
+    with start(*overrides, f"hydra.run.dir={tmp_path}", cwd=trained_on.root) as process:
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, said
     stage = trained_on.data("models", "horns", "log_mel-cnn", "grouped-stacked-seed1-fold2", "model.safetensors")
     assert (tmp_path / "model.safetensors").read_bytes() == stage.read_bytes()
 
