@@ -12,6 +12,7 @@ from conftest import PROJECT
 from earshot import models
 from earshot.errors import EarshotError
 from earshot.models import heads
+from earshot.models.convolution import convolve
 from earshot.models.drop_and_pool import DropAndPool
 from earshot.models.dropout import Dropout
 from earshot.models.lstm import FRAMES_AT_ONCE
@@ -120,6 +121,22 @@ def five_layers(convolution: torch.nn.Conv1d, x: torch.Tensor, p: float, trainin
     """What the tutorial's code does, layer by layer."""
     outputs = functional.dropout(torch.relu(convolution(x)), p, training)
     return functional.max_pool1d(outputs, 2).amax(dim=-1)
+
+
+@pytest.mark.parametrize("n_rows", [13, 199])
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 8), (8, 8), (161, 8)])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_convolution_is_torchs_with_its_gradients(n_in, n_out, n_rows, first):
+    torch.manual_seed(0)
+    layer = torch.nn.Conv1d(n_in, n_out, 13, padding=6)
+    x = torch.randn(5, n_rows, n_in).transpose(1, 2).requires_grad_(not first)
+    wanted = [layer.weight, layer.bias, *([] if first else [x])]
+    ours, theirs = convolve(layer, x), layer(x)
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    for one, other in zip(*(torch.autograd.grad(y.square().sum(), wanted) for y in (ours, theirs)), strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-3)
+    with torch.no_grad():
+        assert torch.allclose(convolve(layer, x), theirs, atol=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -6,21 +6,12 @@ import math
 
 import torch
 from torch import nn
-from torch.nn import functional
 
+from earshot.models.convolution import convolve
 from earshot.models.dropout import kept, share
 
 LONG = 4000  # rows; from there on the rank of the highest output that is kept is drawn, not what is kept
 BLOCK = 100  # rows that `highest` looks at as one
-
-
-def convolve(convolution: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
-    """Return what a convolution makes of x, (B, C_in, T) -> (B, C_out, T), in whatever order x lies in memory.
-
-    As a convolution in two dimensions torch knows a kernel for batches that lie as (B, T, C_in).
-    """
-    weight, padding = convolution.weight[:, :, None], (0, *convolution.padding)
-    return functional.conv2d(x[:, :, None], weight, convolution.bias, padding=padding)[:, :, 0]
 
 
 class MaxOverTime(nn.Module):
@@ -47,27 +38,34 @@ class MaxOverTime(nn.Module):
             return torch.relu(convolve(self.convolution, x)[..., :n_rows].amax(dim=-1))
         with torch.no_grad():
             outputs = convolve(self.convolution, x)[..., :n_rows]
-            chosen = self._chosen(outputs)
-        return torch.relu(self._outputs_at(x, chosen)) / (1 - self.p)
+            value, position = self._chosen(outputs)
+        return self._outputs_at(x, position) * ((value > 0) / (1 - self.p))
 
-    def _chosen(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return the positions of the highest outputs that dropout keeps: int64, (B, C_out)."""
+    def _chosen(self, outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the highest outputs that dropout keeps, and their positions: (B, C_out).
+
+        Where no output above zero is kept the value is no higher than zero, and the position means nothing.
+        """
         if self.p == 0:
-            return outputs.argmax(dim=-1)
+            return outputs.max(dim=-1)
         if outputs.shape[-1] < LONG:
-            return outputs.masked_fill(~kept(outputs.shape, self.p, outputs.device), -math.inf).argmax(dim=-1)
+            in_memory = outputs.transpose(1, 2).shape  # as a convolution of few rows leaves it
+            return (outputs * kept(in_memory, self.p, outputs.device).transpose(1, 2)).max(dim=-1)
         uniform = torch.rand(outputs.shape[:-1], device=outputs.device).clamp_min(1e-12)
         rank = (uniform.log() / math.log(self.p)).long().clamp_max(outputs.shape[-1] - 1)
-        return highest(outputs, int(rank.max()) + 1).gather(-1, rank[..., None])[..., 0]
+        position = highest(outputs, int(rank.max()) + 1).gather(-1, rank[..., None])
+        return outputs.gather(-1, position)[..., 0], position[..., 0]
 
     def _outputs_at(self, x: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         """Return the convolution's outputs at `position`, (B, C_out), with their gradient."""
         weight, bias = self.convolution.weight, self.convolution.bias
+        n_windows, n_bins, n_rows = x.shape
         kernel = weight.shape[-1]
-        rows = functional.pad(x.transpose(1, 2), (0, 0, kernel // 2, kernel // 2))
-        seen = position.T[..., None] + torch.arange(kernel, device=x.device)
-        window = torch.arange(len(x), device=x.device)[:, None]
-        patches = rows[window, seen].flatten(2)  # (C_out, B, kernel * C_in)
+        seen = position.T[..., None] + torch.arange(-(kernel // 2), kernel - kernel // 2, device=x.device)
+        row = seen.clamp(0, n_rows - 1) + n_rows * torch.arange(n_windows, device=x.device)[:, None]
+        patches = x.transpose(1, 2).reshape(-1, n_bins).index_select(0, row.flatten())
+        outside = ((seen < 0) | (seen >= n_rows)).flatten().nonzero()[:, 0]
+        patches = patches.index_fill_(0, outside, 0).view(len(seen), n_windows, -1)  # (C_out, B, kernel * C_in)
         return torch.bmm(patches, weight.transpose(1, 2).flatten(1)[..., None])[..., 0].T + bias
 
 
