@@ -11,17 +11,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import numpy as np
+import psutil
 import pytest
 import requests
 import soundfile
 import yaml
 
 PROJECT = Path(__file__).parent.parent
+
+# the same examples each time, however busy the machine is
+hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("reproducible")
 
 
 class Project:
@@ -98,6 +104,21 @@ def started(*command: str, at_most: float = 300, **where) -> Iterator[subprocess
         finally:
             guard.cancel()
             process.kill()
+
+
+def left_running(processes: Iterable[psutil.Process], seconds: float = 30) -> list[psutil.Process]:
+    """Return which of them have not ended in time; a zombie has, which it stays where nobody reaps orphans."""
+    deadline = time.monotonic() + seconds
+    while (left := [one for one in processes if _runs(one)]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

@@ -8,11 +8,12 @@ import time
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from click.testing import CliRunner
 
-from conftest import started, tone, write_audio
+from conftest import left_running, started, tone, write_audio
 from earshot import audio, dataset, features, inputs, manifest, store
 from earshot.errors import EarshotError
 
@@ -90,7 +91,6 @@ def test_a_killed_extraction_goes_on_where_it_was(birds):
         while process.poll() is None and not any(path.exists() for path in kept):
             time.sleep(0.01)
         process.kill()
-    time.sleep(0.2)
     finished = [path for path in kept if path.exists()]
     assert 0 < len(finished) < 6 and not parquet(birds, "summary").exists()
     made = [path.stat().st_mtime_ns for path in finished]
@@ -106,16 +106,12 @@ def test_extraction_does_not_wait_for_torch():
 
 def test_workers_leave_with_the_stage(birds):
     with started("-m", "earshot.features", "birds", "summary", "--workers", "2", cwd=birds.root) as process:
-        children: list[str] = []
+        children: list[psutil.Process] = []
         deadline = time.monotonic() + 60
         while len(children) < 2 and time.monotonic() < deadline:
-            listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
-            children = listed.stdout.split()
+            children = psutil.Process(process.pid).children()
         process.kill()
-    time.sleep(0.5)
-    for child in children:
-        state = subprocess.run(["ps", "-o", "stat=", "-p", child], capture_output=True, text=True).stdout.strip()
-        assert not state or state.startswith("Z")
+    assert len(children) == 2 and not left_running(children)
 
 
 def test_a_file_that_turned_bad_is_named(birds):

@@ -113,7 +113,7 @@ def test_rows_do_not_depend_on_where_blocks_end(name, block):
     assert np.array_equal(np.concatenate(list(built.rows(blocks))), whole)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(0, 300),
     st.integers(1, 40),
@@ -155,7 +155,7 @@ def test_log_mel_of_a_window_is_librosas(start):
     assert np.abs(ours - tutorial.log_mel(window)).max() < 1e-3
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_waveform_keeps_16_bit_exactly(seed):
     samples = np.random.default_rng(seed).integers(-32768, 32768, 500) / 32768

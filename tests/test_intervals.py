@@ -67,7 +67,7 @@ def test_one_group_in_a_class_is_not_drawn_and_none_gives_no_interval():
     assert intervals.accuracy(frame[frame["group"] < 2]) is None
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_scores_lie_in_their_intervals_and_the_same_comes_twice(seed):
     frame = predictions(30, 4, 0.7, seed, alike=True)

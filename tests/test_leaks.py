@@ -109,7 +109,7 @@ def test_a_window_that_sounds_in_training_at_another_place_is_flagged():
     assert turned["duplicate"].tolist() == [True]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 9)), min_size=1, max_size=12), st.integers(0, 60))
 def test_covered_seconds_are_those_of_the_union(spans, start):
     seconds = np.zeros(100, bool)

@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from conftest import tone, write_audio
+from conftest import left_running, tone, write_audio
 from pipelines import BIN, RATE, Pipeline
 
 
@@ -113,18 +113,9 @@ def test_killed_it_goes_on_to_the_same_end(one, stage, after):
     family = [child, *descendants(child)]
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    _, left = psutil.wait_procs(family, timeout=30)
-    assert not [process for process in left if runs(process)], "a stage outlived the dvc that started it"
+    assert not left_running(family), "a stage outlived the dvc that started it"
     one.repro()
     assert one.lock == expected
-
-
-def runs(process: psutil.Process) -> bool:
-    """Tell a process that runs from one that has ended; it stays a zombie where nobody reaps orphans."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def wait_for(parent: subprocess.Popen, module: str) -> psutil.Process:

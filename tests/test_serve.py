@@ -204,7 +204,7 @@ def test_in_the_browser_a_file_is_seen_and_its_events_are_heard(server, models, 
         browser.close()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 3_000_000), min_size=1, max_size=3))
 def test_the_overview_of_a_long_sound_is_no_wider_than_a_picture(lengths):
     overview, rng = Overview(), np.random.default_rng(0)

@@ -105,7 +105,7 @@ def test_published_tests_tracks_without_a_group_too():
     assert set(table["recording"]) == set(manifest["recording"]) and table["group"].notna().all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     lengths=st.tuples(st.floats(650, 2000), st.floats(650, 2000)),
     block=st.sampled_from([30.0, 45.5, 60.0]),
@@ -208,7 +208,6 @@ def test_the_number_of_windows(seconds, count):
     assert len(windows.starts(0.0, seconds, 2.0, 1.0)) == count
 
 
-@settings(deadline=None)
 @given(
     start=st.floats(0, 100),
     length=st.sampled_from([0.3, 2.0, 3.0]),

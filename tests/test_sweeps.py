@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from contextlib import AbstractContextManager
 
 import pandas as pd
@@ -17,7 +16,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
-from conftest import started
+from conftest import left_running, started
 from earshot import cli, kept, predict, prepared, records, runs, store, sweep, tracking
 from earshot.errors import EarshotError
 from earshot.search import Search
@@ -78,10 +77,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
             if "seed=1: validation accuracy" in told or "seed=2: validation accuracy" in told:
                 break
         children = psutil.Process(process.pid).children(recursive=True)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and any(alive(child) for child in children):
-        time.sleep(0.1)
-    assert not any(alive(child) for child in children), "the workers end with the sweep"
+    assert not left_running(children), "the workers end with the sweep"
     whole = [run for run in logged(protocol="grouped") if run.info.status == "FINISHED"]
     assert 1 <= len(whole) < 10
     for run in whole:
@@ -99,10 +95,6 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
     assert "model.training.max_epochs=40 seed=3 summary-ann grouped-published-seed3-fold0 tunes" in names
     (table,) = trained_on.root.glob("outputs/sweeps/*/runs.csv")
     assert sorted(pd.read_csv(table)["seed"]) == list(range(10))
-
-
-def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def test_a_run_that_fails_does_not_end_the_others(trained_on):
