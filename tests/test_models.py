@@ -137,6 +137,11 @@ def test_a_convolution_is_torchs_with_its_gradients(n_in, n_out, n_rows, first):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-3)
     with torch.no_grad():
         assert torch.allclose(convolve(layer, x), theirs, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = convolve(layer, x)
+    (mixed,) = torch.autograd.grad(y.float().square().sum(), layer.weight)
+    (exact,) = torch.autograd.grad(layer(x).square().sum(), layer.weight)
+    assert mixed.dtype == torch.float32 and (mixed - exact).norm() < 0.02 * exact.norm()
 
 
 @pytest.mark.parametrize("training", [True, False])
