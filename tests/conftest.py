@@ -106,7 +106,7 @@ def started(*command: str, at_most: float = 300, **where) -> Iterator[subprocess
             process.kill()
 
 
-def left_running(processes: Iterable[psutil.Process], seconds: float = 30) -> list[psutil.Process]:
+def left_running(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
     """Return which of them have not ended in time; a zombie has, which it stays where nobody reaps orphans."""
     deadline = time.monotonic() + seconds
     while (left := [one for one in processes if _runs(one)]) and time.monotonic() < deadline:

@@ -165,7 +165,7 @@ ODD = {
 }
 
 
-@pytest.mark.filterwarnings("error::RuntimeWarning", "error::UserWarning")
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ODD)
 def test_odd_sounds_have_a_page(project, name):
     samples, rate = ODD[name]

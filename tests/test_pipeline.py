@@ -113,7 +113,7 @@ def test_killed_it_goes_on_to_the_same_end(one, stage, after):
     family = [child, *descendants(child)]
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert not left_running(family), "a stage outlived the dvc that started it"
+    assert not left_running(family, 30), "a stage outlived the dvc that started it"
     one.repro()
     assert one.lock == expected
 

@@ -77,7 +77,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
             if "seed=1: validation accuracy" in told or "seed=2: validation accuracy" in told:
                 break
         children = psutil.Process(process.pid).children(recursive=True)
-    assert not left_running(children), "the workers end with the sweep"
+    assert not left_running(children, 20), "the workers end with the sweep"
     whole = [run for run in logged(protocol="grouped") if run.info.status == "FINISHED"]
     assert 1 <= len(whole) < 10
     for run in whole:
