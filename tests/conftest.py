@@ -92,6 +92,14 @@ def mirror(monkeypatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """Have this process do what it does on a terminal; whoever started the tests may have Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def started(*command: str, at_most: float = 300, **where) -> Iterator[subprocess.Popen]:
     """Start `python COMMAND`; end it after `at_most` seconds, or with the block. What it says is piped."""

@@ -396,6 +396,7 @@ def test_a_file_that_grows_is_followed_until_it_is_enough(model, tmp_path):
         assert process.wait() == 0 and "event" in rest[-1]
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_ctrl_c_at_any_moment_ends_a_stream_with_what_was_heard(model, tmp_path, goes_on):
     """It comes while the reader works on what it was told; a stream in which sound still comes ends, too."""

@@ -91,6 +91,7 @@ def test_a_killed_extraction_goes_on_where_it_was(birds):
         while process.poll() is None and not any(path.exists() for path in kept):
             time.sleep(0.01)
         process.kill()
+    time.sleep(0.2)  # its worker ends after it
     finished = [path for path in kept if path.exists()]
     assert 0 < len(finished) < 6 and not parquet(birds, "summary").exists()
     made = [path.stat().st_mtime_ns for path in finished]
@@ -111,7 +112,7 @@ def test_workers_leave_with_the_stage(birds):
         while len(children) < 2 and time.monotonic() < deadline:
             children = psutil.Process(process.pid).children()
         process.kill()
-    assert len(children) == 2 and not left_running(children, 0.5)  # sooner than they would be done
+    assert len(children) >= 2 and not left_running(children, 0.5)  # sooner than they would be done
 
 
 def test_a_file_that_turned_bad_is_named(birds):

@@ -181,6 +181,7 @@ def test_a_run_can_be_watched_while_it_trains(project, monkeypatch):
     assert any(name.startswith("system/") for name in found.data.metrics)
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_does_not_break_off_what_is_being_sent(project, monkeypatch, number):
     send = records.send_metrics
