@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 from real import PROJECT, copy_project
 
-from earshot.calls import commit, machine
+from earshot.provenance import commit, machine
 
 PLACE = PROJECT / "build" / "experiments"
 COPY = PLACE / "earshot"

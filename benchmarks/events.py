@@ -22,8 +22,9 @@ import pandas as pd
 import soundfile
 from measure import PROJECT, write
 
-from earshot import audio, store
-from earshot.datasets.sound import mix_at_snr
+from earshot import files
+from earshot.audio import decode
+from earshot.datasets.synthetic.sound import mix_at_snr
 from earshot.detection.detector import Detector, Window
 from earshot.detection.events import Events
 from earshot.detection.rule import Rule
@@ -102,7 +103,7 @@ def predicted(model: Path, clips: Path, hop: float | None, rule: Rule) -> dict[s
 
 def windows(detector: Detector, clips: Path) -> dict[str, list[Window]]:
     """Return the windows of each clip."""
-    return {p.stem: list(detector.windows(audio.stream(p, detector.sample_rate))) for p in sorted(clips.iterdir())}
+    return {p.stem: list(detector.windows(decode.stream(p, detector.sample_rate))) for p in sorted(clips.iterdir())}
 
 
 def events_by(rule: Rule, detector: Detector, heard: dict[str, list[Window]]) -> dict[str, list[tuple[float, float]]]:
@@ -154,10 +155,10 @@ def main() -> None:
     experiments = "experiments={over_time: {inputs: [log_spectrogram, log_mel], models: [cnn]}}"
     trained = ["--to", ROOT.name, f"datasets=[{DATASET}]", "protocols=[grouped]", experiments]
     subprocess.run([sys.executable, str(PROJECT / "benchmarks" / "real.py"), *trained], check=True)
-    split = store.read_table(ROOT / "data" / "splits" / DATASET / "grouped.parquet")
-    manifest = store.read_table(ROOT / "data" / "manifest" / f"{DATASET}.parquet")
+    split = files.read_table(ROOT / "data" / "splits" / DATASET / "grouped.parquet")
+    manifest = files.read_table(ROOT / "data" / "manifest" / f"{DATASET}.parquet")
     raw = ROOT / "data" / "raw" / DATASET
-    sounds = {row.recording: audio.load(raw / row.path, RATE) for row in manifest.itertuples()}
+    sounds = {row.recording: decode.load(raw / row.path, RATE) for row in manifest.itertuples()}
     truths, models = {}, {part: {} for part in PARTS}
     for fold, part in product(sorted(split["fold"].unique().tolist()), PARTS):
         clips = ROOT / "hours" / f"{part}{fold}"

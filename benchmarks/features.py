@@ -23,9 +23,10 @@ import threadpoolctl
 import tutorial
 from measure import in_turns, ratio, seconds, table, write
 
-from earshot import audio, config, features, inputs
-from earshot.inputs import spectrum
-from earshot.process import keep_memory
+from earshot import inputs, project
+from earshot.audio import decode, spectrum
+from earshot.inputs import extract
+from earshot.processes import keep_memory
 
 EVERY = 5  # one track in so many is timed; agreement is looked at on all of them
 SECONDS = 600  # of a recording with windows
@@ -72,7 +73,7 @@ def audioflux_script() -> Callable[[Path], object] | None:
 
 def stft_alone(path: Path) -> float:
     """What no way can do without: one short-time Fourier transform, of samples that are there."""
-    y = audio.load(path, 22050)[: 30 * 22050]
+    y = decode.load(path, 22050)[: 30 * 22050]
     frames = spectrum.windowed(np.pad(y, 1024), spectrum.hann(2048, np.float32), 512)
     return seconds(lambda: scipy.fft.rfft(frames, axis=1))
 
@@ -82,7 +83,7 @@ def our_stage(built: inputs.Input, paths: list[Path], workers: int) -> float:
     kept = Path(tempfile.mkdtemp())
     try:
         jobs = [(kept / f"{number}.npy", path) for number, path in enumerate(paths)]
-        return seconds(lambda: features.extract_all(jobs, built, workers, "bench"))
+        return seconds(lambda: extract.extract_all(jobs, built, workers, "bench"))
     finally:
         shutil.rmtree(kept)
 
@@ -90,10 +91,10 @@ def our_stage(built: inputs.Input, paths: list[Path], workers: int) -> float:
 def summaries(mirror: Path) -> dict:
     """Compare the genre tutorial's 26 features on real tracks."""
     paths = sorted((mirror / "gtzan_mini" / "genres").rglob("*.wav"))
-    built = inputs.build("summary", config.params(), "genres", clips=True)
+    built = inputs.build("summary", project.params(), "genres", clips=True)
 
     def ours(path: Path) -> np.ndarray:
-        return np.concatenate(list(built.rows(audio.stream(path, built.sample_rate))))[0]
+        return np.concatenate(list(built.rows(decode.stream(path, built.sample_rate))))[0]
 
     theirs, found = (np.array([way(path) for path in paths]) for way in (librosa_script, ours))
     timed = paths[::EVERY]
@@ -116,8 +117,8 @@ def summaries(mirror: Path) -> dict:
 
 def windows_of(mirror: Path, name: str, theirs: Callable[[np.ndarray], np.ndarray], constant: float = 0.0) -> dict:
     """Compare an input over time: their function on each window, ours, and a constant more, once on the recording."""
-    samples = audio.load(mirror / "sirens_standin" / "emergency.flac", 16000)[: SECONDS * 16000]
-    built = inputs.build(name, config.params(), "sirens", clips=False)
+    samples = decode.load(mirror / "sirens_standin" / "emergency.flac", 16000)[: SECONDS * 16000]
+    built = inputs.build(name, project.params(), "sirens", clips=False)
     starts = range(SECONDS - 1)
     cut = partial(slice_of, samples)
     rows = np.concatenate(list(built.rows([samples])))

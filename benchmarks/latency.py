@@ -16,11 +16,13 @@ import threadpoolctl
 import torch
 from measure import in_turns, seconds, table, write
 
-from earshot import audio, config, predict, store
+from earshot import files, project
+from earshot.audio import decode
+from earshot.deploy.onnx.export import export
 from earshot.detection.detector import Detector
 from earshot.errors import EarshotError, without_traceback
-from earshot.onnx.export import export
-from earshot.process import keep_memory
+from earshot.processes import keep_memory
+from earshot.trained import predict
 
 WINDOWS = 32
 
@@ -28,9 +30,9 @@ WINDOWS = 32
 def windows_of(detector: Detector) -> np.ndarray:
     """Return windows from all over the recordings of a model's dataset; clips as long as the shortest of them."""
     dataset = detector.settings["dataset"]
-    manifest = store.read_table(config.data("manifest", f"{dataset}.parquet"))
-    paths = [config.data("raw", dataset, path) for path in manifest.loc[manifest["status"] == "read", "path"]]
-    sounds = [audio.load(path, detector.sample_rate) for path in paths]
+    manifest = files.read_table(project.data("manifest", f"{dataset}.parquet"))
+    paths = [project.data("raw", dataset, path) for path in manifest.loc[manifest["status"] == "read", "path"]]
+    sounds = [decode.load(path, detector.sample_rate) for path in paths]
     n_samples = round(detector.length * detector.sample_rate)
     if detector.of_clips:
         n_samples = min(n_samples, *map(len, sounds))
@@ -80,9 +82,9 @@ def main() -> None:
     keep_memory()
     threadpoolctl.threadpool_limits(1)
     torch.set_num_threads(1)
-    places = sorted(place for place in config.data("models").glob("*/*") if place.is_dir())
+    places = sorted(place for place in project.data("models").glob("*/*") if place.is_dir())
     if not places:
-        raise EarshotError(f"{config.data('models')} holds no trained models. Run `earshot repro`")
+        raise EarshotError(f"{project.data('models')} holds no trained models. Run `earshot repro`")
     found = []
     for place in places:
         about = {"dataset": place.parent.name, "experiment": place.name}

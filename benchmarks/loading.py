@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from measure import PROJECT, REPEATS, write
 
-from earshot import config, features, inputs, store
+from earshot import files, inputs, project
+from earshot.inputs import extract
 
 SECONDS = {"emergency.wav": 1375, "non_emergency.wav": 1629}  # as the tutorial's: 1374 + 1628 windows
 # what a training is, with a look at the clock after its first step and at its memory at the end
@@ -42,20 +43,20 @@ def prepare(root: Path) -> None:
     """Make a project whose waveform features are noise, as the pipeline's files hold them."""
     shutil.copytree(PROJECT / "conf", root / "conf")
     shutil.copy(PROJECT / "params.yaml", root)
-    built = inputs.build("waveform", config.params(), "sirens", clips=False)
+    built = inputs.build("waveform", project.params(), "sirens", clips=False)
     rng = np.random.default_rng(0)
     manifest = pd.DataFrame({"recording": list(SECONDS), "label": ["emergency", "non_emergency"], "status": "read"})
     manifest["sha256"] = "0"
-    kept = [config.data("cache", name) for name in SECONDS]
+    kept = [project.data("cache", name) for name in SECONDS]
     for path, seconds in zip(kept, SECONDS.values(), strict=True):
         noise = (0.1 * rng.standard_normal(seconds * built.sample_rate)).astype(np.float32)
-        with store.replacing(path) as temporary, temporary.open("wb") as file:
+        with files.replacing(path) as temporary, temporary.open("wb") as file:
             np.save(file, built.extract(noise))
     recipe = inputs.recipe("waveform", built) | {"digest": "0" * 64}
     dataset = "synthetic_sirens"
-    tables = features.tables(manifest, kept, built.columns)
-    features.write(config.data("features", dataset, "waveform.parquet"), tables, recipe)
-    store.write_table(config.data("manifest", f"{dataset}.parquet"), manifest, {})
+    tables = extract.tables(manifest, kept, built.columns)
+    extract.write(project.data("features", dataset, "waveform.parquet"), tables, recipe)
+    files.write_table(project.data("manifest", f"{dataset}.parquet"), manifest, {})
     spans = [
         {
             "recording": name,
@@ -69,7 +70,7 @@ def prepare(root: Path) -> None:
         for name, label in zip(SECONDS, manifest["label"], strict=True)
         for part, start, stop in (("train", 0.0, 0.8), ("validation", 0.8, 1.0))
     ]
-    store.write_table(config.data("splits", dataset, "grouped.parquet"), pd.DataFrame(spans), {})
+    files.write_table(project.data("splits", dataset, "grouped.parquet"), pd.DataFrame(spans), {})
 
 
 def trained(root: Path, *overrides: str) -> dict[str, float]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from earshot import calls
+from earshot import provenance
 
 PROJECT = Path(__file__).parent.parent
 OUT = PROJECT / "build" / "bench"
@@ -80,7 +80,11 @@ def ratio(others: list[float], ours: list[float]) -> float:
 def write(name: str, found: dict[str, Any]) -> None:
     """Write build/bench/NAME.json, with the machine, the commit and the day."""
     OUT.mkdir(parents=True, exist_ok=True)
-    about = {"machine": calls.machine(), "commit": calls.commit(), "date": datetime.now(UTC).date().isoformat()}
+    about = {
+        "machine": provenance.machine(),
+        "commit": provenance.commit(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
     (OUT / f"{name}.json").write_text(json.dumps(about | found, indent=2) + "\n")
     print(f"written: build/bench/{name}.json")
 

@@ -25,12 +25,12 @@ def prepare(root: Path) -> None:
     import numpy as np
     import pandas as pd
 
-    from earshot import config, inputs, store
+    from earshot import files, inputs, project
 
     for name in ("conf", "params.yaml"):
         (shutil.copytree if (PROJECT / name).is_dir() else shutil.copy)(PROJECT / name, root / name)
     rng = np.random.default_rng(0)
-    built = inputs.build("summary", config.params(), "genres", clips=True)
+    built = inputs.build("summary", project.params(), "genres", clips=True)
     n = TRAINED + VALIDATED
     labels = rng.integers(0, CLASSES, n)
     values = rng.standard_normal((n, len(built.columns))) + rng.standard_normal((CLASSES, len(built.columns)))[labels]
@@ -40,13 +40,13 @@ def prepare(root: Path) -> None:
     rows.insert(0, "recording", recordings)
     dataset = "synthetic_genres"
     recipe = inputs.recipe("summary", built) | {"digest": "0" * 64}
-    store.write_table(config.data("features", dataset, "summary.parquet"), rows, recipe)
+    files.write_table(project.data("features", dataset, "summary.parquet"), rows, recipe)
     facts = {"recording": recordings, "label": [f"class{label}" for label in labels], "status": "read"}
     manifest = pd.DataFrame(facts)
-    store.write_table(config.data("manifest", f"{dataset}.parquet"), manifest, {})
+    files.write_table(project.data("manifest", f"{dataset}.parquet"), manifest, {})
     split = manifest.assign(group=recordings, fold=0, start=0.0, stop=30.0)
     split["part"] = ["train"] * TRAINED + ["validation"] * VALIDATED
-    store.write_table(config.data("splits", dataset, "grouped.parquet"), split, {})
+    files.write_table(project.data("splits", dataset, "grouped.parquet"), split, {})
 
 
 def plain(cfg, data) -> None:
@@ -54,12 +54,13 @@ def plain(cfg, data) -> None:
     import torch
     from torch.nn import functional
 
-    from earshot import models, prepared
-    from earshot.datamodule import WindowDataModule
-    from earshot.dataset import statistics as moments
+    from earshot import models
+    from earshot.batches import prepare
+    from earshot.batches.datamodule import WindowDataModule
+    from earshot.batches.windows import statistics as moments
 
     torch.manual_seed(cfg.seed)
-    training, validation = (prepared.part(cfg, data, part) for part in ("train", "validation"))
+    training, validation = (prepare.part(cfg, data, part) for part in ("train", "validation"))
     net = models.build(cfg.model, True, 1, data.features.rows.shape[1], len(data.classes))
     net.standardiser.set(*moments(training))
     batches = WindowDataModule(training, validation, cfg.model.training.batch_size, cfg.seed)
@@ -91,8 +92,10 @@ def main() -> None:
     root = Path(tempfile.mkdtemp())
     os.environ["EARSHOT_ROOT"] = str(root)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
-    from earshot import calls, prepared, runs
+    from earshot import provenance
+    from earshot.batches import prepare
     from earshot.settings import compose
+    from earshot.training import runs
 
     try:
         prepare(root)
@@ -100,10 +103,10 @@ def main() -> None:
 
         def ours() -> None:
             cfg = compose(asked)
-            runs.train(cfg, prepared.load(cfg), root / "out", alone=False)
+            runs.train(cfg, prepare.load(cfg), root / "out", alone=False)
 
         cfg = compose(asked)
-        data = prepared.load(cfg)
+        data = prepare.load(cfg)
         ways = {"plain PyTorch": lambda: plain(cfg, data), "Lightning, Hydra, MLflow": ours}
         for work in ways.values():
             work()  # start-up: imports, the database
@@ -120,7 +123,7 @@ def main() -> None:
     print(f"{'':26}{'wall s':>8}{'ratio':>8}{'cpu s':>8}{'ratio':>8}   (median of {REPEATS}, in turns)")
     for name, (wall, cpu) in medians.items():
         print(f"{name:26}{wall:8.2f}{wall / base:8.2f}{cpu:8.2f}{cpu / base_cpu:8.2f}")
-    result = {"machine": calls.machine(), "commit": calls.commit(), "seconds": seconds}
+    result = {"machine": provenance.machine(), "commit": provenance.commit(), "seconds": seconds}
     out = PROJECT / "build" / "overhead.json"
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(result, indent=2) + "\n")

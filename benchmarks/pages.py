@@ -11,7 +11,7 @@ import jinja2
 import pandas as pd
 from measure import OUT, PROJECT, ratio
 
-from earshot.store import write_text
+from earshot.files import write_text
 
 MILLION = 1_000_000
 PAGES = {  # what each is written from

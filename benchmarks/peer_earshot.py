@@ -16,10 +16,10 @@ from measure import answer
 from windows import EXAMPLES, windows_of
 
 from earshot import models
-from earshot.datamodule import WindowDataModule
-from earshot.module import Classifier
-from earshot.process import keep_memory
+from earshot.batches.datamodule import WindowDataModule
+from earshot.processes import keep_memory
 from earshot.settings import compose
+from earshot.training.classifier import Classifier
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from earshot.calls import commit
+from earshot.provenance import commit
 
 PROJECT = Path(__file__).parent.parent
 DATASETS = ["gtzan_mini", "sirens_standin", "synthetic_sirens"]  # the last one to test the sirens' models elsewhere

@@ -26,7 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 from real import PROJECT, copy_project
 from tour import TOUR
 
-from earshot.calls import commit
+from earshot.provenance import commit
 
 COPY = PROJECT / "build" / "screenshots"
 PICTURES = PROJECT / "docs" / "images"

@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from earshot import store
+from earshot import files
 
 TOUR = Path(__file__).parent.parent / "docs" / "tour.ipynb"
 SECONDS = 300  # that a cell may take
@@ -59,4 +59,4 @@ def executed(path: Path, folder: Path) -> NotebookNode:
 
 
 if __name__ == "__main__":
-    store.write_text(TOUR, nbformat.writes(executed(TOUR, TOUR.parent)) + "\n")
+    files.write_text(TOUR, nbformat.writes(executed(TOUR, TOUR.parent)) + "\n")

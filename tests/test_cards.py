@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from earshot.checksums import read_list
 from earshot.datasets.card import card_path, load_card
+from earshot.datasets.download.checksums import read_list
 from earshot.errors import EarshotError
 
 PROJECT = Path(__file__).parents[1]

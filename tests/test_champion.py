@@ -6,26 +6,31 @@ import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
-from earshot import champion, cli, prepared, records, runs, store
+from earshot import files
+from earshot.batches import prepare
+from earshot.cli import main
+from earshot.deploy import champion
 from earshot.errors import EarshotError
 from earshot.settings import compose
+from earshot.tracking import store
+from earshot.training import runs
 
 QUICK = ["experiment=sirens-log_mel-cnn", "model.training.max_epochs=2"]
 
 
 def trained(*overrides: str):
     cfg = compose([*QUICK, "mlflow.artifacts=false", *overrides])
-    return runs.once(cfg, prepared.shared(cfg))
+    return runs.once(cfg, prepare.shared(cfg))
 
 
 def latest_run() -> str:
-    client = MlflowClient(records.uri())
+    client = MlflowClient(store.uri())
     return client.search_runs([client.get_experiment_by_name("sirens").experiment_id])[0].info.run_id
 
 
 def test_a_run_is_reproduced(trained_on):
     trained()
-    done = CliRunner().invoke(cli.main, ["reproduce", latest_run()])
+    done = CliRunner().invoke(main.main, ["reproduce", latest_run()])
     assert done.exit_code == 0, done.output
     for fact in ("settings", "features", "split", "code", "libraries", "machine", "commit"):
         assert f"{fact}:" in done.output
@@ -35,16 +40,16 @@ def test_a_run_is_reproduced(trained_on):
 
 def test_a_run_of_another_split_and_other_scores_is_not_reproduced(trained_on):
     trained("seed=5")
-    run_id, client = latest_run(), MlflowClient(records.uri())
+    run_id, client = latest_run(), MlflowClient(store.uri())
     client.log_metric(run_id, "val_loss", 9.0, step=2, timestamp=2**42)
     path = trained_on.data("splits", "horns", "grouped.parquet")
     before = path.read_bytes()
-    split = store.read_table(path)
+    split = files.read_table(path)
     part = split["part"].where(
         split["fold"] != 0, split["part"].replace({"train": "validation", "validation": "train"})
     )
-    store.write_table(path, split.assign(part=part), store.read_recipe(path))
-    done = CliRunner().invoke(cli.main, ["reproduce", run_id])
+    files.write_table(path, split.assign(part=part), files.read_recipe(path))
+    done = CliRunner().invoke(main.main, ["reproduce", run_id])
     path.write_bytes(before)
     assert done.exit_code == 1 and "reproduced: no" in done.output
     (said,) = [line for line in done.output.splitlines() if line.startswith("split:")]
@@ -55,10 +60,10 @@ def test_a_run_whose_features_are_gone_is_told_what_to_make(trained_on, monkeypa
     trained("seed=6")
     run_id = latest_run()
     path = trained_on.data("features", "horns", "log_mel.parquet")
-    recipe = store.read_recipe(path)
+    recipe = files.read_recipe(path)
     before = path.read_bytes()
-    store.write_table(path, store.read_table(path), recipe | {"n_mels": 8})
-    done = CliRunner().invoke(cli.main, ["reproduce", run_id])
+    files.write_table(path, files.read_table(path), recipe | {"n_mels": 8})
+    done = CliRunner().invoke(main.main, ["reproduce", run_id])
     path.write_bytes(before)
     assert done.exit_code == 1 and "n_mels = 8, and 16 is asked for" in done.stderr
 
@@ -66,7 +71,7 @@ def test_a_run_whose_features_are_gone_is_told_what_to_make(trained_on, monkeypa
 @pytest.mark.parametrize("run_id", ["nothing", "0" * 32])
 def test_no_such_run(trained_on, run_id):
     trained("seed=7")
-    done = CliRunner().invoke(cli.main, ["reproduce", run_id])
+    done = CliRunner().invoke(main.main, ["reproduce", run_id])
     assert done.exit_code == 1 and f"gives no run {run_id}" in done.stderr and "Traceback" not in done.output
 
 
@@ -86,10 +91,10 @@ def test_the_best_setting_over_all_folds_is_the_champion(trained_on):
     assert scores == sorted(scores, reverse=True) and len(scores) == 2
     assert second.table["differs"].tolist() == ["optimizer.lr=0.01", "optimizer.lr=1e-09"]
     assert (second.before, second.version, second.moved) == ("1", "2", True)
-    stays = CliRunner().invoke(cli.main, ["champion", "horns"])
+    stays = CliRunner().invoke(main.main, ["champion", "horns"])
     assert stays.exit_code == 0 and "version 2 of model horns (it stays: none is better)" in stays.output
 
-    client = MlflowClient(records.uri())
+    client = MlflowClient(store.uri())
     version = client.get_model_version_by_alias("horns", "champion")
     assert str(version.version) == "2" and "mean of 3 runs over all folds" in version.description
     losses = {fold: _loss(fold) for fold in range(3)}
@@ -97,7 +102,7 @@ def test_the_best_setting_over_all_folds_is_the_champion(trained_on):
 
 
 def _loss(fold: int) -> float:
-    client = MlflowClient(records.uri())
+    client = MlflowClient(store.uri())
     found = client.search_runs(
         [client.get_experiment_by_name("sirens").experiment_id],
         f"params.fold = '{fold}' AND params.`optimizer.lr` = '0.01'",

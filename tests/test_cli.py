@@ -14,11 +14,12 @@ import requests
 from click.testing import CliRunner
 
 from conftest import PROJECT, dashboard
-from earshot import cli, tracking
+from earshot.cli import main
+from earshot.tracking import logger
 
 
 def run(*arguments: str):
-    return CliRunner().invoke(cli.main, arguments)
+    return CliRunner().invoke(main.main, arguments)
 
 
 def test_datasets_lists_every_card(project):
@@ -28,8 +29,8 @@ def test_datasets_lists_every_card(project):
 
 
 def test_the_help_lists_every_command_once(project):
-    listed = [name for names in cli.SECTIONS.values() for name in names]
-    assert sorted(listed) == sorted(cli.main.commands)
+    listed = [name for names in main.SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted(main.main.commands)
     shown = run("--help").output
     assert all(f"  {name} " in shown and name + ":" not in shown for name in listed)
     for name in listed:
@@ -87,7 +88,7 @@ def test_a_dashboard_of_a_server_is_at_the_server(project, monkeypatch):
 
 
 def test_the_dashboard_shows_runs_on_loopback_alone(project):
-    with tracking.run("sirens", "a run", {}) as logged:
+    with logger.run("sirens", "a run", {}) as logged:
         logged.metrics({"val_loss": 0.5}, step=1)
     with dashboard(project.root) as (address, server):
         experiments = requests.post(

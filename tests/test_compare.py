@@ -14,11 +14,13 @@ import pytest
 import yaml
 
 from conftest import noise, write_audio
-from earshot import compare, links
-from earshot.report import numbers, words
+from earshot.files import read_recipe, read_table, write_json, write_table, write_text
+from earshot.pages import numbers
+from earshot.report import words
 from earshot.report.page import tutorial_figures
-from earshot.report.pairs import side_by_side
-from earshot.store import read_recipe, read_table, write_json, write_table, write_text
+from earshot.report.scores import side_by_side
+from earshot.stages import compare
+from earshot.tracking import links
 
 GENRES = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]
 EXPERIMENTS = [

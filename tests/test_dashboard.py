@@ -16,24 +16,18 @@ from mlflow import MlflowClient
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from conftest import Project, dashboard, tone, write_audio
-from earshot import (
-    audit,
-    compare,
-    elsewhere,
-    evaluate,
-    experiment,
-    features,
-    fingerprint,
-    links,
-    listen,
-    manifest,
-    noise,
-    prepared,
-    runs,
-    split,
-    views,
-)
+from earshot.batches import prepare
+from earshot.datasets import manifest
+from earshot.evaluation import cross_dataset, noise
+from earshot.inputs import extract
+from earshot.leaks import audit, scan
+from earshot.report import mistakes
 from earshot.settings import compose
+from earshot.splits import protocols
+from earshot.stages import compare, evaluate
+from earshot.tracking import links
+from earshot.training import experiments, runs
+from earshot.web import views
 
 CHROMIUM = shutil.which("chromium")
 needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -51,7 +45,7 @@ class Shown:
 
     project: Project
     address: str
-    experiment: str
+    experiments: str
 
     @property
     def listed(self) -> str:
@@ -91,14 +85,14 @@ def make_results(project: Project) -> None:
         path = project.data("raw", "tunes", label, f"{label}.{number}.wav")
         write_audio(path, tone(frequency, 4, RATE, seed=number), RATE)
     stage(manifest.main, "tunes")
-    stage(fingerprint.main, "tunes")
-    stage(split.main, "tunes")
+    stage(scan.main, "tunes")
+    stage(protocols.main, "tunes")
     stage(audit.main, "tunes")
-    stage(features.main, "tunes", "--workers", "1")
-    stage(experiment.main, "tunes", "--workers", "1")
+    stage(extract.main, "tunes", "--workers", "1")
+    stage(experiments.main, "tunes", "--workers", "1")
     stage(evaluate.main, "tunes", "--workers", "1")
     stage(noise.main, "tunes", "--workers", "1")
-    stage(elsewhere.main, "tunes", "--workers", "1")
+    stage(cross_dataset.main, "tunes", "--workers", "1")
     compare.main()
 
 
@@ -110,7 +104,7 @@ def stage(command: click.Command, *arguments: str) -> None:
 def make_sweep(project: Project) -> None:
     for rate in LEARNING_RATES:
         cfg = compose(["experiment=genres-summary-ann", f"optimizer.lr={rate}", "mlflow.sweep=rates"])
-        runs.train(cfg, prepared.load(cfg), project.root / "outputs" / str(rate))
+        runs.train(cfg, prepare.load(cfg), project.root / "outputs" / str(rate))
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +176,7 @@ def test_a_number_of_a_confusion_matrix_leads_to_its_windows_to_be_heard_and_bac
     number = matrix.get_by_role("link").first
     count = int(number.inner_text())
     number.click()
-    expect(page.get_by_role("listitem")).to_have_count(min(count, listen.MOST))
+    expect(page.get_by_role("listitem")).to_have_count(min(count, mistakes.MOST))
     sound = page.locator("audio").first
     sound.click(position={"x": 25, "y": 19})  # its play button
     expect(sound).to_have_js_property("paused", False)

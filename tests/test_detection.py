@@ -21,8 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import noise, started, tone, write_audio
-from earshot import audio, cli, prepared, runs, tested
-from earshot.detection import sounds
+from earshot.audio import decode, sources
+from earshot.audio.suffixes import AUDIO_SUFFIXES
+from earshot.batches import prepare
+from earshot.cli import main
 from earshot.detection.answer import answer
 from earshot.detection.detector import Detector, Window
 from earshot.detection.events import Event, Events
@@ -31,15 +33,16 @@ from earshot.detection.formats import clock
 from earshot.detection.rule import Rule
 from earshot.detection.timeline import Stretch, Timeline
 from earshot.errors import EarshotError
-from earshot.filetypes import AUDIO_SUFFIXES
+from earshot.evaluation import test
 from earshot.settings import compose
+from earshot.training import runs
 from tiny import RATE
 
 
 def trained(experiment: str, *overrides: str) -> Path:
     few = ["model.training.max_epochs=2", "mlflow.artifacts=false"]
     cfg = compose([f"experiment={experiment}", *few, *overrides])
-    return runs.once(cfg, prepared.shared(cfg))
+    return runs.once(cfg, prepare.shared(cfg))
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def model(trained_on) -> Path:
 
 
 def run(*arguments: str, stdin: bytes | None = None):
-    return CliRunner().invoke(cli.main, ["predict", *map(str, arguments)], input=stdin)
+    return CliRunner().invoke(main.main, ["predict", *map(str, arguments)], input=stdin)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +67,12 @@ def run(*arguments: str, stdin: bytes | None = None):
 )
 def test_predict_on_a_test_recording_gives_the_numbers_of_evaluate(trained_on, experiment):
     folder, cfg = trained(experiment), compose([f"experiment={experiment}"])
-    data = prepared.load(cfg)
-    frame, _ = tested.evaluate(folder, cfg, data)
+    data = prepare.load(cfg)
+    frame, _ = test.evaluate(folder, cfg, data)
     recording = frame["recording"].iloc[0]
     path = trained_on.data("raw", data.card.name, recording)
     detector = Detector.load(folder)
-    heard = {window.start: window for window in detector.windows(audio.stream(path, detector.sample_rate))}
+    heard = {window.start: window for window in detector.windows(decode.stream(path, detector.sample_rate))}
     for row in frame[frame["recording"] == recording].itertuples():
         assert heard[row.start].seconds == pytest.approx(row.seconds)
         probabilities = [getattr(row, f"p_{name}") for name in detector.classes]
@@ -334,15 +337,15 @@ def test_settings_that_are_not_a_models_are_refused(model, tmp_path):
 def test_any_run_or_the_champion_answers(trained_on, tmp_path):
     folders = [trained("sirens-log_mel-cnn", f"fold={fold}") for fold in range(3)]
     path = horn_in_the_street(tmp_path / "a.wav")
-    assert CliRunner().invoke(cli.main, ["champion", "horns"]).exit_code == 0
+    assert CliRunner().invoke(main.main, ["champion", "horns"]).exit_code == 0
     by_model = {run("--model", folder, "--json", path).stdout for folder in folders}
     assert run("--json", path).stdout in by_model
     assert run("--champion", "horns", "--json", path).stdout in by_model
     from mlflow import MlflowClient
 
-    from earshot import records
+    from earshot.tracking import store
 
-    client = MlflowClient(records.uri())
+    client = MlflowClient(store.uri())
     ids = [r.info.run_id for r in client.search_runs([client.get_experiment_by_name("sirens").experiment_id])]
     assert {run("--run", run_id, "--json", path).stdout for run_id in ids} == by_model
     of_champion = run("--json", path).stdout
@@ -467,5 +470,5 @@ def test_a_time_is_written_as_a_clock(seconds):
 def test_the_recordings_of_a_folder_do_not_depend_on_the_order_of_its_files(tmp_path):
     for name in "cab":
         (tmp_path / f"{name}.wav").touch()
-    assert [path.name for path in sounds.recordings(str(tmp_path))] == ["a.wav", "b.wav", "c.wav"]
+    assert [path.name for path in sources.recordings(str(tmp_path))] == ["a.wav", "b.wav", "c.wav"]
     assert ".wav" in AUDIO_SUFFIXES

@@ -16,9 +16,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from conftest import PROJECT
-from earshot import cli, sweep
+from earshot.cli import main
 from earshot.datasets.card import Card
 from earshot.settings import compose
+from earshot.tuning import sweep
 
 DOCS = PROJECT / "docs"
 DOCUMENTS = [PROJECT / "README.md", *sorted(DOCS.glob("*.md")), DOCS / "tour.ipynb", PROJECT / "data" / "README.md"]
@@ -85,10 +86,10 @@ def test_every_command_is_one_that_works(command):
         assert (PROJECT / command.split()[1]).exists()
     elif command.startswith("earshot "):
         name, *arguments = command.split()[1:]
-        assert name in cli.main.commands
+        assert name in main.main.commands
         if not arguments:
             return  # a mention
-        with cli.main.commands[name].make_context(name, [*arguments]):
+        with main.main.commands[name].make_context(name, [*arguments]):
             pass  # its options exist; that they work is for the tests of each
     else:
         assert command == "dvc repro" or any(re.fullmatch(pattern, command) for pattern in RUN_ELSEWHERE), command

@@ -21,10 +21,10 @@ import pytest
 import yaml
 
 from conftest import started
-from earshot import download as stage
-from earshot import fetch as fetching
 from earshot.datasets import gtzan_artists
-from earshot.download import download
+from earshot.datasets.download import dataset as stage
+from earshot.datasets.download import fetch as fetching
+from earshot.datasets.download.dataset import download
 from earshot.errors import EarshotError
 from servers import Reply, Server
 

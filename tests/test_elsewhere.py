@@ -12,9 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Project, noise, tone, write_audio
-from earshot import cli, config, elsewhere, evaluate, experiment, features, fingerprint, manifest, split, store
-from earshot import noise as ladder
-from earshot.report import street
+from earshot import files, project
+from earshot.cli import main
+from earshot.datasets import manifest
+from earshot.evaluation import cross_dataset
+from earshot.evaluation import noise as ladder
+from earshot.inputs import extract
+from earshot.leaks import scan
+from earshot.report import robustness
+from earshot.splits import protocols
+from earshot.stages import evaluate
+from earshot.training import experiments
 
 RATE = 4000
 
@@ -54,10 +62,10 @@ def towns(tmp_path_factory):
                     write_audio(place, tone(shifted, 60, RATE, seed), RATE)
             invoke(manifest.main, name)
         for name in ("here", "there"):
-            invoke(fingerprint.main, name)
-            invoke(split.main, name)
-        invoke(features.main, "here", "--workers", "1")
-        invoke(experiment.main, "here", "--workers", "2")
+            invoke(scan.main, name)
+            invoke(protocols.main, name)
+        invoke(extract.main, "here", "--workers", "1")
+        invoke(experiments.main, "here", "--workers", "2")
         invoke(evaluate.main, "here", "--workers", "1")
         yield project
 
@@ -93,14 +101,14 @@ def test_the_threshold_has_the_highest_f1():
 
 def test_without_noise_the_scores_are_those_of_evaluate(towns):
     invoke(ladder.main, "here", "--workers", "2")
-    found = store.read_table(towns.data("noise", "here.parquet"))
+    found = files.read_table(towns.data("noise", "here.parquet"))
     assert sorted(found["snr_db"].unique()) == [-20, 20, np.inf]
-    known = store.read_table(towns.data("predictions", "here", "log_mel-cnn.parquet"))
+    known = files.read_table(towns.data("predictions", "here", "log_mel-cnn.parquet"))
     clean = found[found["snr_db"] == np.inf].merge(known, on=["seed", "fold", "recording", "start"])
     assert len(clean) == len(known) > 50
     assert clean["score"].to_numpy() == pytest.approx(clean["p_emergency"].to_numpy(), abs=1e-4)
     assert (found.groupby(["seed", "fold"])["threshold"].nunique() == 1).all()
-    rows = {row["snr_db"]: row for row in street.noise_ladder(found, "emergency")}
+    rows = {row["snr_db"]: row for row in robustness.noise_ladder(found, "emergency")}
     assert rows[None]["f1"] > 0.7 and rows[-20]["f1"] < rows[None]["f1"]
     assert rows[None]["recall_low"] <= rows[None]["recall"] <= rows[None]["recall_high"]
 
@@ -111,7 +119,7 @@ def test_a_task_that_is_not_named_gets_no_noise(towns):
     assert "no noise is asked for" in invoke(ladder.main, "here")
     towns.params(noise={"sirens": params["noise"]["sirens"] | {"alarm": "horn"}})
     assert "noise.sirens.alarm in params.yaml is horn, classes are" in invoke(ladder.main, "here")
-    assert store.read_table(towns.data("noise", "here.parquet")).empty
+    assert files.read_table(towns.data("noise", "here.parquet")).empty
     towns.params(noise=params["noise"])
 
 
@@ -119,32 +127,32 @@ def test_false_alarms_are_counted_as_events_by_the_hour():
     fired = [1, 1, 0, 1, 0, 0, 0, 0, 1, 1]
     rows = pd.DataFrame({"fired": np.array(fired, bool), "start": np.arange(10.0), "seconds": 2.0, "seed": 0})
     rows = rows.assign(recording="r", group=["a"] * 9 + ["b"])
-    found = street.false_alarms(rows)
+    found = robustness.false_alarms(rows)
     # of 9 windows over 10 s, and one of another group over 2 s: alarms at 0, 3, 8 and in b
     assert found["hours"] == pytest.approx(12 / 3600)
     assert found["false_alarms_per_hour"] == pytest.approx(4 / 12 * 3600)
-    twice = street.false_alarms(pd.concat([rows, rows.assign(seed=1)]))
+    twice = robustness.false_alarms(pd.concat([rows, rows.assign(seed=1)]))
     assert twice["false_alarms_per_hour"] == found["false_alarms_per_hour"] and twice["hours"] == found["hours"]
 
 
 def test_the_command_makes_what_is_missing_and_tests_on_it(towns):
-    said = invoke(cli.main, "evaluate", "--on", "there", "--of", "here", "--workers", "1")
+    said = invoke(main.main, "evaluate", "--on", "there", "--of", "here", "--workers", "1")
     assert "models of here, tested on there" in said and "log_mel-cnn" in said
-    assert config.data("features", "there", "log_mel.parquet").exists()
-    invoke(elsewhere.main, "here", "--workers", "1")
-    found = store.read_table(towns.data("elsewhere", "here.parquet"))
+    assert project.data("features", "there", "log_mel.parquet").exists()
+    invoke(cross_dataset.main, "here", "--workers", "1")
+    found = files.read_table(towns.data("elsewhere", "here.parquet"))
     assert set(found["on"]) == {"there"} and found["fold"].nunique() == 3
-    (row,) = street.elsewhere(found)
+    (row,) = robustness.elsewhere(found)
     assert row["models"] == 3 and row["accuracy"] > 0.9 and set(row["f1"]) == {"emergency", "non_emergency"}
     assert json.dumps(row) and f"{row['accuracy']:.3f}" in said
 
 
 def test_other_classes_are_one_clear_error(towns):
-    done = CliRunner().invoke(cli.main, ["evaluate", "--on", "alien", "--of", "here", "--workers", "1"])
+    done = CliRunner().invoke(main.main, ["evaluate", "--on", "alien", "--of", "here", "--workers", "1"])
     assert done.exit_code == 1
     assert "here has the classes emergency, non_emergency, alien has birds, emergency" in done.output
     assert "Traceback" not in done.output
-    untrained = CliRunner().invoke(cli.main, ["evaluate", "--on", "here", "--of", "there"])
+    untrained = CliRunner().invoke(main.main, ["evaluate", "--on", "here", "--of", "there"])
     assert untrained.exit_code == 1 and "there are no models of there to test" in untrained.output
-    alone = CliRunner().invoke(cli.main, ["evaluate", "--on", "synthetic_genres"])
+    alone = CliRunner().invoke(main.main, ["evaluate", "--on", "synthetic_genres"])
     assert alone.exit_code == 1 and "none of task 'genres'" in alone.output

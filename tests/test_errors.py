@@ -18,9 +18,13 @@ from click.testing import CliRunner
 from matplotlib import image
 
 from conftest import tone
-from earshot import cli, compare, examples, links, listen, metrics
+from earshot.cli import main
 from earshot.errors import EarshotError
-from earshot.store import read_recipe, read_table, write_table
+from earshot.files import read_recipe, read_table, write_table
+from earshot.metrics import classification
+from earshot.report import mistakes
+from earshot.stages import compare
+from earshot.tracking import examples, links
 from test_compare import Page, Sample
 
 EVIL, OTHER, RARE = "<b>siren</b> & horn?", "other/..", "rare"
@@ -63,7 +67,7 @@ def numbers(sample: Sample) -> list[tuple[dict[str, str], int]]:
 
 
 def page(asked: dict[str, str], true: str | None = None, predicted: str | None = None) -> str:
-    return listen.page(listen.Asked(**{"true": true, "predicted": predicted, **asked}), report="/report/")
+    return mistakes.page(mistakes.Asked(**{"true": true, "predicted": predicted, **asked}), report="/report/")
 
 
 def windows_on(text: str) -> pd.DataFrame:
@@ -81,19 +85,19 @@ def embedded(text: str, kind: str) -> list[io.BytesIO]:
 def test_every_number_leads_to_the_windows_that_it_counts(compared):
     found = numbers(compared)
     assert len(found) == 2 * (3 * 3 - 1), "two protocols, three classes, one cell that counts nothing"
-    assert min(count for _, count in found) < listen.MOST and max(count for _, count in found) > 100
+    assert min(count for _, count in found) < mistakes.MOST and max(count for _, count in found) > 100
     for asked, count in found:
         frame = predictions(compared, asked)
         counted = frame[(frame["label"] == asked["true"]) & (frame["predicted"] == asked["predicted"])]
         text = page(asked)
         shown = windows_on(text)
         assert len(counted) == count
-        assert len(shown) == min(count, listen.MOST) == text.count("<audio ") == text.count("<img ")
-        assert f"{listen.MOST} of {count} windows" in text or count <= listen.MOST
+        assert len(shown) == min(count, mistakes.MOST) == text.count("<audio ") == text.count("<img ")
+        assert f"{mistakes.MOST} of {count} windows" in text or count <= mistakes.MOST
         same = shown.merge(counted.drop_duplicates(), on=["recording", "start", "seed"])
         assert len(same) == len(shown) and not shown.duplicated(["recording", "start", "seed"]).any()
         assert shown["probability"].is_monotonic_decreasing
-        columns = [metrics.PROBABILITY + name for name in metrics.classes_of(frame)]
+        columns = [classification.PROBABILITY + name for name in classification.classes_of(frame)]
         assert shown["probability"].iloc[0] == pytest.approx(counted[columns].to_numpy().max(), abs=5e-4)
 
 
@@ -113,14 +117,14 @@ def test_without_a_class_all_mistakes_are_meant(compared):
         (EVIL, None, wrong & (frame["label"] == EVIL)),
         (None, EVIL, wrong & (frame["predicted"] == EVIL)),
     ):
-        pd.testing.assert_frame_equal(listen.windows(frame, true, predicted), frame[meant])
+        pd.testing.assert_frame_equal(mistakes.windows(frame, true, predicted), frame[meant])
 
 
 def test_every_group_is_heard_before_one_is_heard_twice():
     many = pd.DataFrame({"group": "many", "p_a": np.linspace(0.99, 0.9, 20), "p_b": np.linspace(0.01, 0.1, 20)})
     few = pd.DataFrame({"group": ["one", "two"], "p_a": [0.6, 0.95], "p_b": [0.4, 0.05]})
-    chosen = listen.surest(pd.concat([many, few], ignore_index=True))
-    assert list(chosen["group"].value_counts().items()) == [("many", listen.MOST - 2), ("two", 1), ("one", 1)]
+    chosen = mistakes.surest(pd.concat([many, few], ignore_index=True))
+    assert list(chosen["group"].value_counts().items()) == [("many", mistakes.MOST - 2), ("two", 1), ("one", 1)]
     assert chosen["probability"].is_monotonic_decreasing and chosen["probability"].iloc[-1] == 0.6
 
 
@@ -141,7 +145,7 @@ def test_what_is_heard_is_the_window(compared):
 def test_the_picture_has_time_to_the_right_and_frequency_upwards():
     silence = np.zeros(RATE, np.float32)
     late_and_low = np.concatenate([silence, tone(1000, 1, RATE)])
-    (file,) = embedded(f'src="{listen.picture(late_and_low)}"', "image/jpeg")
+    (file,) = embedded(f'src="{mistakes.picture(late_and_low)}"', "image/jpeg")
     bright = image.imread(file, format="jpg").mean(axis=2)
     row, column = np.unravel_index(bright.argmax(), bright.shape)
     height, width = bright.shape
@@ -182,7 +186,7 @@ def test_what_is_not_there_is_named_with_what_is(compared, change, said):
 
 
 def run(*arguments: str):
-    return CliRunner().invoke(cli.main, ["errors", "synthetic_sirens", "log_mel-cnn", *arguments])
+    return CliRunner().invoke(main.main, ["errors", "synthetic_sirens", "log_mel-cnn", *arguments])
 
 
 def test_the_command_writes_a_page_that_leads_back_to_its_matrix(compared):

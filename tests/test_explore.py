@@ -15,7 +15,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from conftest import noise, tone, write_audio
-from earshot import audio, cli, manifest
+from earshot.audio import decode
+from earshot.cli import main
+from earshot.datasets import manifest
 from earshot.explore import spectra
 from earshot.explore.dataset import embed
 from earshot.explore.survey import dbfs, survey
@@ -23,14 +25,14 @@ from tiny import RATE, invoke
 
 
 def explore(*arguments) -> str:
-    done = CliRunner().invoke(cli.main, ["explore", *map(str, arguments)])
+    done = CliRunner().invoke(main.main, ["explore", *map(str, arguments)])
     assert done.exit_code == 0, done.output
     return Path(done.output.removeprefix("written: ").strip()).read_text()
 
 
 def refusal(*arguments) -> str:
     """Return the one line that a command ends with."""
-    done = CliRunner().invoke(cli.main, ["explore", *map(str, arguments)])
+    done = CliRunner().invoke(main.main, ["explore", *map(str, arguments)])
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
     assert done.output.startswith("error: ") and done.output.count("\n") == 1
     return done.output
@@ -109,8 +111,8 @@ def test_the_windows_of_the_transform_are_alike_long_at_all_rates(rate):
 
 def test_a_survey_is_what_the_whole_recording_says(tmp_path):
     path = write_audio(tmp_path / "long.wav", noise(40, 16000, channels=2), 16000)
-    samples, _ = audio.read(path)
-    assert len(samples) > audio.BLOCK
+    samples, _ = decode.read(path)
+    assert len(samples) > decode.BLOCK
     found = survey(path, start=32.5, seconds=2)  # across the end of the first block
     np.testing.assert_array_equal(found.samples, samples[520000:552000].mean(axis=1))
     assert (found.seconds, found.channels, found.span, found.is_whole) == (40, 2, (32.5, 34.5), False)
@@ -123,7 +125,7 @@ def test_a_survey_is_what_the_whole_recording_says(tmp_path):
 
 
 def test_a_long_recording_takes_no_more_memory_than_its_excerpt(tmp_path):
-    n = 20 * audio.BLOCK
+    n = 20 * decode.BLOCK
     path = write_audio(tmp_path / "long.wav", np.zeros(n, np.float32), 48000)
     tracemalloc.start()
     survey(path, seconds=1)

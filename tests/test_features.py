@@ -14,8 +14,12 @@ import torch
 from click.testing import CliRunner
 
 from conftest import left_running, started, tone, write_audio
-from earshot import audio, dataset, features, inputs, manifest, store
+from earshot import files, inputs
+from earshot.audio import decode
+from earshot.batches import windows
+from earshot.datasets import manifest
 from earshot.errors import EarshotError
+from earshot.inputs import extract
 
 
 @pytest.fixture
@@ -46,42 +50,42 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(birds, name):
     for workers in ("1", "2"):
         for path in birds.data("cache").rglob("*.npy"):
             path.unlink()
-        invoke(features.main, "birds", name, "--workers", workers)
+        invoke(extract.main, "birds", name, "--workers", workers)
         found.append(parquet(birds, name).read_bytes())
     assert found[0] == found[1]
 
 
 def test_the_summary_is_a_table_for_pandas(birds):
-    invoke(features.main, "birds", "summary")
+    invoke(extract.main, "birds", "summary")
     table = pd.read_parquet(parquet(birds, "summary"))
     assert list(table.columns[:4]) == ["recording", "window", "chroma_stft", "rms"] and len(table) == 6
 
 
 def test_frames_are_readable_with_pandas_alone(birds):
-    invoke(features.main, "birds", "log_mel")
+    invoke(extract.main, "birds", "log_mel")
     table = pd.read_parquet(parquet(birds, "log_mel"))
     row = table.iloc[0]
     assert row["values"].reshape(row["frames"], row["bins"]).shape == (147, 128)
-    assert store.read_recipe(parquet(birds, "log_mel"))["n_mels"] == 128
+    assert files.read_recipe(parquet(birds, "log_mel"))["n_mels"] == 128
 
 
 def test_one_more_file_costs_one_file(birds):
-    assert "6 recordings, 0 of them kept" in invoke(features.main, "birds", "waveform")
+    assert "6 recordings, 0 of them kept" in invoke(extract.main, "birds", "waveform")
     write_audio(birds.data("raw", "birds", "wren", "wren.9.wav"), tone(900, 3, 16000), 16000)
     invoke(manifest.main, "birds")
-    assert "7 recordings, 6 of them kept" in invoke(features.main, "birds", "waveform")
+    assert "7 recordings, 6 of them kept" in invoke(extract.main, "birds", "waveform")
     assert len(list(birds.data("cache", "features", "waveform").rglob("*.npy"))) == 7
 
 
 def test_another_setting_is_not_taken_from_what_was_kept(birds):
-    invoke(features.main, "birds", "log_mel")
+    invoke(extract.main, "birds", "log_mel")
     params = birds.params()
     birds.params(features=params["features"] | {"log_mel": {"n_mels": 64, "n_fft": 1024, "hop_length": 320}})
-    assert "0 of them kept" in invoke(features.main, "birds", "log_mel")
+    assert "0 of them kept" in invoke(extract.main, "birds", "log_mel")
 
 
 def test_a_killed_extraction_goes_on_where_it_was(birds):
-    invoke(features.main, "birds", "summary")
+    invoke(extract.main, "birds", "summary")
     whole = parquet(birds, "summary").read_bytes()
     parquet(birds, "summary").unlink()
     kept = sorted(birds.data("cache", "features", "summary").rglob("*.npy"))
@@ -95,7 +99,7 @@ def test_a_killed_extraction_goes_on_where_it_was(birds):
     finished = [path for path in kept if path.exists()]
     assert 0 < len(finished) < 6 and not parquet(birds, "summary").exists()
     made = [path.stat().st_mtime_ns for path in finished]
-    assert f"{len(finished)} of them kept" in invoke(features.main, "birds", "summary")
+    assert f"{len(finished)} of them kept" in invoke(extract.main, "birds", "summary")
     assert [path.stat().st_mtime_ns for path in finished] == made
     assert parquet(birds, "summary").read_bytes() == whole
 
@@ -118,7 +122,7 @@ def test_workers_leave_with_the_stage(birds):
 def test_a_file_that_turned_bad_is_named(birds):
     bad = birds.data("raw", "birds", "wren", "wren.0.wav")
     bad.write_bytes(b"RIFF")
-    done = CliRunner().invoke(features.main, ["birds", "waveform"])
+    done = CliRunner().invoke(extract.main, ["birds", "waveform"])
     assert done.exit_code == 1 and str(bad) in done.output
     assert not parquet(birds, "waveform").exists()
 
@@ -128,33 +132,33 @@ def build(project, name="log_mel"):
 
 
 def test_features_of_another_recipe_are_refused(birds):
-    invoke(features.main, "birds", "log_mel")
+    invoke(extract.main, "birds", "log_mel")
     asked = inputs.recipe("log_mel", build(birds)) | {"n_mels": 64}
     with pytest.raises(EarshotError, match="log_mel.n_mels = 128, and 64 is asked for.*dvc repro features@birds"):
-        dataset.read_features(parquet(birds, "log_mel"), asked)
+        windows.read_features(parquet(birds, "log_mel"), asked)
 
 
 def test_missing_and_torn_features_are_named(birds):
     recipe = inputs.recipe("log_mel", build(birds))
     with pytest.raises(EarshotError, match=r"log_mel.parquet is missing. Run `dvc repro`"):
-        dataset.read_features(parquet(birds, "log_mel"), recipe)
-    invoke(features.main, "birds", "log_mel")
+        windows.read_features(parquet(birds, "log_mel"), recipe)
+    invoke(extract.main, "birds", "log_mel")
     parquet(birds, "log_mel").write_bytes(parquet(birds, "log_mel").read_bytes()[:1000])
     with pytest.raises(EarshotError, match="can't be read"):
-        dataset.read_features(parquet(birds, "log_mel"), recipe)
+        windows.read_features(parquet(birds, "log_mel"), recipe)
 
 
 @pytest.mark.parametrize("name", ["waveform", "log_spectrogram", "log_mel"])
 def test_a_window_is_a_view_of_its_recording(birds, name):
-    invoke(features.main, "birds", name)
+    invoke(extract.main, "birds", name)
     built = build(birds, name)
-    stored = dataset.read_features(parquet(birds, name), inputs.recipe(name, built))
+    stored = windows.read_features(parquet(birds, name), inputs.recipe(name, built))
     spans = pd.DataFrame({"recording": ["wren/wren.4.wav"], "group": "g", "label": "wren", "start": 0.0, "stop": 3.0})
-    table = dataset.windows_in(spans, built, {"length": 2.0, "hop": 1.0})
+    table = windows.windows_in(spans, built, {"length": 2.0, "hop": 1.0})
     assert list(table["start"]) == [0.0, 1.0]
-    found = dataset.Windows(stored, table, built, ["crow", "wren"])
+    found = windows.Windows(stored, table, built, ["crow", "wren"])
     x, y = found[[0, 1]]
-    rows = built.extract(audio.load(birds.data("raw", "birds", "wren", "wren.4.wav"), 16000))
+    rows = built.extract(decode.load(birds.data("raw", "birds", "wren", "wren.4.wav"), 16000))
     first = round(built.first_row(1.0))
     expected = built.finish(torch.from_numpy(rows[first : first + built.n_rows(2.0)])[None])[0]
     assert y.tolist() == [1, 1]
@@ -162,9 +166,9 @@ def test_a_window_is_a_view_of_its_recording(birds, name):
 
 
 def test_statistics_are_those_of_the_training_windows(birds):
-    invoke(features.main, "birds", "log_mel")
+    invoke(extract.main, "birds", "log_mel")
     built = build(birds)
-    stored = dataset.read_features(parquet(birds, "log_mel"), inputs.recipe("log_mel", built))
+    stored = windows.read_features(parquet(birds, "log_mel"), inputs.recipe("log_mel", built))
     spans = pd.DataFrame(
         {
             "recording": ["wren/wren.0.wav", "crow/crow.1.wav"],
@@ -174,9 +178,9 @@ def test_statistics_are_those_of_the_training_windows(birds):
             "stop": 2.0,
         }
     )
-    train = dataset.Windows(
-        stored, dataset.windows_in(spans, built, {"length": 2.0, "hop": 1.0}), built, ["crow", "wren"]
+    train = windows.Windows(
+        stored, windows.windows_in(spans, built, {"length": 2.0, "hop": 1.0}), built, ["crow", "wren"]
     )
-    mean, deviation = dataset.statistics(train, batch_size=1)
+    mean, deviation = windows.statistics(train, batch_size=1)
     rows = np.concatenate([np.asarray(train[[n]][0][0]) for n in range(2)])
     assert np.allclose(mean, rows.mean(axis=0), atol=1e-3) and np.allclose(deviation, rows.std(axis=0), atol=1e-3)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from conftest import PROJECT, noise, tone
 from earshot import inputs
+from earshot.audio.cut import stretches
 from earshot.errors import EarshotError
 from earshot.inputs.log_spectrogram import LEAST
-from earshot.inputs.stretches import stretches
 
 PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())
 

@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earshot import intervals, metrics
+from earshot.metrics import classification, intervals
 
 
 def predictions(groups: int, windows: int, share, seed: int = 0, alike: bool = False) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def test_one_group_in_a_class_is_not_drawn_and_none_gives_no_interval():
 @given(st.integers(0, 10_000))
 def test_scores_lie_in_their_intervals_and_the_same_comes_twice(seed):
     frame = predictions(30, 4, 0.7, seed, alike=True)
-    scores = metrics.scores(frame)
+    scores = classification.scores(frame)
     for name in ("accuracy", "macro_f1"):
         low, high = getattr(intervals, name)(frame)
         assert 0 <= low <= scores[name] + 0.02 and scores[name] - 0.02 <= high <= 1
@@ -90,7 +90,9 @@ def test_a_paired_difference_is_surer_than_two_scores():
     flipped = rng.random(len(a)) < 0.05
     b = a.assign(predicted=np.where(flipped, np.where(a["predicted"] == "a", "b", "a"), a["predicted"]))
     found = intervals.difference(a, b)
-    assert found["difference"] == pytest.approx(metrics.scores(a)["accuracy"] - metrics.scores(b)["accuracy"])
+    assert found["difference"] == pytest.approx(
+        classification.scores(a)["accuracy"] - classification.scores(b)["accuracy"]
+    )
     assert found["low"] <= found["difference"] <= found["high"]
     assert found["high"] - found["low"] < 0.5 * width(intervals.accuracy(a))
     turned = intervals.difference(b, a)
@@ -101,7 +103,7 @@ def test_two_protocols_can_be_compared_that_tested_different_windows():
     grouped = predictions(60, 6, 0.6, alike=True)
     published = grouped.sample(frac=0.3, random_state=0).assign(predicted=lambda f: f["label"])
     found = intervals.difference(published, grouped)
-    assert found["difference"] == pytest.approx(1 - metrics.scores(grouped)["accuracy"]) and found["low"] > 0
+    assert found["difference"] == pytest.approx(1 - classification.scores(grouped)["accuracy"]) and found["low"] > 0
 
 
 def test_mcnemar_by_hand():

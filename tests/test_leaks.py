@@ -16,10 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import PROJECT, noise, tone, write_audio
-from earshot import audio, audit, cli, config, download, fingerprint, manifest, spans, split, store, windows
+from earshot import files, project
+from earshot.audio import decode
+from earshot.cli import main
+from earshot.datasets import manifest
 from earshot.datasets.card import load_card
-from earshot.leaks import conditions, flags, hints, search
+from earshot.datasets.download import dataset
+from earshot.leaks import audit, conditions, duplicates, heard, hints, scan
 from earshot.leaks.fingerprint import SAMPLE_RATE
+from earshot.splits import protocols, spans, windows
 
 RATE = 16000
 
@@ -54,7 +59,7 @@ def as_mp3(samples: np.ndarray, level: float = 0.5, shift: float = 0.3) -> np.nd
 def test_a_copy_is_found_with_its_place_whatever_was_done_to_it():
     sounds = {f"r{n}": hiss(8, n) for n in range(6)}
     sounds["copy"] = as_mp3(sounds["r3"])
-    found = search.find(list(sounds), [narrow(x) for x in sounds.values()])
+    found = duplicates.find(list(sounds), [narrow(x) for x in sounds.values()])
     assert set(zip(found["recording_a"], found["recording_b"], strict=True)) == {("r3", "copy")}
     assert (found["start_b"] - found["start_a"]).to_numpy() == pytest.approx(0.3, abs=0.1)
     assert found["seconds"].sum() > 6
@@ -64,7 +69,7 @@ def test_windows_cut_by_hand_are_found_to_overlap():
     """Clips of 2 s that share 1 s with the next, as tutorials cut them into folders."""
     long = hiss(20, 5)
     clips = {f"clip{n:02}": long[n * RATE : (n + 2) * RATE] for n in range(18)}
-    found = search.find(list(clips), [narrow(x) for x in clips.values()])
+    found = duplicates.find(list(clips), [narrow(x) for x in clips.values()])
     pairs = set(zip(found["recording_a"], found["recording_b"], strict=True))
     assert pairs == {(f"clip{n:02}", f"clip{n + 1:02}") for n in range(17)}
 
@@ -73,11 +78,11 @@ def test_windows_cut_by_hand_are_found_to_overlap():
 def test_alike_is_not_the_same(same):
     """A steady tone in two hisses, silence, and less than a frame: nothing to compare."""
     other = tone(440, 6, RATE, seed=1) if same.any() and len(same) > RATE else same
-    assert search.find(["a", "b"], [narrow(same), narrow(other)]).empty
+    assert duplicates.find(["a", "b"], [narrow(same), narrow(other)]).empty
 
 
 def test_nothing_to_search_in():
-    assert search.find([], []).empty
+    assert duplicates.find([], []).empty
 
 
 def table(*rows: tuple) -> pd.DataFrame:
@@ -89,11 +94,11 @@ def windows_of(*rows: tuple) -> pd.DataFrame:
 
 
 def twice(*rows: tuple) -> pd.DataFrame:
-    return pd.DataFrame([(*row, 1.0) for row in rows], columns=search.STRETCH)
+    return pd.DataFrame([(*row, 1.0) for row in rows], columns=duplicates.STRETCH)
 
 
 def test_a_window_that_shares_samples_is_flagged():
-    found = flags.flag(
+    found = heard.flag(
         windows_of(("a", "g1", 1, 3), ("a", "g1", 5, 7), ("b", "g2", 1, 3)), table(("a", "g1", 2, 5)), twice()
     )
     assert found["overlap"].tolist() == [True, False, False]
@@ -103,9 +108,9 @@ def test_a_window_that_shares_samples_is_flagged():
 def test_a_window_that_sounds_in_training_at_another_place_is_flagged():
     duplicates = twice(("a", 10.0, "b", 30.0, 4.0))
     train = table(("b", "g2", 0, 33), ("c", "g3", 0, 9))
-    found = flags.flag(windows_of(("a", "g1", 9, 11), ("a", "g1", 12, 14), ("a", "g1", 14, 16)), train, duplicates)
+    found = heard.flag(windows_of(("a", "g1", 9, 11), ("a", "g1", 12, 14), ("a", "g1", 14, 16)), train, duplicates)
     assert found["duplicate"].tolist() == [True, True, False], "from 33 s on, b is not trained on"
-    turned = flags.flag(windows_of(("b", "g2", 31, 33)), table(("a", "g1", 0, 20)), duplicates)
+    turned = heard.flag(windows_of(("b", "g2", 31, 33)), table(("a", "g1", 0, 20)), duplicates)
     assert turned["duplicate"].tolist() == [True]
 
 
@@ -118,15 +123,15 @@ def test_covered_seconds_are_those_of_the_union(spans, start):
     rows = pd.DataFrame(
         [("a", first, first + length) for first, length in spans], columns=["recording", "start", "stop"]
     )
-    found = flags.Covered.by(rows).seconds("a", np.array([start]), np.array([start + 5]))
+    found = heard.Covered.by(rows).seconds("a", np.array([start]), np.array([start + 5]))
     assert found == pytest.approx(seconds[start : start + 5].sum())
 
 
 def test_groups_that_share_sound_become_one():
     spans = table(("a", "g1", 0, 9), ("a", "g2", 9, 20), ("b", "g3", 0, 9), ("c", "g4", 0, 9))
     duplicates = twice(("a", 3.0, "b", 1.0, 2.0), ("b", 5.0, "c", 1.0, 2.0))
-    assert flags.united(spans, duplicates)["group"].tolist() == ["g1", "g2", "g1", "g1"]
-    assert flags.united(spans, twice())["group"].tolist() == ["g1", "g2", "g3", "g4"]
+    assert heard.united(spans, duplicates)["group"].tolist() == ["g1", "g2", "g1", "g1"]
+    assert heard.united(spans, twice())["group"].tolist() == ["g1", "g2", "g3", "g4"]
 
 
 def test_conditions_tell_bandwidth_and_level():
@@ -185,13 +190,13 @@ def folders(project):
                 name = f"{label}.{artist}{track}.wav"
                 write_audio(project.data("raw", "clips", label, name), hiss(6, len(listed)), RATE)
                 listed.append((name, f"{label}-artist{artist}"))
-    copy = as_mp3(audio.load(project.data("raw", "clips", "low", "low.00.wav"), RATE))
+    copy = as_mp3(decode.load(project.data("raw", "clips", "low", "low.00.wav"), RATE))
     write_audio(project.data("raw", "clips", "low", "low.99.flac"), copy[: 6 * RATE], RATE)
     listed.append(("low.99.flac", "low-artist9"))
     table = pd.DataFrame(listed, columns=["filename", "group"])
     table.to_csv(project.data("raw", "clips", "artists.csv"), index=False)
     invoke(manifest.main, "clips")
-    invoke(fingerprint.main, "clips")
+    invoke(scan.main, "clips")
     return project
 
 
@@ -202,7 +207,7 @@ def invoke(command, *arguments, code=0):
 
 
 def test_groups_that_share_a_recording_are_split_as_one(folders):
-    invoke(split.main, "clips")
+    invoke(protocols.main, "clips")
     said = invoke(audit.main, "clips")
     assert "grouped: 0.0% of" in said
     found = json.loads(folders.data("audit", "clips.json").read_text())
@@ -211,32 +216,32 @@ def test_groups_that_share_a_recording_are_split_as_one(folders):
 
 def test_too_few_groups_that_share_no_sound_are_explained(folders):
     folders.params(split=folders.params()["split"] | {"folds": {"default": 5}})
-    shared = invoke(split.main, "clips", code=1)
+    shared = invoke(protocols.main, "clips", code=1)
     assert "high has 4, low has 4 (1 groups share sound with another and count with it; `earshot audit`)" in shared
 
 
 def test_no_split_at_all_is_refused(folders):
     folders.params(protocols=[])
-    assert "error: params.yaml asks for no split" in invoke(split.main, "clips", code=1)
+    assert "error: params.yaml asks for no split" in invoke(protocols.main, "clips", code=1)
 
 
 def test_a_grouped_split_that_leaks_stops_the_pipeline(folders):
     folders.params(split=folders.params()["split"] | {"unite_duplicates": False})
-    invoke(split.main, "clips")
+    invoke(protocols.main, "clips")
     said = invoke(audit.main, "clips", code=1)
     assert "the grouped split of clips calls itself leak-free" in said
     assert "low/low.00.wav" in said or "low/low.99.flac" in said
     assert "split.unite_duplicates" in said and "Traceback" not in said
     assert not folders.data("audit", "clips.json").exists()
-    assert "calls itself leak-free" in invoke(cli.main, "audit", "clips", code=1)
+    assert "calls itself leak-free" in invoke(main.main, "audit", "clips", code=1)
 
 
 def test_a_hand_made_grouped_split_is_audited_as_it_stands(folders):
-    invoke(split.main, "clips")
+    invoke(protocols.main, "clips")
     path = folders.data("splits", "clips", "grouped.parquet")
-    table = store.read_table(path)
+    table = files.read_table(path)
     moved = table.index[(table["fold"] == 0) & (table["part"] == "test")][0]
-    store.write_table(path, pd.concat([table, table.loc[[moved]].assign(part="train")]), {"protocol": "grouped"})
+    files.write_table(path, pd.concat([table, table.loc[[moved]].assign(part="train")]), {"protocol": "grouped"})
     assert f"fold 0: {table.loc[moved, 'recording']}" in invoke(audit.main, "clips", code=1)
 
 
@@ -245,16 +250,16 @@ def standin(project, mirror):
     for path in (PROJECT / "tests" / "cards").glob("sirens_standin.*"):
         shutil.copy(path, project.root / "conf" / "cards")
     project.params(datasets=["sirens_standin"])
-    invoke(download.main, "sirens_standin")
+    invoke(dataset.main, "sirens_standin")
     invoke(manifest.main, "sirens_standin")
     return project
 
 
 def sources(project, card) -> pd.DataFrame:
-    from earshot.spans import grouped_spans
+    from earshot.splits.spans import grouped_spans
 
-    frame = store.read_table(config.data("manifest", "sirens_standin.parquet"))
-    return grouped_spans(card, frame, config.params(), config.data("raw", "sirens_standin"))
+    frame = files.read_table(project.data("manifest", "sirens_standin.parquet"))
+    return grouped_spans(card, frame, project.params(), project.data("raw", "sirens_standin"))
 
 
 @pytest.mark.real
@@ -263,27 +268,27 @@ def test_the_audit_finds_the_leaks_of_real_recordings_without_the_segments(stand
     known = sources(standin, card)
     path = standin.root / "conf" / "cards" / "sirens_standin.yaml"
     path.write_text(path.read_text().partition("  segments:")[0])  # from here on, nobody is told the sources
-    invoke(fingerprint.main, "sirens_standin")
+    invoke(scan.main, "sirens_standin")
     standin.params(protocols=["published"])
-    invoke(split.main, "sirens_standin")
-    table = store.read_table(standin.data("splits", "sirens_standin", "published.parquet"))
-    duplicates = store.read_table(standin.data("fingerprint", "sirens_standin", "duplicates.parquet"))
+    invoke(protocols.main, "sirens_standin")
+    table = files.read_table(standin.data("splits", "sirens_standin", "published.parquet"))
+    duplicates = files.read_table(standin.data("fingerprint", "sirens_standin", "duplicates.parquet"))
     test, train = (sourced(table[table["part"] == part], known) for part in ("test", "train"))
     leaking = test["source"].isin(set(train["source"])).to_numpy()
-    found = flags.flag(test.assign(seconds=2.0), train, duplicates)
+    found = heard.flag(test.assign(seconds=2.0), train, duplicates)
     flagged = (found["overlap"] | found["duplicate"]).to_numpy()
     assert leaking.mean() > 0.95 and flagged[leaking].mean() >= 0.95
 
-    whole = flags.united(known, duplicates)
+    whole = heard.united(known, duplicates)
     sides = np.where(whole["group"].isin(sorted(set(whole["group"]))[::2]), "test", "train")
     test, train = (whole[sides == side].reset_index(drop=True) for side in ("test", "train"))
     cut = spans.windows_of(test, {"length": 2.0, "hop": 1.0})
-    found = flags.flag(cut, train, duplicates)
+    found = heard.flag(cut, train, duplicates)
     assert len(cut) > 500 and not found.to_numpy().any(), "nothing is flagged where sources stay whole"
 
 
 def sourced(spans: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    from earshot.spans import grouped_by
+    from earshot.splits.spans import grouped_by
 
     return spans.reset_index(drop=True).assign(source=grouped_by(spans, known)["group"].to_numpy())
 
@@ -293,18 +298,18 @@ def test_a_planted_copy_of_a_real_recording_is_found(project, mirror):
     for kind in ("blues", "rock"):
         for n in range(5):
             source = mirror / "gtzan_mini" / "genres" / kind / f"{kind}.0000{n}.wav"
-            samples = audio.load(source, 22050)[: 12 * 22050]
+            samples = decode.load(source, 22050)[: 12 * 22050]
             write_audio(project.data("raw", "songs", kind, f"{n}.wav"), samples, 22050)
-    copy = as_mp3(soxr.resample(audio.load(project.data("raw", "songs", "rock", "2.wav"), 22050), 22050, RATE))
+    copy = as_mp3(soxr.resample(decode.load(project.data("raw", "songs", "rock", "2.wav"), 22050), 22050, RATE))
     write_audio(project.data("raw", "songs", "rock", "planted.mp3"), copy, RATE, format="MP3")
     project.params(datasets=["songs"])
     project.card("songs", source={"folder": "."}, layout={"kind": "class_folders"})
     invoke(manifest.main, "songs")
-    invoke(fingerprint.main, "songs")
-    found = store.read_table(project.data("fingerprint", "songs", "duplicates.parquet"))
+    invoke(scan.main, "songs")
+    found = files.read_table(project.data("fingerprint", "songs", "duplicates.parquet"))
     across = found[found["recording_a"] != found["recording_b"]]
     assert set(across["recording_a"]) == {"rock/2.wav"} and set(across["recording_b"]) == {"rock/planted.mp3"}
     assert across["seconds"].sum() > 10
-    window = windows.window_of(config.params()["windows"], "songs")
+    window = windows.window_of(project.params()["windows"], "songs")
     copies = windows_of(*[("rock/planted.mp3", "x", s, s + 2) for s in windows.starts(0.3, 12, **window)])
-    assert flags.flag(copies, table(("rock/2.wav", "y", 0, 12)), found)["duplicate"].all()
+    assert heard.flag(copies, table(("rock/2.wav", "y", 0, 12)), found)["duplicate"].all()

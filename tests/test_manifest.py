@@ -11,7 +11,9 @@ import soundfile
 from click.testing import CliRunner
 
 from conftest import noise, write_audio
-from earshot import audio, manifest, store
+from earshot import files
+from earshot.audio import decode
+from earshot.datasets import manifest
 from earshot.datasets.card import load_card
 
 
@@ -103,7 +105,7 @@ def test_counts_go_to_the_terminal_and_to_a_file(folder, project):
     project.params(manifest={"max_set_aside": 0.5, "silence_dbfs": -80.0})
     done = run("birds")
     assert "birds: 4 files read, set aside: 1 empty" in done.output
-    table = store.read_table(project.data("manifest", "birds.parquet"))
+    table = files.read_table(project.data("manifest", "birds.parquet"))
     assert len(table) == 5 and list(table.columns) == manifest.COLUMNS
 
 
@@ -158,7 +160,7 @@ def test_formats_are_read_as_mono_at_any_rate(tmp_path, suffix, subtype, toleran
     time = np.arange(44100) / 44100
     samples = np.stack([0.4 * np.sin(2 * np.pi * 440 * time)] * channels, axis=1)
     path = write_audio(tmp_path / f"a.{suffix}", samples, 44100, subtype=subtype)
-    same_rate, half_rate = audio.load(path, 44100), audio.load(path, 22050)
+    same_rate, half_rate = decode.load(path, 44100), decode.load(path, 22050)
     assert len(same_rate) == pytest.approx(44100, abs=2500) and len(half_rate) == pytest.approx(22050, abs=1250)
     if tolerance < 0.1:
         assert np.abs(same_rate - samples[:, 0]).max() < tolerance
@@ -172,7 +174,7 @@ def test_reading_is_librosas(tmp_path):
 
     path = write_audio(tmp_path / "a.wav", noise(1.5, 44100, channels=2), 44100)
     theirs, _ = librosa.load(path, sr=16000)
-    assert np.allclose(audio.load(path, 16000), theirs, atol=1e-6)
+    assert np.allclose(decode.load(path, 16000), theirs, atol=1e-6)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="m4a needs ffmpeg, which is not installed")
@@ -180,13 +182,13 @@ def test_m4a_is_read_where_ffmpeg_is_there(tmp_path):
     wav = write_audio(tmp_path / "a.wav", 0.4 * np.sin(np.arange(32000) * 0.2), 16000)
     path = tmp_path / "a.m4a"
     subprocess.run(["ffmpeg", "-loglevel", "error", "-i", wav, path], check=True)
-    assert np.abs(audio.load(path, 16000)).max() == pytest.approx(0.4, abs=0.1)
+    assert np.abs(decode.load(path, 16000)).max() == pytest.approx(0.4, abs=0.1)
 
 
 def test_m4a_that_does_not_decode_is_a_value_error(tmp_path):
     (tmp_path / "a.m4a").write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match="m4a"):
-        audio.read(tmp_path / "a.m4a")
+        decode.read(tmp_path / "a.m4a")
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 6])
@@ -194,7 +196,7 @@ def test_m4a_that_does_not_decode_is_a_value_error(tmp_path):
 def test_buffers_of_a_decoder_become_whole_frames_wherever_they_end(channels, size):
     pcm = np.arange(500 * channels, dtype="<i2").reshape(-1, channels)
     buffers = [pcm.tobytes()[first : first + size] for first in range(0, pcm.nbytes, size)]
-    assert np.array_equal(np.concatenate(list(audio.frames_of(buffers, channels))), pcm)
+    assert np.array_equal(np.concatenate(list(decode.frames_of(buffers, channels))), pcm)
 
 
 def test_soundfile_knows_the_formats_we_promise():

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from conftest import PROJECT, Project
-from earshot import config, features, inputs, store
+from earshot import files, inputs, project
+from earshot.inputs import extract
 
 LIMIT_MIB = 150  # beyond what the interpreter has with everything imported
 HOURS = 13.7  # of sound: as samples of 16 bit ten times the limit
@@ -47,11 +48,11 @@ def long_project(tmp_path, monkeypatch) -> Project:
     project = Project(tmp_path)
     layout = {"kind": "long_recordings", "recordings": {"horn": "a.wav", "other": "b.wav"}}
     project.card("long", task="sirens", source={"folder": "."}, layout=layout)
-    built = inputs.build("waveform", config.params(), "sirens", clips=False)
+    built = inputs.build("waveform", project.params(), "sirens", clips=False)
     manifest = pd.DataFrame({"recording": ["a.wav", "b.wav"], "label": ["horn", "other"], "status": "read"})
     manifest["sha256"] = "0"
-    part = np.resize((3000 * np.sin(np.arange(1000))).astype(np.int16), (features.PART, 1))
-    n_parts = round(HOURS * 3600 * built.sample_rate / features.PART / 2)
+    part = np.resize((3000 * np.sin(np.arange(1000))).astype(np.int16), (extract.PART, 1))
+    n_parts = round(HOURS * 3600 * built.sample_rate / extract.PART / 2)
     kept = [project.data("cache", name) for name in manifest["recording"]]
     for path in kept:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,9 +60,9 @@ def long_project(tmp_path, monkeypatch) -> Project:
             for _ in range(n_parts):
                 np.save(file, part)
     recipe = inputs.recipe("waveform", built) | {"digest": "0" * 64}
-    features.write(config.data("features", "long", "waveform.parquet"), features.tables(manifest, kept, None), recipe)
-    store.write_table(config.data("manifest", "long.parquet"), manifest, {})
-    seconds = n_parts * features.PART / built.sample_rate
+    extract.write(project.data("features", "long", "waveform.parquet"), extract.tables(manifest, kept, None), recipe)
+    files.write_table(project.data("manifest", "long.parquet"), manifest, {})
+    seconds = n_parts * extract.PART / built.sample_rate
     spans = [
         {"recording": name, "group": name, "label": label, "start": start, "stop": start + 40}
         for name, label in zip(manifest["recording"], manifest["label"], strict=True)
@@ -69,7 +70,7 @@ def long_project(tmp_path, monkeypatch) -> Project:
     ]
     split = pd.DataFrame(spans).assign(fold=0)
     split["part"] = np.where(np.arange(len(split)) % 4, "train", "validation")
-    store.write_table(config.data("splits", "long", "grouped.parquet"), split, {})
+    files.write_table(project.data("splits", "long", "grouped.parquet"), split, {})
     return project
 
 

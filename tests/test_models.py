@@ -12,11 +12,11 @@ from conftest import PROJECT
 from earshot import models
 from earshot.errors import EarshotError
 from earshot.models import heads
-from earshot.models.convolution import convolve
-from earshot.models.drop_and_pool import DropAndPool
-from earshot.models.dropout import Dropout
+from earshot.models.fast.convolution import convolve
+from earshot.models.fast.drop_and_pool import DropAndPool
+from earshot.models.fast.dropout import Dropout
+from earshot.models.fast.max_over_time import MaxOverTime, highest
 from earshot.models.lstm import FRAMES_AT_ONCE
-from earshot.models.max_over_time import MaxOverTime, highest
 
 SHAPES = {"waveform": (32000, 1), "log_spectrogram": (199, 161), "log_mel": (97, 128)}
 

@@ -18,15 +18,19 @@ import yaml
 from click.testing import CliRunner
 
 from conftest import PROJECT, noise, tone, write_audio
-from earshot import cli, fit, inputs, models, predict
-from earshot.inputs import spectral, spectrum
-from earshot.onnx.export import export
-from earshot.onnx.frames import frames_of
-from earshot.onnx.log_spectrogram import LogSpectrogramRows
-from earshot.onnx.power_spectrum import PowerSpectrum
-from earshot.onnx.summary import SummaryRows
-from earshot.onnx.tuning import TUNINGS, Tuning
-from earshot.onnx.waveform import WaveformRows
+from earshot import inputs, models
+from earshot.audio import spectrum
+from earshot.cli import main
+from earshot.deploy.onnx.export import export
+from earshot.deploy.onnx.frames import frames_of
+from earshot.deploy.onnx.log_spectrogram import LogSpectrogramRows
+from earshot.deploy.onnx.power_spectrum import PowerSpectrum
+from earshot.deploy.onnx.summary import SummaryRows
+from earshot.deploy.onnx.tuning import TUNINGS, Tuning
+from earshot.deploy.onnx.waveform import WaveformRows
+from earshot.inputs import librosa_features
+from earshot.trained import predict
+from earshot.training import fit
 from test_docs import blocks
 from test_inputs import PARAMS, build
 from tiny import FEATURES, RATE
@@ -117,7 +121,7 @@ def test_a_model_of_clips_hears_the_first_seconds_of_any_length(tmp_path):
 def test_a_file_tells_how_to_use_it_and_is_the_same_every_time(tmp_path):
     folder = model(tmp_path, "waveform", "cnn")
     for name in ("once.onnx", "again.onnx"):
-        done = CliRunner().invoke(cli.main, ["export", "--model", str(folder), str(tmp_path / name)])
+        done = CliRunner().invoke(main.main, ["export", "--model", str(folder), str(tmp_path / name)])
         assert done.exit_code == 0 and name in done.output, done.output
     assert (tmp_path / "once.onnx").read_bytes() == (tmp_path / "again.onnx").read_bytes()
     session = onnxruntime.InferenceSession(tmp_path / "once.onnx")
@@ -156,13 +160,13 @@ def test_the_example_in_the_documents_works(tmp_path, monkeypatch):
 
 def test_without_the_extra_the_line_to_type_is_told(project, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    done = CliRunner().invoke(cli.main, ["export", "--model", "anywhere", "model.onnx"])
+    done = CliRunner().invoke(main.main, ["export", "--model", "anywhere", "model.onnx"])
     assert done.exit_code == 1
     assert done.output == "error: earshot export needs onnxscript: pip install -e '.[onnx]'\n"
 
 
 def test_a_folder_without_a_model_is_named(project):
-    done = CliRunner().invoke(cli.main, ["export", "--model", "nowhere", "model.onnx"])
+    done = CliRunner().invoke(main.main, ["export", "--model", "nowhere", "model.onnx"])
     assert done.exit_code == 1 and "error: nowhere holds no trained model" in done.output
 
 
@@ -211,7 +215,7 @@ def test_the_tuning_is_the_one_that_librosa_estimates(semitones):
     chord = sum(tone(frequency, 2, 22050, seed) for seed, frequency in enumerate(notes)).astype(np.float32)
     power = np.square(np.concatenate(list(spectrum.centred(chord, 2048, 512))))
     found = Tuning(22050, 1025)(torch.from_numpy(power[None]))
-    assert TUNINGS[found] == spectral.tuning(*spectral.peaks(power, 22050))
+    assert TUNINGS[found] == librosa_features.tuning(*librosa_features.peaks(power, 22050))
 
 
 def test_silence_is_in_tune():

@@ -13,7 +13,13 @@ from click.testing import CliRunner
 from tutorial import columns
 
 from conftest import PROJECT
-from earshot import audio, dataset, download, fingerprint, manifest, split, store
+from earshot import files
+from earshot.audio import decode
+from earshot.batches import windows
+from earshot.datasets import manifest
+from earshot.datasets.download import dataset
+from earshot.leaks import scan
+from earshot.splits import protocols
 from test_inputs import build
 
 pytestmark = pytest.mark.real
@@ -29,29 +35,29 @@ def invoke(command, *arguments):
 def standin(project, mirror):
     for path in (PROJECT / "tests" / "cards").glob("sirens_standin.*"):
         shutil.copy(path, project.root / "conf" / "cards")
-    invoke(download.main, "sirens_standin")
+    invoke(dataset.main, "sirens_standin")
     invoke(manifest.main, "sirens_standin")
-    invoke(fingerprint.main, "sirens_standin")
+    invoke(scan.main, "sirens_standin")
     return project
 
 
 def test_the_stand_in_gives_the_tutorials_windows(standin):
     shown = invoke(manifest.main, "sirens_standin")
     assert "emergency 22050 Hz, non_emergency 16000 Hz" in shown, "what gives the classes away is told"
-    invoke(split.main, "sirens_standin")
-    table = store.read_table(standin.data("splits", "sirens_standin", "published.parquet"))
+    invoke(protocols.main, "sirens_standin")
+    table = files.read_table(standin.data("splits", "sirens_standin", "published.parquet"))
     windows = table[table["part"].isin(["train", "test"])]["label"].value_counts()
     assert (windows["emergency"], windows["non_emergency"]) == (1374, 1628)
 
 
 def test_no_source_of_the_stand_in_stands_on_two_sides(standin):
-    invoke(split.main, "sirens_standin")
-    table = store.read_table(standin.data("splits", "sirens_standin", "grouped.parquet"))
+    invoke(protocols.main, "sirens_standin")
+    table = files.read_table(standin.data("splits", "sirens_standin", "grouped.parquet"))
     window = {"length": 2.0, "hop": 1.0}
     for _, rows in table.groupby("fold"):
         sides: dict[str, set[str]] = {}
         for part, spans in rows.groupby("part"):
-            cut = dataset.windows_in(
+            cut = windows.windows_in(
                 spans.drop(columns=["fold", "part"]).reset_index(drop=True), build("waveform"), window
             )
             for source in sources_heard(cut, standin.data("raw", "sirens_standin")):
@@ -72,12 +78,12 @@ def sources_heard(cut: pd.DataFrame, raw) -> set[str]:
 
 
 def test_gtzan_mini_is_read_whole_and_split_by_artist(project, mirror):
-    invoke(download.main, "gtzan_mini")
+    invoke(dataset.main, "gtzan_mini")
     assert "101 files read, set aside: none" in invoke(manifest.main, "gtzan_mini")
     assert json.loads(project.data("manifest", "gtzan_mini.json").read_text())["classes"]["jazz"] == 11
-    invoke(fingerprint.main, "gtzan_mini")
-    invoke(split.main, "gtzan_mini")
-    table = store.read_table(project.data("splits", "gtzan_mini", "grouped.parquet"))
+    invoke(scan.main, "gtzan_mini")
+    invoke(protocols.main, "gtzan_mini")
+    table = files.read_table(project.data("splits", "gtzan_mini", "grouped.parquet"))
     artists = pd.read_csv(mirror / "gtzan_artists" / "artist_groups.csv").set_index("filename")["artist_group"]
     for _, rows in table.groupby("fold"):
         artist = rows["recording"].map(lambda name: artists[name.split("/")[1]])
@@ -87,6 +93,6 @@ def test_gtzan_mini_is_read_whole_and_split_by_artist(project, mirror):
 def test_the_summary_of_real_tracks_is_librosas(mirror):
     paths = sorted((mirror / "gtzan_mini" / "genres").glob("*/*.00003.wav"))
     summary = build("summary", "genres", clips=True)
-    ours = np.concatenate([summary.extract(audio.load(path, 22050)) for path in paths])
+    ours = np.concatenate([summary.extract(decode.load(path, 22050)) for path in paths])
     theirs = np.array([columns(*librosa.load(path, duration=30)) for path in paths])
     assert len(paths) == 10 and (np.abs(ours - theirs) < 1e-4 * theirs.std(axis=0)).all()

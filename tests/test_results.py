@@ -7,9 +7,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from earshot import calls, cli, compare, store
-from earshot.report import numbers
+from earshot import files, provenance
+from earshot.cli import main
+from earshot.pages import numbers
 from earshot.report.terminal import print_inflation
+from earshot.stages import compare
 from test_compare import sirens
 
 
@@ -18,12 +20,12 @@ def done(tmp_path, monkeypatch):
     """A project with results, and a call that is recorded."""
     sample = sirens(tmp_path, monkeypatch).write()
     compare.main()
-    calls.record("earshot repro", 421.2, 0)
+    provenance.record("earshot repro", 421.2, 0)
     return sample
 
 
 def write(*arguments: str) -> str:
-    found = CliRunner().invoke(cli.main, ["results", *arguments])
+    found = CliRunner().invoke(main.main, ["results", *arguments])
     assert found.exit_code == 0, found.output
     return found.output
 
@@ -60,15 +62,15 @@ def test_the_audit_prints_how_much_is_inflation(done, capsys):
 def test_command_commit_machine_and_duration_are_told(done):
     write()
     text = (done.root / "docs" / "results.md").read_text()
-    (call,) = calls.recorded(done.root)
-    assert f"`earshot repro`: 7 min, ended {call['ended']}, commit {call['commit']}, {calls.machine()}" in text
+    (call,) = provenance.recorded(done.root)
+    assert f"`earshot repro`: 7 min, ended {call['ended']}, commit {call['commit']}, {provenance.machine()}" in text
     assert "cores of" in call["machine"] and len(call["commit"]) >= 7
 
 
 def test_a_search_stands_beside_what_it_started_from(done):
     found = {"command": "earshot search x", "commit": "c", "machine": "m", "dataset": "d", "metric": "accuracy"}
     found |= {"trials": 30, "given_up": 12, "before": 0.8226, "best": 0.8764, "settings": {"optimizer.lr": 0.0039323}}
-    store.write_json(done.root / "data" / "search" / "d" / "x.json", found)
+    files.write_json(done.root / "data" / "search" / "d" / "x.json", found)
     write()
     text = (done.root / "docs" / "results.md").read_text()
     row = "| `earshot search x` | d | 30 (12) | accuracy | 0.823 | 0.876 | optimizer.lr=0.003932 |"
@@ -81,10 +83,10 @@ def test_several_projects_on_one_page(done, tmp_path):
 
 
 def test_a_project_without_results_is_one_clear_error(done, tmp_path):
-    found = CliRunner().invoke(cli.main, ["results", str(tmp_path / "nothing")])
+    found = CliRunner().invoke(main.main, ["results", str(tmp_path / "nothing")])
     assert found.exit_code == 1 and "summary.json is missing. Run `dvc repro`" in found.output
 
 
 def test_calls_are_kept_in_order(done):
-    calls.record("earshot repro", 3.0, 1)
-    assert [call["status"] for call in calls.recorded(done.root)] == [0, 1]
+    provenance.record("earshot repro", 3.0, 1)
+    assert [call["status"] for call in provenance.recorded(done.root)] == [0, 1]

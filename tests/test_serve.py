@@ -18,14 +18,16 @@ from hypothesis import strategies as st
 from playwright.sync_api import expect, sync_playwright
 
 from conftest import serving, tone, write_audio
-from earshot import cli, prepared, runs
-from earshot.detection import sounds
+from earshot.audio import sources
+from earshot.batches import prepare
+from earshot.cli import main
 from earshot.detection.answer import answer
 from earshot.detection.detector import Detector
 from earshot.detection.rule import Rule
-from earshot.serve.app import AT_ONCE, WAITING
-from earshot.serve.overview import MOST, Overview
 from earshot.settings import compose
+from earshot.training import runs
+from earshot.web.listening import AT_ONCE, WAITING
+from earshot.web.overview import MOST, Overview
 from tiny import RATE
 
 MOST_MB = 2
@@ -36,7 +38,7 @@ def models(shared) -> list[Path]:
     def trained(*overrides: str) -> Path:
         quick = ["model.training.max_epochs=2", "mlflow.artifacts=false", "optimizer.lr=0.01"]
         cfg = compose([*quick, *overrides])
-        return runs.once(cfg, prepared.shared(cfg))
+        return runs.once(cfg, prepare.shared(cfg))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shared.root / 'serve.db'}")
@@ -68,7 +70,7 @@ def test_it_hears_what_predict_hears(server, models, street):
     assert found["seconds"] == 20 and found["spectrogram"].startswith("data:image/png;base64,iVBOR")
     for folder, heard in zip(models, found["heard"], strict=True):
         detector = Detector.load(folder)
-        ours = answer(detector, sounds.blocks(street, detector.sample_rate), Rule(), detector.classes)
+        ours = answer(detector, sources.blocks(street, detector.sample_rate), Rule(), detector.classes)
         assert heard["scores"] == pytest.approx(ours.scores, abs=1e-6) and heard["label"] == ours.label
         assert [(e["start"], e["end"], e["label"]) for e in heard["events"]] == [
             (e.start, e.end, e.label) for e in ours.events
@@ -161,7 +163,7 @@ def test_it_is_for_this_machine_alone(server):
 )
 def test_a_server_that_can_not_start_says_why(server, project, options, why):
     port = server[0].rpartition(":")[2]
-    done = CliRunner().invoke(cli.main, ["serve", "--port", port, *options])
+    done = CliRunner().invoke(main.main, ["serve", "--port", port, *options])
     assert done.exit_code == 1 and why in done.stderr and "Traceback" not in done.output
 
 

@@ -13,9 +13,11 @@ import requests
 from click.testing import CliRunner
 
 from conftest import serving, tone, write_audio
-from earshot import champion, cli, runs
-from earshot.prepared import shared as prepared_once
+from earshot.batches.prepare import shared as prepared_once
+from earshot.cli import main
+from earshot.deploy import champion
 from earshot.settings import compose
+from earshot.training import runs
 from tiny import RATE
 
 
@@ -47,7 +49,7 @@ def street(tmp_path):
 
 def test_a_file_as_base64_is_answered_as_by_predict(server, street, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place_of(server) / 'mlflow.db'}")
-    said = json.loads(CliRunner().invoke(cli.main, ["predict", "--json", str(street)]).stdout)
+    said = json.loads(CliRunner().invoke(main.main, ["predict", "--json", str(street)]).stdout)
     (found,) = ask(server, {"audio": encoded(street)}).json()["predictions"]
     assert found["label"] == said["label"] and found["windows"] == 5 and found["seconds"] == 6
     assert found["scores"] == pytest.approx(said["scores"], abs=1e-5)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from conftest import PROJECT
-from earshot import split, windows
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
-from earshot.leaks.search import STRETCH
+from earshot.leaks.duplicates import STRETCH
+from earshot.splits import protocols, windows
 
 PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())
 NONE = pd.DataFrame(columns=STRETCH)
@@ -67,7 +67,7 @@ def assert_no_leak(table: pd.DataFrame, gap: float = 0.0) -> None:
 
 
 def test_published_is_the_tutorials_split():
-    table = split.make("published", sirens(), manifest_of_two(), NONE, PARAMS, None)
+    table = protocols.make("published", sirens(), manifest_of_two(), NONE, PARAMS, None)
     sizes = table["part"].value_counts()
     assert (sizes["train"], sizes["validation"], sizes["test"]) == (2401, 601, 601)
     labels = np.repeat([0, 1], [1374, 1628])
@@ -79,7 +79,7 @@ def test_published_is_the_tutorials_split():
 
 
 def test_published_chooses_the_checkpoint_by_the_test_part():
-    table = split.make("published", genres(), manifest_of_tracks(), NONE, PARAMS, None)
+    table = protocols.make("published", genres(), manifest_of_tracks(), NONE, PARAMS, None)
     by_part = {part: set(rows["recording"]) for part, rows in table.groupby("part")}
     assert by_part["validation"] == by_part["test"]
     assert not by_part["train"] & by_part["test"]
@@ -88,11 +88,11 @@ def test_published_chooses_the_checkpoint_by_the_test_part():
 def test_published_windows_know_the_group_they_split_through(tmp_path):
     write_segments(tmp_path, "a", 400, 22050)
     write_segments(tmp_path, "b", 400, 16000)
-    table = split.make("published", sirens(segments=True), manifest_of_two((400, 400)), NONE, PARAMS, tmp_path)
+    table = protocols.make("published", sirens(segments=True), manifest_of_two((400, 400)), NONE, PARAMS, tmp_path)
     assert len(table[table["part"] != "validation"]) == 2 * 399
     middles = (table["start"] + table["stop"]) / 2
     assert (table["group"].str.split("-").str[1].astype(int) == (middles / 8.6).astype(int)).all()
-    blocks = split.make("published", sirens(), manifest_of_two((400, 400)), NONE, PARAMS, None)
+    blocks = protocols.make("published", sirens(), manifest_of_two((400, 400)), NONE, PARAMS, None)
     assert (
         blocks["group"] == blocks["recording"] + "#00" + (blocks["start"] + 1).floordiv(60).astype(int).astype(str)
     ).all()
@@ -101,7 +101,7 @@ def test_published_windows_know_the_group_they_split_through(tmp_path):
 def test_published_tests_tracks_without_a_group_too():
     manifest = manifest_of_tracks()
     manifest.loc[0, "group"] = None
-    table = split.make("published", genres(), manifest, NONE, PARAMS, None)
+    table = protocols.make("published", genres(), manifest, NONE, PARAMS, None)
     assert set(table["recording"]) == set(manifest["recording"]) and table["group"].notna().all()
 
 
@@ -113,7 +113,7 @@ def test_published_tests_tracks_without_a_group_too():
 )
 def test_blocks_of_long_recordings_keep_a_guard_gap(lengths, block, guard):
     params = PARAMS | {"split": PARAMS["split"] | {"block_seconds": block, "guard_seconds": guard}}
-    table = split.make("grouped", sirens(), manifest_of_two(lengths), NONE, params, None)
+    table = protocols.make("grouped", sirens(), manifest_of_two(lengths), NONE, params, None)
     assert table["fold"].nunique() == 5
     assert_no_leak(table, gap=guard)
     tested = table[table["part"] == "test"]
@@ -123,7 +123,7 @@ def test_blocks_of_long_recordings_keep_a_guard_gap(lengths, block, guard):
 def test_a_guard_shorter_than_a_window_is_refused():
     params = PARAMS | {"split": PARAMS["split"] | {"guard_seconds": 1.0}}
     with pytest.raises(EarshotError, match="split.guard_seconds"):
-        split.make("grouped", sirens(), manifest_of_two(), NONE, params, None)
+        protocols.make("grouped", sirens(), manifest_of_two(), NONE, params, None)
 
 
 def write_segments(folder, name: str, seconds: float, sample_rate: int, every: float = 4.3) -> None:
@@ -138,7 +138,7 @@ def write_segments(folder, name: str, seconds: float, sample_rate: int, every: f
 def test_sources_of_long_recordings_stay_whole(tmp_path):
     write_segments(tmp_path, "a", 400, 22050)
     write_segments(tmp_path, "b", 400, 16000)
-    table = split.make("grouped", sirens(segments=True), manifest_of_two((400, 400)), NONE, PARAMS, tmp_path)
+    table = protocols.make("grouped", sirens(segments=True), manifest_of_two((400, 400)), NONE, PARAMS, tmp_path)
     assert_no_leak(table)
     tested = table[table["part"] == "test"]
     assert tested["group"].is_unique and len(tested) >= 90
@@ -150,16 +150,16 @@ def test_sources_of_long_recordings_stay_whole(tmp_path):
 
 def test_every_track_is_tested_once_on_unheard_artists():
     manifest = manifest_of_tracks()
-    table = split.make("grouped", genres(), manifest, NONE, PARAMS, None)
+    table = protocols.make("grouped", genres(), manifest, NONE, PARAMS, None)
     assert_no_leak(table)
     assert sorted(table.loc[table["part"] == "test", "recording"]) == sorted(manifest["recording"])
-    split.check_parts(table, ["class0", "class1", "class2"], [], "x")
+    protocols.check_parts(table, ["class0", "class1", "class2"], [], "x")
 
 
 def test_a_published_fold_is_used():
     manifest = manifest_of_tracks(artists=6)
     manifest["fold"] = (manifest["group"].str[-1].astype(int) % 3 + 1).astype(str)
-    table = split.make("grouped", genres(fold="fold"), manifest, NONE, PARAMS, None)
+    table = protocols.make("grouped", genres(fold="fold"), manifest, NONE, PARAMS, None)
     tested = table[table["part"] == "test"].merge(manifest[["recording", "fold"]], on="recording")
     assert (tested["fold_x"] + 1 == tested["fold_y"].astype(int)).all()
 
@@ -167,7 +167,7 @@ def test_a_published_fold_is_used():
 def test_tracks_without_a_group_are_left_out_of_the_grouped_protocol():
     manifest = manifest_of_tracks()
     manifest.loc[0, "group"] = None
-    table = split.make("grouped", genres(), manifest, NONE, PARAMS, None)
+    table = protocols.make("grouped", genres(), manifest, NONE, PARAMS, None)
     assert manifest.loc[0, "recording"] not in set(table["recording"])
 
 
@@ -175,32 +175,32 @@ def test_too_few_groups_are_named_with_what_is_possible():
     manifest = manifest_of_tracks(artists=4)
     manifest.loc[manifest["label"] == "class1", "group"] = "one artist"
     with pytest.raises(EarshotError, match="class1 has 1.*no number of folds is possible"):
-        split.make("grouped", genres(), manifest, NONE, PARAMS, None)
+        protocols.make("grouped", genres(), manifest, NONE, PARAMS, None)
     params = PARAMS | {"split": PARAMS["split"] | {"folds": {"default": 9}}}
     with pytest.raises(EarshotError, match="need 9 groups.*split.folds of 4 or less"):
-        split.make("grouped", genres(), manifest_of_tracks(artists=4), NONE, params, None)
+        protocols.make("grouped", genres(), manifest_of_tracks(artists=4), NONE, params, None)
 
 
 def test_a_class_that_is_train_only_is_never_tested():
     manifest = manifest_of_tracks()
     manifest.loc[manifest["label"] == "class1", "group"] = "one artist"
-    table = split.make("grouped", genres(train_only=["class1"]), manifest, NONE, PARAMS, None)
+    table = protocols.make("grouped", genres(train_only=["class1"]), manifest, NONE, PARAMS, None)
     assert_no_leak(table)
     assert set(table.loc[table["label"] == "class1", "part"]) == {"train"}
     assert (table[table["label"] == "class1"].groupby("fold").size() == 12).all()
-    split.check_parts(table, ["class0", "class1", "class2"], ["class1"], "x")
+    protocols.check_parts(table, ["class0", "class1", "class2"], ["class1"], "x")
 
 
 def test_a_part_without_a_class_is_named():
-    table = split.make("grouped", genres(), manifest_of_tracks(), NONE, PARAMS, None)
+    table = protocols.make("grouped", genres(), manifest_of_tracks(), NONE, PARAMS, None)
     lacking = table[~((table["fold"] == 1) & (table["part"] == "test") & (table["label"] == "class2"))]
     with pytest.raises(EarshotError, match="the test part of fold 1 has no class2"):
-        split.check_parts(lacking, ["class0", "class1", "class2"], [], "x")
+        protocols.check_parts(lacking, ["class0", "class1", "class2"], [], "x")
 
 
 def test_an_unknown_protocol_is_named():
     with pytest.raises(EarshotError, match="'shuffled' is none of published, grouped"):
-        split.make("shuffled", genres(), manifest_of_tracks(), NONE, PARAMS, None)
+        protocols.make("shuffled", genres(), manifest_of_tracks(), NONE, PARAMS, None)
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(1375.2182, 1374), (1629.6511, 1628), (2.0, 1), (1.99, 0)])

@@ -17,16 +17,22 @@ from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from conftest import left_running, started
-from earshot import cli, kept, predict, prepared, records, runs, store, sweep, tracking
+from earshot import files
+from earshot.batches import prepare
+from earshot.cli import main
 from earshot.errors import EarshotError
-from earshot.search import Search
 from earshot.settings import compose
+from earshot.tracking import logger, store
+from earshot.trained import predict
+from earshot.training import run_cache, runs
+from earshot.tuning import sweep
+from earshot.tuning.study import Search
 
 SUMMARY = "genres-summary-ann"
 
 
 def logged(**tags: str) -> list:
-    client = MlflowClient(records.uri())
+    client = MlflowClient(store.uri())
     experiment_id = client.get_experiment_by_name("genres").experiment_id
     asked = " AND ".join(f"tags.`earshot.{key}` = '{value}'" for key, value in tags.items())
     return client.search_runs([experiment_id], asked, max_results=1000)
@@ -81,7 +87,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
     whole = [run for run in logged(protocol="grouped") if run.info.status == "FINISHED"]
     assert 1 <= len(whole) < 10
     for run in whole:
-        assert len(MlflowClient(records.uri()).get_metric_history(run.info.run_id, "val_loss")) == 40
+        assert len(MlflowClient(store.uri()).get_metric_history(run.info.run_id, "val_loss")) == 40
 
     with start(trained_on.root, *line) as again:
         said, _ = again.communicate(timeout=120)
@@ -109,10 +115,10 @@ def test_a_run_that_fails_does_not_end_the_others(trained_on):
 def test_a_kept_run_is_logged_for_each_sweep_once(trained_on):
     for name in ("first", "second", "second"):
         cfg = compose([f"experiment={SUMMARY}", "model.training.max_epochs=3", f"mlflow.sweep={name}"])
-        runs.once(cfg, prepared.shared(cfg))
+        runs.once(cfg, prepare.shared(cfg))
     (first,), (second,) = logged(sweep="first"), logged(sweep="second")
     assert first.data.metrics == second.data.metrics and first.data.params == second.data.params
-    client = MlflowClient(records.uri())
+    client = MlflowClient(store.uri())
     for run in (first, second):
         assert run.info.status == "FINISHED"
         assert [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")] == [1, 2, 3]
@@ -121,9 +127,9 @@ def test_a_kept_run_is_logged_for_each_sweep_once(trained_on):
 
 def test_the_scores_of_the_test_are_never_added_to_a_sweeps_run(trained_on):
     cfg = compose([f"experiment={SUMMARY}", "model.training.max_epochs=3", "seed=8"])
-    folders = {runs.once(compose_with(cfg, name), prepared.shared(cfg)) for name in (None, "mine")}
+    folders = {runs.once(compose_with(cfg, name), prepare.shared(cfg)) for name in (None, "mine")}
     assert len(folders) == 1, "the same weights"
-    with tracking.more("genres", predict.digest(folders.pop())) as run:
+    with logger.more("genres", predict.digest(folders.pop())) as run:
         run.metrics({"test_accuracy": 0.5})
     (mine,) = logged(sweep="mine")
     (own,) = [run for run in logged() if "earshot.sweep" not in run.data.tags]
@@ -134,8 +140,8 @@ def test_a_kept_run_is_logged_for_each_experiment_of_dvc_too(trained_on, monkeyp
     cfg = compose([f"experiment={SUMMARY}", "model.training.max_epochs=3", "seed=9"])
     for name in ("one", "one", "two"):
         monkeypatch.setenv("DVC_EXP_NAME", name)
-        folder = runs.once(cfg, prepared.shared(cfg))
-    with tracking.more("genres", predict.digest(folder)) as run:
+        folder = runs.once(cfg, prepare.shared(cfg))
+    with logger.more("genres", predict.digest(folder)) as run:
         run.metrics({"test_accuracy": 0.5})
     found = {run.data.tags["dvc.exp"]: run.data.metrics.get("test_accuracy") for run in logged()}
     assert found == {"one": None, "two": 0.5} and len(logged()) == 2
@@ -210,10 +216,10 @@ def test_a_search_is_the_same_when_it_was_killed_and_for_any_number_of_processes
 def test_nothing_of_a_search_reads_the_test_part(trained_on):
     path = trained_on.data("splits", "tunes", "grouped.parquet")
     kept_split = path.read_bytes()
-    split = store.read_table(path)
-    store.write_table(path, split[split["part"] != "test"], store.read_recipe(path))
+    split = files.read_table(path)
+    files.write_table(path, split[split["part"] != "test"], files.read_recipe(path))
     plan(trained_on.root, trials=2, startup=1)  # another plan is another study
-    done = CliRunner().invoke(cli.main, [*SEARCH[1:], "--workers", "1"])
+    done = CliRunner().invoke(main.main, [*SEARCH[1:], "--workers", "1"])
     path.write_bytes(kept_split)
     assert done.exit_code == 0, done.output
 
@@ -221,7 +227,7 @@ def test_nothing_of_a_search_reads_the_test_part(trained_on):
 def test_a_trial_is_promoted_to_a_model_that_trains_the_same(trained_on, searched):
     best = int(pd.read_csv(trained_on.data("search", "tunes", f"{SUMMARY}.csv"))["trial"].iloc[0])
     asked = ["promote", SUMMARY, str(best), "ann_tuned", "--plan", "quick", "model.training.max_epochs=4"]
-    done = CliRunner().invoke(cli.main, asked)
+    done = CliRunner().invoke(main.main, asked)
     assert done.exit_code == 0, done.output
     text = (trained_on.root / "conf" / "model" / "ann_tuned.yaml").read_text()
     assert f"# Trial {best} of `earshot search {SUMMARY} --plan quick model.training.max_epochs=4`\n# on tunes" in text
@@ -231,7 +237,7 @@ def test_a_trial_is_promoted_to_a_model_that_trains_the_same(trained_on, searche
     trial = search.study.get_trials()[best]
     assert cfg.optimizer.lr == trial.params["optimizer.lr"]
     assert cfg.model.training.max_epochs == trial.params["model.training.max_epochs"]
-    trained = kept.read(runs.once(cfg, prepared.load(cfg)))
+    trained = run_cache.read(runs.once(cfg, prepare.load(cfg)))
     assert (trained.validation["label"] == trained.validation["predicted"]).mean() == pytest.approx(
         trial.user_attrs["folds"][0]["accuracy"]
     )
@@ -240,7 +246,7 @@ def test_a_trial_is_promoted_to_a_model_that_trains_the_same(trained_on, searche
         ((SUMMARY, "77", "other"), "trial 77 is none of the whole trials"),
         ((SUMMARY, str(best), "no-name"), "can't name a model"),
     ]:
-        refused = CliRunner().invoke(cli.main, ["promote", *asked, "--plan", "quick", "model.training.max_epochs=4"])
+        refused = CliRunner().invoke(main.main, ["promote", *asked, "--plan", "quick", "model.training.max_epochs=4"])
         assert refused.exit_code == 1 and said in refused.stderr
     (trained_on.root / "conf" / "model" / "ann_tuned.yaml").unlink()
 

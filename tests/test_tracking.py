@@ -18,7 +18,9 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from conftest import started
-from earshot import cli, process, records, tracking
+from earshot import processes
+from earshot.cli import main
+from earshot.tracking import logger, store
 
 PROCESSES, RUNS, STEPS = 4, 50, 100
 
@@ -27,15 +29,15 @@ def log_runs(first: int, start) -> None:
     """Log some runs, as a training does."""
     start.wait()
     for number in range(first, first + RUNS):
-        tracking.LIVE_SECONDS = 2.0 if number % 10 else 0.0  # some write at every step, as slow trainings do
-        with tracking.run("task", f"run {number}", {"number": str(number)}) as run:
+        logger.LIVE_SECONDS = 2.0 if number % 10 else 0.0  # some write at every step, as slow trainings do
+        with logger.run("task", f"run {number}", {"number": str(number)}) as run:
             run.params({"seed": number, "lr": 0.1})
             for step in range(1, STEPS + 1):
                 run.metrics({"train_loss": number + 1 / step, "val_loss": number - 1 / step}, step)
 
 
 def all_runs() -> tuple[MlflowClient, list]:
-    client = MlflowClient(records.uri())
+    client = MlflowClient(store.uri())
     experiment = client.get_experiment_by_name("task").experiment_id
     return client, client.search_runs([experiment], run_view_type=ViewType.ALL, max_results=1000)
 
@@ -98,7 +100,7 @@ def test_nothing_is_lost_where_many_processes_log(store, project, request, capfd
         assert worker.exitcode == 0
     said = capfd.readouterr().err
     assert "lock" not in said and "warning:" not in said and "Traceback" not in said
-    assert not records.unsent()
+    assert not store.unsent()
     client, found = all_runs()
     assert sorted(int(run.data.tags["number"]) for run in found) == list(range(PROCESSES * RUNS))
     assert {run.info.status for run in found} == {"FINISHED"}
@@ -112,9 +114,9 @@ def test_nothing_is_lost_where_many_processes_log(store, project, request, capfd
 
 
 def test_a_server_that_goes_away_loses_nothing(project, server, monkeypatch, capsys):
-    monkeypatch.setattr(tracking, "LIVE_SECONDS", 0.0)
-    monkeypatch.setattr(tracking, "FIRST_SECONDS", 0.0)
-    with tracking.run("task", "unlucky", {"number": "7"}) as run:
+    monkeypatch.setattr(logger, "LIVE_SECONDS", 0.0)
+    monkeypatch.setattr(logger, "FIRST_SECONDS", 0.0)
+    with logger.run("task", "unlucky", {"number": "7"}) as run:
         run._beginning.join()
         run.params({"seed": 7})
         run.text("seed: 7", "config.yaml")
@@ -122,34 +124,34 @@ def test_a_server_that_goes_away_loses_nothing(project, server, monkeypatch, cap
         server.stop()
         for step in (2, 3):
             run.metrics({"val_loss": 1 / step}, step)
-        run.tag(records.WEIGHTS_TAG, "abc")
-    with tracking.more("task", "abc") as test:
+        run.tag(store.WEIGHTS_TAG, "abc")
+    with logger.more("task", "abc") as test:
         test.metrics({"test_accuracy": 0.5})
     said = capsys.readouterr().err
     assert said.count("going on without it") == 1 and said.count("`earshot sync` sends it") == 2
-    assert len(records.unsent()) == 2
+    assert len(store.unsent()) == 2
 
-    away = CliRunner().invoke(cli.main, ["sync"])
-    assert away.exit_code == 1 and "took 0 of 2" in away.stderr and len(records.unsent()) == 2
+    away = CliRunner().invoke(main.main, ["sync"])
+    assert away.exit_code == 1 and "took 0 of 2" in away.stderr and len(store.unsent()) == 2
 
     server.start()
-    sent = CliRunner().invoke(cli.main, ["sync"])
+    sent = CliRunner().invoke(main.main, ["sync"])
     assert sent.exit_code == 0 and "sent: unlucky (task)" in sent.output, sent.output
     client, (found,) = all_runs()
     assert found.info.status == "FINISHED" and found.data.tags["number"] == "7"
     assert found.data.metrics == {"val_loss": 1 / 3, "test_accuracy": 0.5}
     assert [point.step for point in client.get_metric_history(found.info.run_id, "val_loss")] == [1, 2, 3]
     assert [file.path for file in client.list_artifacts(found.info.run_id)] == ["config.yaml"]
-    assert not records.unsent() and "nothing is kept" in CliRunner().invoke(cli.main, ["sync"]).output
+    assert not store.unsent() and "nothing is kept" in CliRunner().invoke(main.main, ["sync"]).output
 
 
 def test_a_run_that_was_sent_twice_is_one_run(project, tmp_path):
-    record = records.Record("task", "twice", started=1, ended=2, status="FINISHED", params={"a": "1"})
+    record = store.Record("task", "twice", started=1, ended=2, status="FINISHED", params={"a": "1"})
     record.metrics = [("loss", 0.5, 1, 1), ("loss", 0.25, 2, 2)]
     (tmp_path / "none").mkdir()
-    client = records.connect()
-    records.send(client, record, tmp_path / "none")
-    records.send(client, record, tmp_path / "none")
+    client = store.connect()
+    store.send(client, record, tmp_path / "none")
+    store.send(client, record, tmp_path / "none")
     _, (found,) = all_runs()
     assert found.data.metrics == {"loss": 0.25} and found.info.end_time == 2
     assert len(client.get_metric_history(found.info.run_id, "loss")) == 2
@@ -157,12 +159,12 @@ def test_a_run_that_was_sent_twice_is_one_run(project, tmp_path):
 
 def test_a_run_whose_process_is_gone_is_ended_by_the_next(project):
     with started("-c", "input()", stdin=subprocess.PIPE) as child:
-        name = f"{socket.gethostname()} {child.pid} {process.psutil.Process(child.pid).create_time():.2f}"
-        client = records.connect()
-        records.create(client, records.Record("task", "theirs", tags={records.PROCESS_TAG: name}))
-        records.create(client, records.Record("task", "mine"))
+        name = f"{socket.gethostname()} {child.pid} {processes.psutil.Process(child.pid).create_time():.2f}"
+        client = store.connect()
+        store.create(client, store.Record("task", "theirs", tags={store.PROCESS_TAG: name}))
+        store.create(client, store.Record("task", "mine"))
         assert {run.info.status for run in all_runs()[1]} == {"RUNNING"}, "both are at work"
-    records.create(client, records.Record("task", "next"))
+    store.create(client, store.Record("task", "next"))
     assert {run.info.run_name: run.info.status for run in all_runs()[1]} == {
         "theirs": "FAILED",
         "mine": "RUNNING",
@@ -171,8 +173,8 @@ def test_a_run_whose_process_is_gone_is_ended_by_the_next(project):
 
 
 def test_a_run_can_be_watched_while_it_trains(project, monkeypatch):
-    monkeypatch.setattr(tracking, "LIVE_SECONDS", 0.0)
-    with tracking.run("task", "live", {}, system_metrics=True) as run:
+    monkeypatch.setattr(logger, "LIVE_SECONDS", 0.0)
+    with logger.run("task", "live", {}, system_metrics=True) as run:
         run.metrics({"val_loss": 1.0}, 1)
         _, (found,) = all_runs()
         assert found.info.status == "RUNNING" and found.data.metrics["val_loss"] == 1.0
@@ -184,18 +186,18 @@ def test_a_run_can_be_watched_while_it_trains(project, monkeypatch):
 @pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_does_not_break_off_what_is_being_sent(project, monkeypatch, number):
-    send = records.send_metrics
+    send = store.send_metrics
 
     def interrupted(*arguments) -> None:
         signal.raise_signal(number)  # as if it came in the midst of a transaction
         send(*arguments)
 
-    monkeypatch.setattr(records, "send_metrics", interrupted)
-    before = signal.signal(signal.SIGTERM, process.leave_in_order)
+    monkeypatch.setattr(store, "send_metrics", interrupted)
+    before = signal.signal(signal.SIGTERM, processes.leave_in_order)
     try:
         with (
             pytest.raises(SystemExit if number == signal.SIGTERM else KeyboardInterrupt),
-            tracking.run("task", "run", {}) as run,
+            logger.run("task", "run", {}) as run,
         ):
             run.metrics({"train_loss": 1.0}, 1)
     finally:

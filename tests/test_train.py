@@ -20,23 +20,16 @@ from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from conftest import PROJECT, started
-from earshot import (
-    calls,
-    evaluate,
-    experiment,
-    fit,
-    kept,
-    metrics,
-    predict,
-    prepared,
-    records,
-    runs,
-    store,
-    tracking,
-)
-from earshot.dataset import Windows
+from earshot import files, provenance
+from earshot.batches import prepare
+from earshot.batches.windows import Windows
 from earshot.errors import EarshotError
+from earshot.metrics import classification
 from earshot.settings import compose
+from earshot.stages import evaluate
+from earshot.tracking import logger, store
+from earshot.trained import predict
+from earshot.training import experiments, fit, run_cache, runs
 from imports import closure
 from tiny import invoke
 
@@ -45,14 +38,14 @@ EXPERIMENTS = sorted(path.stem for path in (PROJECT / "conf" / "experiment").glo
 
 
 def runs_of(task: str):
-    client = MlflowClient(records.uri())
+    client = MlflowClient(store.uri())
     return client, client.search_runs([client.get_experiment_by_name(task).experiment_id])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_trains_two_epochs(trained_on, tmp_path, name):
     cfg = compose([f"experiment={name}", *QUICK, *(["model.samples_per_step=40"] if "lstm" in name else [])])
-    trained = runs.train(cfg, prepared.load(cfg), tmp_path / "out")
+    trained = runs.train(cfg, prepare.load(cfg), tmp_path / "out")
     assert [epoch["epoch"] for epoch in trained.epochs] == [1, 2]
     assert all(np.isfinite(list(epoch.values())).all() for epoch in trained.epochs)
     settings, weights = predict.read(tmp_path / "out")
@@ -67,8 +60,8 @@ def test_one_batch_is_overfitted(trained_on, tmp_path, name, wiring):
     cfg = compose(
         ["experiment=sirens-log_mel-" + name, "optimizer.lr=0.01", *(f"model.{change}" for change in changed)]
     )
-    data = prepared.load(cfg)
-    table = prepared.part(cfg, data, "train").table
+    data = prepare.load(cfg)
+    table = prepare.part(cfg, data, "train").table
     by_heart = table[::5][:12].assign(label=list(table["label"][::-5][:12]))  # labels that follow from nothing
     windows = Windows(data.features, by_heart, data.input, data.classes)
     trained = fit.fit(cfg, data, windows, windows)
@@ -78,17 +71,17 @@ def test_one_batch_is_overfitted(trained_on, tmp_path, name, wiring):
 def test_the_same_seed_gives_the_same_bytes(trained_on, tmp_path):
     cfg = compose(["experiment=sirens-log_spectrogram-cnn", *QUICK])
     for name in ("a", "b"):
-        runs.train(cfg, prepared.load(cfg), tmp_path / name)
+        runs.train(cfg, prepare.load(cfg), tmp_path / name)
     other = compose(["experiment=sirens-log_spectrogram-cnn", "seed=1", *QUICK])
-    runs.train(other, prepared.load(other), tmp_path / "c")
+    runs.train(other, prepare.load(other), tmp_path / "c")
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
     assert a == b != c
 
 
 def test_the_best_epoch_is_kept(trained_on, tmp_path):
     cfg = compose(["experiment=sirens-log_mel-cnn", "optimizer.lr=0.3", "model.training.max_epochs=6"])
-    data = prepared.load(cfg)
-    windows = {name: prepared.part(cfg, data, name) for name in ("train", "validation")}
+    data = prepare.load(cfg)
+    windows = {name: prepare.part(cfg, data, name) for name in ("train", "validation")}
     trained = fit.fit(cfg, data, windows["train"], windows["validation"])
     losses = [epoch["val_loss"] for epoch in trained.epochs]
     assert trained.settings["best_epoch"] == int(np.argmin(losses)) + 1
@@ -99,7 +92,7 @@ def test_the_best_epoch_is_kept(trained_on, tmp_path):
 
 def test_a_run_is_finished_and_says_what_it_was(trained_on, tmp_path):
     cfg = compose(["experiment=sirens-log_mel-cnn", *QUICK])
-    data = prepared.load(cfg)
+    data = prepare.load(cfg)
     trained = runs.train(cfg, data, tmp_path / "out")
     client, (run,) = runs_of("sirens")
     assert run.info.status == "FINISHED"
@@ -109,9 +102,9 @@ def test_a_run_is_finished_and_says_what_it_was(trained_on, tmp_path):
     assert params["model.dropout"] == "0.3" and params["optimizer.lr"] == "0.001" and params["features.n_mels"] == "16"
     assert {point.step for point in client.get_metric_history(run.info.run_id, "val_loss")} == {1, 2}
     assert run.inputs.dataset_inputs[0].dataset.digest == data.digest[:36]
-    assert run.data.tags["mlflow.source.git.commit"] == calls.commit()
+    assert run.data.tags["mlflow.source.git.commit"] == provenance.commit()
     assert "dvc.stage" not in run.data.tags, "no stage made it"
-    scores = metrics.scores(trained.validation)
+    scores = classification.scores(trained.validation)
     for name in ("accuracy", "macro_f1", "loss", "calibration_error"):
         assert run.data.metrics[f"best_val_{name}"] == pytest.approx(scores[name])
     best = trained.epochs[int(run.data.metrics["best_epoch"]) - 1]
@@ -127,7 +120,7 @@ def test_a_run_is_finished_and_says_what_it_was(trained_on, tmp_path):
 def test_a_run_that_fails_is_failed(trained_on, tmp_path):
     cfg = compose(["experiment=sirens-log_mel-cnn", "optimizer.lr=-1", *QUICK])
     with pytest.raises(Exception, match="learning rate"):
-        runs.train(cfg, prepared.load(cfg), tmp_path / "out")
+        runs.train(cfg, prepare.load(cfg), tmp_path / "out")
     _, (run,) = runs_of("sirens")
     assert run.info.status == "FAILED" and not (tmp_path / "out").exists()
 
@@ -154,7 +147,7 @@ def test_a_terminated_run_is_failed_and_a_killed_one_is_by_the_next(trained_on):
 
 def has_metrics() -> bool:
     """Whether the latest run of the test's store has logged an epoch."""
-    path = records.uri().removeprefix("sqlite:///")
+    path = store.uri().removeprefix("sqlite:///")
     if not os.path.exists(path):
         return False
     try:
@@ -170,9 +163,9 @@ def has_metrics() -> bool:
 def test_training_goes_on_without_mlflow(trained_on, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(tracking, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(logger, "FIRST_SECONDS", 0.0)
     cfg = compose(["experiment=sirens-log_mel-cnn", *QUICK])
-    runs.train(cfg, prepared.load(cfg), tmp_path / "out")
+    runs.train(cfg, prepare.load(cfg), tmp_path / "out")
     assert (tmp_path / "out" / "model.safetensors").exists()
     said = capsys.readouterr().err
     assert said.count("warning: MLflow at http://127.0.0.1:1 can't be reached, going on without it") == 1
@@ -189,7 +182,7 @@ def test_features_of_other_numbers_are_refused_without_a_traceback(trained_on):
 def test_features_that_were_made_by_other_numbers_are_refused(trained_on):
     cfg = compose(["experiment=sirens-log_mel-cnn", "features.log_mel.n_mels=32"])
     with pytest.raises(EarshotError, match="n_mels = 16, and 32 is asked for.*dvc repro features@horns"):
-        prepared.load(cfg)
+        prepare.load(cfg)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +196,7 @@ def test_features_that_were_made_by_other_numbers_are_refused(trained_on):
 def test_a_wrong_choice_is_named(trained_on, overrides, said):
     cfg = compose(["experiment=sirens-log_mel-cnn", *overrides])
     with pytest.raises(EarshotError, match=said):
-        prepared.part(cfg, prepared.load(cfg), "train")
+        prepare.part(cfg, prepare.load(cfg), "train")
 
 
 def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
@@ -215,7 +208,7 @@ def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
     )
     model = trained_on.root / "conf" / "model" / "cnn.yaml"
     model.write_text(model.read_text().replace("max_epochs: 10", "max_epochs: 2"))
-    invoke(experiment.main, "horns")
+    invoke(experiments.main, "horns")
     made = sorted(path.name for path in trained_on.data("models", "horns", "log_mel-cnn").iterdir())
     assert len(made) == 2 * 2 * (1 + 3) and made[0] == "grouped-published-seed0-fold0"
     history = pd.read_csv(trained_on.data("history", "horns", "log_mel-cnn.csv"))
@@ -229,14 +222,14 @@ def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
     assert (tmp_path / "model.safetensors").read_bytes() == stage.read_bytes()
 
     invoke(evaluate.main, "horns")
-    predictions = store.read_table(trained_on.data("predictions", "horns", "log_mel-cnn.parquet"))
-    recipe = store.read_recipe(trained_on.data("predictions", "horns", "log_mel-cnn.parquet"))
+    predictions = files.read_table(trained_on.data("predictions", "horns", "log_mel-cnn.parquet"))
+    recipe = files.read_recipe(trained_on.data("predictions", "horns", "log_mel-cnn.parquet"))
     assert len(recipe["runs"]) == len(made)
     for key, rows in predictions[predictions["protocol"] == "grouped"].groupby(["wiring", "seed"]):
         assert not rows.duplicated(["recording", "start"]).any(), key
     told = json.loads(trained_on.data("metrics", "horns", "log_mel-cnn.json").read_text())
     chosen = predictions[(predictions["protocol"] == "published") & (predictions["wiring"] == "stacked")]
-    by_seed = [metrics.scores(rows)["accuracy"] for _, rows in chosen.groupby("seed")]
+    by_seed = [classification.scores(rows)["accuracy"] for _, rows in chosen.groupby("seed")]
     assert told["published"]["stacked"]["accuracy"] == pytest.approx(np.mean(by_seed), abs=1e-6)
     tested = [run for run in runs_of("sirens")[1] if "test_accuracy" in run.data.metrics]
     assert len(tested) == len(made)
@@ -250,7 +243,7 @@ def test_a_run_is_trained_once_and_again_where_anything_changed(trained_on, monk
     model.write_text(before.replace("max_epochs: 100", "max_epochs: 2"))
 
     def logged() -> int:
-        invoke(experiment.main, "tunes", "--workers", "1")
+        invoke(experiments.main, "tunes", "--workers", "1")
         return len(runs_of("genres")[1])
 
     folder = trained_on.data("models", "tunes", "summary-ann", "published-published-seed7-fold0")
@@ -268,18 +261,18 @@ def test_a_run_is_trained_once_and_again_where_anything_changed(trained_on, monk
 
 def test_what_decides_a_runs_weights_is_in_its_key(trained_on):
     cfg = compose(["dataset=tunes", "task=genres", "input=summary", "model=ann", "protocol=published"])
-    data = prepared.load(cfg)
-    known = kept.folder(cfg, data)
-    assert known == kept.folder(cfg, data)
+    data = prepare.load(cfg)
+    known = run_cache.folder(cfg, data)
+    assert known == run_cache.folder(cfg, data)
     for key, value in {"seed": 1, "optimizer.lr": 0.5, "model.training.batch_size": 16, "trainer.threads": 2}.items():
         changed = cfg.copy()
         OmegaConf.update(changed, key, value)
-        assert kept.folder(changed, data) != known, key
-    assert kept.folder(cfg, dataclasses.replace(data, digest="other")) != known
+        assert run_cache.folder(changed, data) != known, key
+    assert run_cache.folder(cfg, dataclasses.replace(data, digest="other")) != known
 
 
 def test_every_module_that_trains_is_in_the_key_or_known_not_to_change_a_number():
     tells_or_reads = {"audio", "config", "errors", "names", "store", "card"}
-    hashed = set(store.sources(kept.HERE, kept.CODE))
+    hashed = set(files.sources(run_cache.HERE, run_cache.CODE))
     for path in closure("earshot.fit") | closure("earshot.prepared"):
         assert path in hashed or path.stem in tells_or_reads, f"{path} decides weights: add it to kept.CODE"

@@ -11,8 +11,8 @@ import zipfile
 
 import pytest
 
-from earshot import unpack as unpacking
-from earshot.unpack import UnpackError, unpack
+from earshot.datasets.download import unpack as unpacking
+from earshot.datasets.download.unpack import UnpackError, unpack
 
 KINDS = ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]
 

@@ -7,7 +7,10 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from conftest import Project, tone, write_audio
-from earshot import features, fingerprint, manifest, split
+from earshot.datasets import manifest
+from earshot.inputs import extract
+from earshot.leaks import scan
+from earshot.splits import protocols
 
 RATE = 4000  # low; the windows stay as they are
 FEATURES = {
@@ -42,8 +45,8 @@ def tiny_project(root: Path) -> Project:
     write_audio(project.data("raw", "horns", "other.wav"), tone(300, 44, RATE, seed=1), RATE)
     for dataset in ("tunes", "horns"):
         invoke(manifest.main, dataset)
-        invoke(fingerprint.main, dataset)
-        invoke(split.main, dataset)
+        invoke(scan.main, dataset)
+        invoke(protocols.main, dataset)
         for name in features_of:
-            invoke(features.main, dataset, name, "--workers", "1")
+            invoke(extract.main, dataset, name, "--workers", "1")
     return project

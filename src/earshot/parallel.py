@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from earshot.process import leave_with_parent
+from earshot.processes import leave_with_parent
 
 
 def pool(workers: int) -> Executor:

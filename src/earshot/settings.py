@@ -6,7 +6,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from earshot import config
+from earshot import project
 from earshot.errors import EarshotError
 
 
@@ -24,9 +24,9 @@ def compose(overrides: list[str]) -> DictConfig:
     EarshotError
         If an override names nothing.
     """
-    params = f"hydra.searchpath=['file://{config.root()}']"  # a stage's, whatever EARSHOT_ROOT says
+    params = f"hydra.searchpath=['file://{project.root()}']"  # a stage's, whatever EARSHOT_ROOT says
     try:
-        with hydra.initialize_config_dir(str(config.root() / "conf"), version_base="1.3"):
+        with hydra.initialize_config_dir(str(project.root() / "conf"), version_base="1.3"):
             return hydra.compose("config", [params, *overrides])
     except HydraException as error:
         raise EarshotError(f"{' '.join(overrides)}: {error}") from None

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from earshot import config
+from earshot import project
+from earshot.datasets.names import plain_relative
 from earshot.errors import EarshotError
-from earshot.names import plain_relative
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Url = Annotated[str, Field(pattern="^https?://")]
@@ -144,7 +144,7 @@ class Card(_Part):
 
 def card_path(name: str) -> Path:
     """Return where the card of dataset `name` stands."""
-    return config.root() / "conf" / "cards" / f"{name}.yaml"
+    return project.root() / "conf" / "cards" / f"{name}.yaml"
 
 
 def dataset_names() -> list[str]:

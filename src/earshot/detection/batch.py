@@ -6,7 +6,7 @@ import functools
 import sys
 from pathlib import Path
 
-from earshot.detection import sounds
+from earshot.audio import sources
 from earshot.detection.answer import answer
 from earshot.detection.detector import Detector
 from earshot.detection.formats import Format
@@ -33,8 +33,8 @@ def predict(detector: Detector, names: list[str], rule: Rule, wanted: list[str],
 
     def one(path: Path, name: str) -> int:
         try:
-            sounds.check(path)
-            found = sounds.blocks(path, detector.sample_rate)
+            sources.check(path)
+            found = sources.blocks(path, detector.sample_rate)
             form.answer(name, answer(detector, found, rule, wanted, functools.partial(form.window, name)))
         except EarshotError as error:
             return told(name, error)
@@ -42,14 +42,14 @@ def predict(detector: Detector, names: list[str], rule: Rule, wanted: list[str],
 
     failed = 0
     for name in names:
-        if name == sounds.STDIN:
-            with sounds.standard_input() as path:
+        if name == sources.STDIN:
+            with sources.standard_input() as path:
                 failed += one(path, name)
             continue
         try:
-            paths = sounds.recordings(name)
+            paths = sources.recordings(name)
         except EarshotError as error:
-            failed += told(sounds.shown(Path(name)), error)
+            failed += told(sources.shown(Path(name)), error)
         else:
-            failed += sum(one(path, sounds.shown(path)) for path in paths)
+            failed += sum(one(path, sources.shown(path)) for path in paths)
     return failed

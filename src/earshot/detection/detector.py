@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from earshot import predict
+from earshot.audio.cut import stretches
 from earshot.errors import EarshotError
-from earshot.inputs.stretches import stretches
+from earshot.trained import predict
 
 
 @dataclass(frozen=True)

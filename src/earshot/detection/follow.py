@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from earshot import audio
-from earshot.detection import sounds
+from earshot.audio import decode, sources
 from earshot.detection.detector import Detector
 from earshot.detection.events import Event, Events
 from earshot.detection.formats import clock
 from earshot.detection.rule import Rule
 from earshot.detection.timeline import Stretch, Timeline
-from earshot.store import rounded
+from earshot.files import rounded
 
 
 def follow(
@@ -35,7 +34,7 @@ def follow(
         If the stream can't be read, or ends before the first window does.
     """
     timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, wanted, rule)
-    blocks = audio.at_rate(sample_rate, sounds.following(name, channels), detector.sample_rate)
+    blocks = decode.at_rate(sample_rate, sources.following(name, channels), detector.sample_rate)
     for window in detector.windows(blocks, at_once=1):
         yield from _with_events(events, timeline.add(window))
     for stretch in timeline.end():

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from earshot.detection.answer import Answer
 from earshot.detection.detector import Window
 from earshot.errors import EarshotError
-from earshot.store import rounded
+from earshot.files import rounded
 
 EVENT = ["file", "start", "end", "label", "confidence"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from earshot.detection.detector import Window
-from earshot.windows import GRID
+from earshot.splits.windows import GRID
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from earshot.explore.pictures import DPI
+from earshot.pages.svg import GROUPED, INK, PUBLISHED
 from earshot.report.plots import WIDTH
-from earshot.report.svg import GROUPED, INK, PUBLISHED
 
 ROW = 0.25  # inches that a class takes
 LEGEND_COLUMNS = 4

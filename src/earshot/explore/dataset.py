@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from earshot import config, manifest, parallel, store
+from earshot import files, parallel, project
+from earshot.datasets import manifest
 from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError
 from earshot.explore import SECONDS, classes, page, tracks
@@ -39,7 +40,7 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
     card = load_card(dataset)
     table = _manifest(card)
     recordings = table[table["status"] == "read"].reset_index(drop=True)
-    recordings["file"] = [config.data("raw", dataset) / path for path in recordings["path"]]
+    recordings["file"] = [project.data("raw", dataset) / path for path in recordings["path"]]
     recordings["picture"] = _picture_names(recordings)
     recordings["level"] = _draw_tracks(recordings, folder, card, workers)
     with page.styled():
@@ -57,7 +58,7 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
 
 
 def _manifest(card: Card) -> pd.DataFrame:
-    path = config.data("manifest", f"{card.name}.parquet")
+    path = project.data("manifest", f"{card.name}.parquet")
     if card.layout is None:
         raise EarshotError(f"{card.name} holds no recordings ({card.title}): explore the dataset that needs it")
     if not path.exists():
@@ -65,7 +66,7 @@ def _manifest(card: Card) -> pd.DataFrame:
             f"{path} is missing. Add {card.name} to datasets in params.yaml where it is not there, and run "
             f"`dvc repro manifest@{card.name}`"
         )
-    return store.read_table(path)
+    return files.read_table(path)
 
 
 def _picture_names(recordings: pd.DataFrame) -> pd.Series:
@@ -95,9 +96,9 @@ def _figures(dataset: str, recordings: pd.DataFrame) -> dict[str, Figure]:
         "Duration": classes.spread(seconds, labels, "seconds", (0, 1.05 * seconds.max())),
         "Loudness": classes.spread(level, labels, "RMS in dBFS", (level.min() - 2, level.max() + 2)),
     }
-    features = config.data("features", dataset, "summary.parquet")
+    features = project.data("features", dataset, "summary.parquet")
     if features.exists():
-        rows = store.read_table(features).merge(recordings[["recording", "label"]], on="recording")
+        rows = files.read_table(features).merge(recordings[["recording", "label"]], on="recording")
         points, shares = embed(rows.drop(columns=["recording", "window", "label"]).to_numpy())
         figures["Embedding"] = classes.embedding(points, rows["label"], shares)
     return figures

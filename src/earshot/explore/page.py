@@ -12,10 +12,11 @@ from markupsafe import Markup
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from earshot import examples, store
-from earshot.report import html
+from earshot import files
+from earshot.pages import html
+from earshot.pages.svg import inline
 from earshot.report.plots import STYLE
-from earshot.report.svg import inline
+from earshot.tracking import examples
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; it has no others
 
@@ -32,7 +33,7 @@ def plots(figures: dict[str, Figure], folder: Path) -> dict[str, Markup]:
 
 def _plot(figure: Figure, folder: Path, title: str) -> str:
     name = title.lower().replace(" ", "-")
-    with store.replacing(folder / f"{name}.png") as temporary:
+    with files.replacing(folder / f"{name}.png") as temporary:
         figure.savefig(temporary, format="png")
     figure.set_layout_engine("none")  # what was laid out for the one stays for the other
     return inline(figure, name, title)
@@ -47,5 +48,5 @@ def playable(samples: np.ndarray, sample_rate: int) -> str:
 
 def write(path: Path, template: str, **facts: Any) -> Path:
     """Write a page from a template of this package; return its path."""
-    store.write_text(path, html.template(Path(__file__).parent / template).render(**facts))
+    files.write_text(path, html.template(Path(__file__).parent / template).render(**facts))
     return path

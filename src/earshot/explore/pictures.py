@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from earshot.explore.survey import Survey
+from earshot.pages.svg import GROUPED, INK, LINE, MUTED, PUBLISHED
 from earshot.report.plots import WIDTH
-from earshot.report.svg import GROUPED, INK, LINE, MUTED, PUBLISHED
 
 HEIGHT = 2.3  # inches
 DPI = 160  # of images inside: about two pixels for each of a screen's

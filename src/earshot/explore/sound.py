@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from earshot.errors import EarshotError
 from earshot.explore import page, pictures, spectra
 from earshot.explore.survey import Survey, dbfs, survey
-from earshot.report import numbers
+from earshot.pages import numbers
 
 ZOOM = 100  # samples in which zero crossings can be seen, as in the tutorial
 

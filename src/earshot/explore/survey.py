@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from earshot import audio
+from earshot.audio import decode
 from earshot.errors import EarshotError
 from earshot.explore import SECONDS
 
@@ -87,7 +87,7 @@ def survey(path: Path, start: float = 0.0, seconds: float = SECONDS) -> Survey:
 def _blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
     """Yield sample rate and block, for each block that holds something."""
     try:
-        sample_rate, decoded = audio.blocks(path)
+        sample_rate, decoded = decode.blocks(path)
         yield from ((sample_rate, block) for block in decoded if len(block))
     except (ValueError, TypeError) as error:  # TypeError: soundfile wants to be told what a .raw file holds
         raise EarshotError(f"{path} can't be decoded ({error}). Is it a sound, and whole?") from None

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import mlab
 from PIL import Image
 
-from earshot import store
+from earshot import files
 from earshot.explore.survey import dbfs, survey
 
 # The genre tutorial's transform.
@@ -29,6 +29,6 @@ def draw(path: Path, out: Path) -> float:
     decibels = librosa.power_to_db(power, ref=np.max, top_db=RANGE_DB)
     image = Image.fromarray(np.uint8(255 * (1 + decibels[::-1] / RANGE_DB)))
     image.putpalette(matplotlib.colormaps["inferno"](np.arange(256), bytes=True)[:, :3].tobytes())
-    with store.replacing(out) as temporary:
+    with files.replacing(out) as temporary:
         image.save(temporary, format="png")
     return dbfs(found.rms)

@@ -18,12 +18,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from earshot import windows
 from earshot.errors import EarshotError
 from earshot.inputs.log_mel import LogMel
 from earshot.inputs.log_spectrogram import LogSpectrogram
 from earshot.inputs.summary import Summary
 from earshot.inputs.waveform import Waveform
+from earshot.splits import windows
 
 INPUTS = {"summary": Summary, "waveform": Waveform, "log_spectrogram": LogSpectrogram, "log_mel": LogMel}
 

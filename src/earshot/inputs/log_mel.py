@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from earshot.inputs.over_time import OverTime
+from earshot.inputs.frames import OverTime
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LogMel(OverTime):
 
     def extract(self, samples: np.ndarray) -> np.ndarray:
         """Compute the log-mel spectrogram of a stretch of sound: float32, shape (T, F), in dB."""
-        from earshot.inputs import spectrum  # where it is needed: a training takes rows from a file
+        from earshot.audio import spectrum  # where it is needed: a training takes rows from a file
 
         # float64 up to the transform, as in librosa: bands a hundred decibels below the loudest are still right
         frames = spectrum.windowed(samples, spectrum.hann(self.n_fft, np.float64), self.hop_length)

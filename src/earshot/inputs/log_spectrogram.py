@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from earshot.inputs.over_time import OverTime
+from earshot.inputs.frames import OverTime
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ class LogSpectrogram(OverTime):
 
     def extract(self, samples: np.ndarray) -> np.ndarray:
         """Compute the log spectrogram of a stretch of sound, not yet normalised: float32, shape (T, F)."""
-        from earshot.inputs import spectrum  # where it is needed: a training takes rows from a file
+        from earshot.audio import spectrum  # where it is needed: a training takes rows from a file
 
         density = spectrum.density(samples, self.sample_rate, self.nperseg, self.hop_length, self.eps)
         return np.log1p(density, out=density)

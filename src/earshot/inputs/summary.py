@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from earshot.inputs.stretches import beginning, stretches
+from earshot.audio.cut import beginning, stretches
 
 if TYPE_CHECKING:
     import torch
@@ -69,30 +69,35 @@ class Summary:
 
         Chroma is one feature: its values are those of all pitch classes.
         """
-        from earshot.inputs import spectral, spectrum  # where they are needed: a training takes rows from a file
+        from earshot.audio import spectrum  # where they are needed: a training takes rows from a file
+        from earshot.inputs import librosa_features
 
         spectra = spectrum.centred(samples, self.n_fft, self.hop_length)
         power, pitch, height, mel, *by_frequency = map(np.concatenate, zip(*map(self._of_frames, spectra), strict=True))
-        tuning = spectral.tuning(pitch, height)
-        yield spectral.chroma(power, self.sample_rate, self.n_fft, tuning).reshape(1, -1)
-        yield spectral.rms(samples, self.n_fft, self.hop_length)[None]
+        tuning = librosa_features.tuning(pitch, height)
+        yield librosa_features.chroma(power, self.sample_rate, self.n_fft, tuning).reshape(1, -1)
+        yield librosa_features.rms(samples, self.n_fft, self.hop_length)[None]
         yield from (values[None] for values in by_frequency)
-        yield spectral.zero_crossing_rate(samples, self.n_fft, self.hop_length)[None]
-        yield spectral.mfcc(mel, self.n_mfcc)
+        yield librosa_features.zero_crossing_rate(samples, self.n_fft, self.hop_length)[None]
+        yield librosa_features.mfcc(mel, self.n_mfcc)
 
     def _of_frames(self, magnitude: np.ndarray) -> list[np.ndarray]:
         """Return what is known of some frames by themselves, shape (T, F): all but what needs the whole window."""
-        from earshot.inputs import spectral, spectrum
+        from earshot.audio import spectrum
+        from earshot.inputs import librosa_features
 
         power = np.square(magnitude)
-        centroid = spectral.centroid(magnitude, self.sample_rate)
+        centroid = librosa_features.centroid(magnitude, self.sample_rate)
         return [
             power,
-            *spectral.peaks(power, self.sample_rate),
-            spectrum.mel(power, self.sample_rate, self.n_fft, spectral.N_MELS),
+            *librosa_features.peaks(power, self.sample_rate),
+            spectrum.mel(power, self.sample_rate, self.n_fft, librosa_features.N_MELS),
             centroid,
-            *(spectral.bandwidth(magnitude, centroid, self.sample_rate, order) for order in self.bandwidth_orders),
-            spectral.rolloff(magnitude, self.sample_rate, self.roll_percent),
+            *(
+                librosa_features.bandwidth(magnitude, centroid, self.sample_rate, order)
+                for order in self.bandwidth_orders
+            ),
+            librosa_features.rolloff(magnitude, self.sample_rate, self.roll_percent),
         ]
 
     def first_row(self, start: float) -> float:

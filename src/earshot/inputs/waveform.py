@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from earshot.audio import FULL_SCALE
-from earshot.inputs.over_time import OverTime
+from earshot.audio.decode import FULL_SCALE
+from earshot.inputs.frames import OverTime
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.signal
 
-from earshot import windows
+from earshot.splits import windows
 
 FRAME = 2048  # samples
 SPECTRUM_BANDS = 32

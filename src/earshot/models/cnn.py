@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from earshot.errors import EarshotError
-from earshot.models.convolution import convolve
-from earshot.models.drop_and_pool import DropAndPool
+from earshot.models.fast.convolution import convolve
+from earshot.models.fast.drop_and_pool import DropAndPool
+from earshot.models.fast.max_over_time import MaxOverTime
 from earshot.models.heads import n_outputs
 from earshot.models.keras_init import keras_init
-from earshot.models.max_over_time import MaxOverTime
 
 ROWS_AT_ONCE = 128000  # on a CPU: four windows of a waveform fit its cache, a whole batch of them does not
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from earshot.errors import EarshotError
-from earshot.models.dropout import Dropout
+from earshot.models.fast.dropout import Dropout
 from earshot.models.heads import n_outputs
 from earshot.models.keras_init import keras_init
 

@@ -9,10 +9,12 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from earshot import examples, metrics
-from earshot.report import html, plots, words
-from earshot.report.pairs import Pair, Summary, ranked, same_input, same_model, side_by_side
-from earshot.report.study import Cell, Study
+from earshot.metrics import classification
+from earshot.pages import html
+from earshot.report import plots, words
+from earshot.report.results import Cell, Study
+from earshot.report.scores import Pair, Summary, ranked, same_input, same_model, side_by_side
+from earshot.tracking import examples
 
 HERE = Path(__file__).parent
 PROTOCOLS = ["published", "grouped"]
@@ -80,12 +82,12 @@ def _predictions(study: Study, pair: Pair) -> dict[str, pd.DataFrame]:
 
 
 def _reliability(prefix: str, study: Study, title: str, both: dict[str, pd.DataFrame]) -> Markup:
-    bins = {name: metrics.reliability(frame) for name, frame in both.items()}
+    bins = {name: classification.reliability(frame) for name, frame in both.items()}
     return Markup(plots.reliability(bins, prefix, _said(f"Reliability of {title}", study)))
 
 
 def _by_class(both: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    tables = {name: metrics.by_class(frame).set_index("class") for name, frame in both.items()}
+    tables = {name: classification.by_class(frame).set_index("class") for name, frame in both.items()}
     classes = sorted(set().union(*(table.index for table in tables.values())))
     rows = [(label, {name: _known(table.loc[label].to_dict()) for name, table in tables.items()}) for label in classes]
     return {"protocols": list(tables), "rows": rows}
@@ -133,8 +135,8 @@ def _matrices(pair: Pair, both: dict[str, pd.DataFrame]) -> dict[str, dict[str, 
 
 def _matrix(pair: Pair, protocol: str, predictions: pd.DataFrame) -> dict[str, Any]:
     """Return counts and, of each true class, the share that each predicted class got, with the address of each cell."""
-    classes = metrics.classes_of(predictions)
-    counts = metrics.confusion(predictions, classes)
+    classes = classification.classes_of(predictions)
+    counts = classification.confusion(predictions, classes)
     totals = counts.sum(axis=1)
     rows = [
         {
@@ -167,5 +169,5 @@ def _absent(study: Study) -> dict[str, list[str]]:
     """Return for each protocol the classes that some test part has no window of."""
     found: dict[str, set[str]] = {}
     for cell in study.cells:
-        found.setdefault(cell.protocol, set()).update(metrics.absent(cell.predictions))
+        found.setdefault(cell.protocol, set()).update(classification.absent(cell.predictions))
     return {protocol: sorted(classes) for protocol, classes in found.items() if classes}

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from earshot.report.numbers import score
-from earshot.report.pairs import Pair
-from earshot.report.svg import GROUPED, INK, LINE, MUTED, PAGE, PUBLISHED, inline
+from earshot.pages.numbers import score
+from earshot.pages.svg import GROUPED, INK, LINE, MUTED, PAGE, PUBLISHED, inline
+from earshot.report.scores import Pair
 
 COLOUR = {"published": PUBLISHED, "grouped": GROUPED}
 LADDER = {"waveform": MUTED, "log_spectrogram": PUBLISHED, "log_mel": GROUPED}

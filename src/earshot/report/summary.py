@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from earshot import intervals, metrics
-from earshot.intervals import RECORDING, WINDOW
-from earshot.report import street
-from earshot.report.study import Cell, Study
-from earshot.store import rounded
+from earshot.files import rounded
+from earshot.metrics import classification, intervals
+from earshot.metrics.intervals import RECORDING, WINDOW
+from earshot.report import robustness
+from earshot.report.results import Cell, Study
 
 PARTS = ["scores", "inflation", "comparisons", "noise", "elsewhere"]
 DECIDED = {"windows": WINDOW, "recordings": RECORDING}
@@ -41,9 +41,9 @@ def summarise(studies: list[Study]) -> dict[str, list[dict[str, Any]]]:
             for what, both in _both_protocols(frames).items()
         ]
         found["comparisons"] += _comparisons(study, frames)
-        ladder = street.noise_ladder(study.noise, study.asked["alarm"]) if len(study.noise) else []
+        ladder = robustness.noise_ladder(study.noise, study.asked["alarm"]) if len(study.noise) else []
         found["noise"] += [{"dataset": study.card.name, **row} for row in ladder]
-        found["elsewhere"] += [{"dataset": study.card.name, **row} for row in street.elsewhere(study.elsewhere)]
+        found["elsewhere"] += [{"dataset": study.card.name, **row} for row in robustness.elsewhere(study.elsewhere)]
     return rounded(found)
 
 
@@ -57,7 +57,7 @@ def by_experiment(study: Study) -> dict[tuple[str, ...], list[Cell]]:
 
 def _score(study: Study, cells: list[Cell], frame: pd.DataFrame) -> dict[str, Any]:
     """Return the row of one experiment and protocol; `frame` holds the predictions of all its cells."""
-    seeds = [metrics.scores(cell.predictions) for cell in cells]
+    seeds = [classification.scores(cell.predictions) for cell in cells]
     recordings = [intervals.pooled(cell.predictions, RECORDING) for cell in cells]
     right = pd.concat(recordings)
     unheard = frame[~frame["heard"]]

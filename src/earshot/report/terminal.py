@@ -11,10 +11,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from earshot import config
-from earshot.report import street
-from earshot.report.numbers import changed, interval, score, with_interval
-from earshot.report.pairs import Pair, side_by_side
+from earshot import project
+from earshot.pages.numbers import changed, interval, score, with_interval
+from earshot.report import robustness
+from earshot.report.scores import Pair, side_by_side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ def print_table(pairs: list[Pair]) -> None:
 
 def print_inflation(dataset: str) -> None:
     """Print how much of each published score is inflation, where data/report/summary.json knows the dataset."""
-    path = config.data("report", "summary.json")
+    path = project.data("report", "summary.json")
     if not path.exists():
         return
     pairs = [pair for pair in side_by_side(json.loads(path.read_text("utf-8"))) if pair.dataset == dataset]
@@ -51,7 +51,7 @@ def print_inflation(dataset: str) -> None:
 
 def print_elsewhere(dataset: str, predictions: pd.DataFrame) -> None:
     """Print how the models of a dataset do on another one; see `report.street.elsewhere`."""
-    rows = street.elsewhere(predictions)
+    rows = robustness.elsewhere(predictions)
     table = _empty(f"models of {dataset}, tested on {rows[0]['on']}")
     table.add_column("experiment")
     for name in ("accuracy", "macro-F1", *(f"F1 {label}" for label in rows[0]["f1"])):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-from earshot.report.numbers import interval, percent, score, signed, whole
-from earshot.report.pairs import Difference, Pair, ranked, same_input, same_model
+from earshot.pages.numbers import interval, percent, score, signed, whole
+from earshot.report.scores import Difference, Pair, ranked, same_input, same_model
 
 STREET_DB = 0.0  # as loud as the street: the step of the noise ladder that is put into words
 

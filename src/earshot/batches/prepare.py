@@ -1,0 +1,87 @@
+"""What the stages before training have prepared, as a config asks for it: features, and the windows of a part."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from earshot import files, inputs, project
+from earshot.batches.windows import Features, Windows, read_features, windows_in
+from earshot.datasets.card import Card, ClassFolders, load_card
+from earshot.errors import EarshotError
+from earshot.inputs import Input
+from earshot.splits import windows
+from earshot.splits.spans import classes_of
+
+READ = ["dataset", "datasets", "task", "input", "audio", "features", "windows"]  # by which features are chosen
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset's features in one input, ready to be cut into windows."""
+
+    card: Card
+    input: Input
+    recipe: dict[str, Any]
+    features: Features
+    classes: list[str]
+    digest: str
+    path: Path
+
+
+def dataset_of(cfg: DictConfig) -> str:
+    """Return the dataset that is asked for, or the one in params.yaml's datasets with the config's task.
+
+    Raises
+    ------
+    EarshotError
+        If none or several have it.
+    """
+    if cfg.dataset is not None:
+        return cfg.dataset
+    fitting = [name for name in cfg.datasets if load_card(name).task == cfg.task]
+    if len(fitting) != 1:
+        raise EarshotError(
+            f"params.yaml's datasets ({', '.join(cfg.datasets)}) have {len(fitting)} of task '{cfg.task}': "
+            "say which one with dataset=NAME"
+        )
+    return fitting[0]
+
+
+def load(cfg: DictConfig) -> Data:
+    """Read the features that the config asks for."""
+    card = load_card(dataset_of(cfg))
+    params = OmegaConf.to_container(cfg, resolve=True)
+    built = inputs.build(cfg.input, params, card.task, isinstance(card.layout, ClassFolders))
+    recipe = inputs.recipe(cfg.input, built)
+    path = project.data("features", card.name, f"{cfg.input}.parquet")
+    features = read_features(path, recipe)
+    manifest = files.read_table(project.data("manifest", f"{card.name}.parquet"))
+    return Data(card, built, recipe, features, classes_of(manifest), files.read_recipe(path)["digest"], path)
+
+
+def shared(cfg: DictConfig) -> Data:
+    """Read the features that the config asks for once for all the runs of a process."""
+    return _shared(OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, READ), resolve=True))
+
+
+@functools.lru_cache(maxsize=2)
+def _shared(chosen: str) -> Data:
+    return load(OmegaConf.create(chosen))
+
+
+def part(cfg: DictConfig, data: Data, name: str) -> Windows:
+    """Return the windows of one part of the config's protocol and fold."""
+    path = project.data("splits", data.card.name, f"{cfg.protocol}.parquet")
+    split = files.read_table(path)
+    spans = split[(split["fold"] == cfg.fold) & (split["part"] == name)].drop(columns=["fold", "part"])
+    if spans.empty:
+        raise EarshotError(f"fold={cfg.fold} is not in {path}, which has folds 0 to {split['fold'].max()}")
+    window = windows.window_of(cfg.windows, data.card.task)
+    return Windows(
+        data.features, windows_in(spans.reset_index(drop=True), data.input, window), data.input, data.classes
+    )

@@ -1,0 +1,67 @@
+"""Which trained model is meant: a run of MLflow, or a dataset's champion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from earshot import project
+from earshot.errors import EarshotError
+from earshot.tracking import store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def of_run(run_id: str) -> Path:
+    """Return the folder of a run's model; where it is no longer there, fetch what MLflow keeps of it.
+
+    Raises
+    ------
+    EarshotError
+        If MLflow has no such run, or the run no model.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = store.connect()
+    try:
+        run = client.get_run(run_id)
+        folder = Path(run.data.tags.get(store.FOLDER_TAG, ""))
+        if (folder / "config.json").exists():
+            return folder
+        return _fetched(client, run_id)
+    except MlflowException as error:
+        raise EarshotError(f"MLflow at {store.uri()} gives no model of run {run_id}: {error}") from None
+
+
+def _fetched(client: MlflowClient, run_id: str) -> Path:
+    place = project.data("cache", "fetched", run_id)
+    place.mkdir(parents=True, exist_ok=True)
+    found = list(Path(client.download_artifacts(run_id, f"{store.MODEL}/artifacts", str(place))).glob("*/config.json"))
+    if not found:
+        raise EarshotError(f"run {run_id} has no model: neither a folder here, nor a registered one in MLflow")
+    return found[0].parent
+
+
+def champions() -> dict[str, str]:
+    """Return the version of each dataset's champion."""
+    registered = {model.name: model.aliases for model in store.connect().search_registered_models()}
+    return {name: aliases[store.CHAMPION] for name, aliases in registered.items() if store.CHAMPION in aliases}
+
+
+def champion(dataset: str | None) -> Path:
+    """Return the folder of a dataset's champion; of the only one there is, if none is named.
+
+    Raises
+    ------
+    EarshotError
+        If there is none, or there are several to choose from.
+    """
+    crowned = champions()
+    if dataset is None and len(crowned) == 1:
+        dataset = next(iter(crowned))
+    if dataset not in crowned:
+        there = f"there are those of {', '.join(sorted(crowned))}" if crowned else "there is none yet"
+        asked = f"no champion of {dataset}" if dataset else "which champion?"
+        raise EarshotError(f"{asked}: {there}. `earshot champion DATASET` makes one; --run and --model name any model")
+    return of_run(store.connect().get_model_version(dataset, crowned[dataset]).run_id)

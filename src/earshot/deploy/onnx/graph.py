@@ -1,0 +1,29 @@
+"""A trained model and all that comes before it, from the samples on, as one module that torch can export."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from earshot.deploy.onnx.log_mel import LogMelRows
+from earshot.deploy.onnx.log_spectrogram import LogSpectrogramRows
+from earshot.deploy.onnx.summary import SummaryRows
+from earshot.deploy.onnx.waveform import WaveformRows
+from earshot.inputs import Input, LogMel, LogSpectrogram, Summary, Waveform
+from earshot.models import heads
+
+# for each input a module that does on a batch, float32, (B, samples) -> (B, T, F), what its `extract` does on a window
+ROWS = {Summary: SummaryRows, Waveform: WaveformRows, LogSpectrogram: LogSpectrogramRows, LogMel: LogMelRows}
+
+
+class Graph(nn.Module):
+    """`predict.of_samples` in torch alone: float32, (windows, samples) -> (windows, classes)."""
+
+    def __init__(self, built: Input, net: nn.Module):
+        """Take the input that the model was trained on, and the model, ready to predict."""
+        super().__init__()
+        self.rows, self.finish, self.net = ROWS[type(built)](built), built.finish, net
+
+    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        """Return the probability of each class."""
+        return heads.probabilities(self.net(self.finish(self.rows(samples)).float()))

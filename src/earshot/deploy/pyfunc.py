@@ -1,0 +1,74 @@
+"""A champion as MLflow serves it: recordings in, what is heard in them out. MLflow runs this file; no pickle."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+from earshot.audio import decode, sources
+from earshot.detection.answer import answer
+from earshot.detection.detector import Detector
+from earshot.detection.rule import Rule
+from earshot.errors import EarshotError
+
+
+class Listener(PythonModel):
+    """Rows with `audio` or `samples` in, label, scores and events of each out; see `champion.signature`."""
+
+    def load_context(self, context):
+        """Read model.safetensors and config.json."""
+        self.detector = Detector.load(Path(context.artifacts["model"]))
+
+    def predict(self, context, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return what is heard in each row.
+
+        Raises
+        ------
+        MlflowException
+            Naming the row and what is wrong with it; the server answers with status 400.
+        """
+        answers = []
+        for number, row in enumerate(model_input.to_dict("records") or [{}]):  # MLflow drops columns it does not know
+            try:
+                answers.append(self._answer(row, Rule(**params or {})))
+            except EarshotError as error:
+                raise MlflowException.invalid_parameter_value(f"row {number}: {error}") from None
+        return answers
+
+    def _answer(self, row: dict[str, Any], rule: Rule) -> dict[str, Any]:
+        given = {name: value for name, value in row.items() if np.ndim(value) or not pd.isna(value)}
+        if given.keys() == {"audio"}:
+            found = self._of_file(given["audio"])
+        elif given.keys() == {"samples", "sample_rate"} and given["sample_rate"] > 0:
+            samples = np.asarray(given["samples"], np.float32).reshape(-1, 1)
+            found = list(decode.at_rate(int(given["sample_rate"]), [samples], self.detector.sample_rate))
+        else:
+            raise EarshotError(
+                "give either `audio` (a file, base64), or `samples` (mono, full scale 1) and `sample_rate` (in Hz)"
+            )
+        heard = answer(self.detector, found, rule, self.detector.classes)
+        return {"label": heard.label, **asdict(heard)}
+
+    def _of_file(self, encoded: str) -> list[np.ndarray]:
+        try:
+            content = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise EarshotError(f"`audio` is not base64 ({error})") from None
+        with tempfile.NamedTemporaryFile() as kept:
+            kept.write(content)
+            kept.flush()
+            sources.check(Path(kept.name))
+            return list(sources.blocks(Path(kept.name), self.detector.sample_rate))
+
+
+set_model(Listener())

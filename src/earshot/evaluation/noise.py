@@ -1,0 +1,194 @@
+"""Stage: the grouped test parts under street noise, from +20 dB down.
+
+The noise of a fold is what its own test part holds of the background class, so nothing of it was trained on. The
+threshold of the alarm is each model's own, chosen on its validation part.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+import pandas as pd
+
+from earshot import files, parallel, project
+from earshot.audio import decode
+from earshot.datasets.card import Card, load_card
+from earshot.errors import without_traceback
+from earshot.processes import leave_with_parent
+from earshot.splits.spans import classes_of
+
+if TYPE_CHECKING:
+    from earshot.batches import prepare
+
+COLUMNS = [
+    "input",
+    "model",
+    "seed",
+    "fold",
+    "snr_db",
+    "recording",
+    "group",
+    "start",
+    "seconds",
+    "label",
+    "score",
+    "threshold",
+]
+CLEAN = np.inf  # dB: no noise at all
+AT_ONCE = 256  # windows that are computed at a time; changes nothing but memory
+
+
+@dataclass(frozen=True)
+class Job:
+    """All models of one input and fold."""
+
+    dataset: str
+    input: str
+    models: tuple[str, ...]
+    wiring: str
+    fold: int
+
+
+def mixed(signal: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
+    """Add noise to a signal at a signal-to-noise ratio; what would clip is turned down as a whole.
+
+    Parameters
+    ----------
+    signal, noise : float32, shape (n,); the noise is scaled, by the mean power of both
+    snr_db : in dB; infinite for no noise
+    """
+    power, noise_power = np.mean(signal**2), np.mean(noise**2)
+    if noise_power == 0 or np.isinf(snr_db):
+        return signal
+    total = signal + noise * np.sqrt(power / noise_power / 10 ** (snr_db / 10)).astype(np.float32)
+    return total / max(1.0, np.abs(total).max())
+
+
+def noises(table: pd.DataFrame, background: str, seed: list[int]) -> np.ndarray:
+    """Draw for each window a background window of another group of the same part: positions, shape (windows,)."""
+    rng = np.random.default_rng(seed)
+    groups = table["group"].to_numpy()
+    street = np.flatnonzero(table["label"] == background)
+    drawn = rng.permuted(np.tile(street, (len(table), 1)), axis=1)
+    other = groups[drawn] != groups[:, None]
+    return drawn[np.arange(len(table)), other.argmax(axis=1)]
+
+
+def threshold(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Return the threshold with the highest F1; an alarm is a score that is not below it.
+
+    Parameters
+    ----------
+    labels : bool, shape (n,), True for the class to be detected
+    scores : shape (n,)
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, thresholds = precision_recall_curve(labels, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
+    return float(thresholds[f1[:-1].argmax()])
+
+
+def one(job: Job) -> pd.DataFrame:
+    """Score the test windows of one fold at every step of the ladder, with all models of one input."""
+    import torch
+
+    from earshot.batches import prepare
+    from earshot.settings import compose
+    from earshot.trained import predict
+    from earshot.trained.model_folder import models
+
+    torch.set_num_threads(1)
+    cfg = compose([f"dataset={job.dataset}", f"input={job.input}", f"fold={job.fold}", "protocol=grouped"])
+    data = prepare.load(cfg)
+    asked = cfg.noise[data.card.task]
+    test, validation = prepare.part(cfg, data, "test"), prepare.part(cfg, data, "validation")
+    alarm = data.classes.index(asked.alarm)
+    nets = []
+    for name in job.models:
+        for model in models(job.dataset, f"{job.input}-{name}", job.wiring, job.fold):
+            found = predict.probabilities(model.net, validation)[:, alarm]
+            chosen = threshold((validation.labels == alarm).numpy(), found)
+            nets.append(({"input": job.input, "model": name, **model.run, "threshold": chosen}, model.net))
+    sounds = _sounds(data, test.table)
+    street = noises(test.table, asked.background, [cfg.split.random_state, job.fold])
+    frames = []
+    for snr_db in [CLEAN, *asked.snr_db]:
+        scores = [[] for _ in nets]
+        for first in range(0, len(sounds), AT_ONCE):
+            rows = range(first, min(first + AT_ONCE, len(sounds)))
+            batch = np.stack([data.input.extract(mixed(sounds[n], sounds[street[n]], snr_db)) for n in rows])
+            x = data.input.finish(torch.from_numpy(batch))
+            for found, (_, net) in zip(scores, nets, strict=True):
+                found.append(predict.of_batch(net, x)[:, alarm])
+        for found, (facts, _) in zip(scores, nets, strict=True):
+            frames.append(test.table.assign(**facts, snr_db=snr_db, score=np.concatenate(found)))
+    return pd.concat(frames, ignore_index=True)[COLUMNS]
+
+
+def _sounds(data: prepared.Data, table: pd.DataFrame) -> list[np.ndarray]:
+    """Read the samples of each window, at the input's rate."""
+    manifest = files.read_table(project.data("manifest", f"{data.card.name}.parquet")).set_index("recording")
+    rate = data.input.sample_rate
+
+    @functools.lru_cache(maxsize=2)  # windows come recording by recording
+    def whole(recording: str) -> np.ndarray:
+        return decode.load(project.data("raw", data.card.name) / manifest.loc[recording, "path"], rate)
+
+    return [
+        whole(row.recording)[round(row.start * rate) : round((row.start + row.seconds) * rate)]
+        for row in table.itertuples()
+    ]
+
+
+def jobs(dataset: str, params: dict[str, Any], inputs: list[str]) -> list[Job]:
+    """List what there is to do: an entry per input and fold."""
+    split = files.read_table(project.data("splits", dataset, "grouped.parquet"))
+    compared = project.experiments(params)
+    return [
+        Job(
+            dataset, name, tuple(model for source, model in compared if source == name), params["wirings"][0], int(fold)
+        )
+        for name in inputs
+        if any(source == name for source, _ in compared)
+        for fold in sorted(split["fold"].unique())
+    ]
+
+
+def asked_of(card: Card, params: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """Return what params.yaml asks for a dataset, or None and why nothing can be done."""
+    asked = params["noise"].get(card.task)
+    if not asked or "grouped" not in params["protocols"]:
+        return None, "no noise is asked for"
+    manifest = files.read_table(project.data("manifest", f"{card.name}.parquet"))
+    classes = classes_of(manifest)
+    for key in ("alarm", "background"):
+        if asked[key] not in classes:
+            return None, f"no noise: noise.{card.task}.{key} in params.yaml is {asked[key]}, classes are {classes}"
+    return asked, ""
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
+@without_traceback
+def main(dataset: str, workers: int) -> None:
+    """Write data/noise/DATASET.parquet; empty where no noise is asked for."""
+    leave_with_parent()
+    card, params = load_card(dataset), project.params()
+    asked, why = asked_of(card, params)
+    todo = jobs(dataset, params, asked["inputs"]) if asked else []
+    with parallel.pool(workers) as pool:
+        frames = list(parallel.each(pool, one, [(job,) for job in todo], f"noise on {card.label}"))
+    found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+    files.write_table(project.data("noise", f"{dataset}.parquet"), found, {"dataset": dataset, "asked": asked})
+    print(f"{card.label}: {why or f'{len(found)} windows scored under noise'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The test windows of trained models, predicted and scored: what `evaluate` does of one experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from earshot import files, project
+from earshot.batches import prepare
+from earshot.errors import EarshotError
+from earshot.leaks import heard
+from earshot.metrics import classification
+from earshot.settings import compose
+from earshot.tracking import logger
+from earshot.trained import predict
+from earshot.trained.predict import RUN
+
+
+def evaluate(folder: Path, cfg: DictConfig, data: prepared.Data) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Predict the test windows of one trained model, and tell its MLflow run the scores.
+
+    Returns
+    -------
+    frame : see `predict.table`; with `heard`
+    run : what the model is, and how much it was trained and tested on
+    """
+    settings, weights = predict.read(folder)
+    if settings["digest"] != data.digest:
+        raise EarshotError(f"{folder} was trained on other features than {data.path} holds. Run `dvc repro`")
+    test = prepare.part(OmegaConf.merge(cfg, {key: settings[key] for key in ("protocol", "fold")}), data, "test")
+    frame = predict.table(settings, test, predict.probabilities(predict.restore(settings, weights), test))
+    frame.insert(frame.columns.get_loc("label"), "heard", heard(test.table, data.card.name, settings))
+    _log(folder, data, frame)
+    run = {key: settings[key] for key in (*RUN, "parameters", "epochs", "best_epoch")}
+    return frame, run | {"windows": settings["windows"] | {"test": len(test)}}
+
+
+def heard(tested: pd.DataFrame, dataset: str, settings: dict[str, Any]) -> np.ndarray:
+    """Tell which tested windows the training has heard, as the audit does: bool, shape (windows,)."""
+    split = files.read_table(project.data("splits", dataset, f"{settings['protocol']}.parquet"))
+    trained = split[(split["fold"] == settings["fold"]) & (split["part"] == "train")]
+    duplicates = files.read_table(project.data("fingerprint", dataset, "duplicates.parquet"))
+    found = heard.flag(tested, trained, duplicates)
+    return (found["overlap"] | found["duplicate"]).to_numpy()
+
+
+def _log(folder: Path, data: prepared.Data, frame: pd.DataFrame) -> None:
+    with logger.more(data.card.task, predict.digest(folder)) as run:
+        run.metrics(
+            {f"test_{name}": value for name, value in classification.scores(frame).items() if name != "windows"}
+        )
+        run.predictions(data.card.name, frame, "test")
+
+
+def mean_scores(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """Return protocol -> wiring -> score, pooled over folds and averaged over seeds."""
+    pooled = pd.DataFrame(
+        [dict(zip(RUN[:3], key, strict=True)) | classification.scores(rows) for key, rows in frame.groupby(RUN[:3])]
+    )
+    means = pooled.drop(columns=["seed", "windows"]).groupby(RUN[:2]).mean().round(6)
+    nested: dict[str, dict[str, dict[str, float]]] = {}
+    for (protocol, wiring), row in means.iterrows():
+        nested.setdefault(protocol, {})[wiring] = row.to_dict()
+    return nested
+
+
+def evaluate_all(dataset: str, input_name: str, model: str) -> list[str]:
+    """Write the predictions and scores of an experiment's trained models; return the scores in words."""
+    torch.set_num_threads(1)
+    experiment = f"{input_name}-{model}"
+    folders = predict.folders(project.data("models", dataset, experiment))
+    cfg = compose([f"dataset={dataset}", f"input={input_name}", f"model={model}"])
+    data = prepare.load(cfg)
+    frames, described = zip(*(evaluate(folder, cfg, data) for folder in folders), strict=True)
+    frame = pd.concat(frames, ignore_index=True)
+    recipe = {"dataset": dataset, "experiment": experiment, "runs": list(described)}
+    files.write_table(project.data("predictions", dataset, f"{experiment}.parquet"), frame, recipe)
+    scores = mean_scores(frame)
+    files.write_json(project.data("metrics", dataset, f"{experiment}.json"), scores)
+    return [
+        f"{data.card.label} {experiment} {protocol} ({wiring} wiring): accuracy {values['accuracy']:.3f}"
+        for protocol, wirings in scores.items()
+        for wiring, values in wirings.items()
+    ]

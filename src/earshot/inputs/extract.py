@@ -1,0 +1,183 @@
+"""Stage: recordings -> data/features/DATASET/INPUT.parquet.
+
+What was computed for a recording is kept in data/cache by the recording's bytes, the input's settings and the
+code that computed it. One file added to ten thousand costs one file, and a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import itertools
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import threadpoolctl
+from tqdm import tqdm
+
+from earshot import files, inputs, project
+from earshot.audio import decode
+from earshot.datasets.card import ClassFolders, load_card
+from earshot.errors import EarshotError, without_traceback
+from earshot.processes import keep_memory, leave_with_parent
+
+HERE = Path(__file__).parent
+CODE = ["audio.py", "windows.py", "inputs"]
+LIBRARIES = ("librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
+WARM_SECONDS = 4  # longer than most windows
+PART = 2**22  # values of a recording, or bytes of short ones, that are written at a time
+
+
+def cache_key(recipe: dict[str, Any]) -> str:
+    """Return a hash of all that decides an input's values apart from the recording: settings, code, libraries."""
+    code = [path.read_text("utf-8") for path in files.sources(HERE, CODE)]
+    versions = [importlib.metadata.version(library) for library in LIBRARIES]
+    return hashlib.sha256(json.dumps([recipe, code, versions], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def parts(pieces: Iterable[Any], size: Callable[[Any], int], join: Callable[[list[Any]], Any]) -> Iterator[Any]:
+    """Put pieces together until their sizes reach `PART`; the last part may be smaller."""
+    held, together = [], 0
+    for piece in pieces:
+        held.append(piece)
+        together += size(piece)
+        if together >= PART:
+            yield join(held)
+            held, together = [], 0
+    if held:
+        yield join(held)
+
+
+def extract_to(cached: Path, path: Path, built: inputs.Input) -> None:
+    """Compute one recording's rows and keep them at `cached`; memory does not grow with the recording."""
+    with files.replacing(cached) as temporary, temporary.open("wb") as file:
+        rows = built.rows(decode.stream(path, built.sample_rate))
+        for part in parts(rows, np.size, np.concatenate):
+            np.save(file, part, allow_pickle=False)
+            del part  # before the next is put together
+
+
+def kept_parts(cached: Path) -> Iterator[np.ndarray]:
+    """Yield the parts of a recording that `extract_to` kept, in order."""
+    with cached.open("rb") as file:
+        while file.peek(1):
+            yield np.load(file, allow_pickle=False)
+
+
+def begin() -> None:
+    """Prepare a worker: one thread, so that workers don't take each other's cores, and memory kept for the next."""
+    leave_with_parent()
+    keep_memory()
+    threadpoolctl.threadpool_limits(1)
+
+
+def _warm(built: inputs.Input) -> None:
+    """Import and compile what extraction needs, once for all workers that are forked from here."""
+    noise = np.random.default_rng(0).standard_normal(round(WARM_SECONDS * built.sample_rate))
+    next(built.rows([noise.astype(np.float32)]), None)
+
+
+def extract_all(jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int, label: str) -> None:
+    """Compute what is not in the cache yet, in parallel.
+
+    Parameters
+    ----------
+    jobs : (where to keep the rows, the recording)
+    workers : processes; the result does not depend on it
+    """
+    missing = [job for job in jobs if not job[0].exists()]
+    if not missing:
+        return
+    _warm(built)
+    # Forking is what makes a worker cheap; where it isn't safe (macOS) workers start afresh.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(min(workers, len(missing)), context, initializer=begin) as pool:
+        futures = [pool.submit(extract_to, cached, path, built) for cached, path in missing]
+        for (_, path), future in tqdm(
+            zip(missing, futures, strict=True), total=len(missing), desc=label, unit="file", disable=None
+        ):
+            try:
+                future.result()
+            except Exception as error:
+                raise EarshotError(f"{path}: its features can't be computed ({error!r})") from error
+
+
+def tables(manifest: pd.DataFrame, cached: list[Path], columns: list[str] | None) -> Iterator[pa.Table]:
+    """Yield a table for each part of each recording.
+
+    Named features become columns, a row for each window; others become one row with the flat `values` of
+    shape (frames, bins).
+    """
+    for recording, sha256, path in zip(manifest["recording"], manifest["sha256"], cached, strict=True):
+        first = 0
+        for rows in kept_parts(path):
+            if columns:
+                named = dict(zip(columns, rows.T.astype(np.float64), strict=True))
+                window = np.arange(first, first + len(rows))
+                yield pa.table({"recording": [recording] * len(rows), "window": window, **named})
+            else:
+                facts = {"recording": [recording], "sha256": [sha256], "first": [first]}
+                facts |= {"frames": [len(rows)], "bins": [rows.shape[1]]}
+                yield pa.table({**facts, "values": pa.ListArray.from_arrays([0, rows.size], rows.ravel())})
+            first += len(rows)
+
+
+def write(path: Path, tables: Iterator[pa.Table], recipe: dict[str, Any]) -> None:
+    """Write tables one after another, so that only some are in memory at a time; short recordings' go together."""
+    together = parts(tables, lambda table: table.nbytes, pa.concat_tables)
+    first = next(together)
+    schema = files.with_recipe(first.schema, recipe)
+    with (
+        files.replacing(path) as temporary,
+        # samples and log power hardly repeat: a dictionary would only cost time
+        pq.ParquetWriter(temporary, schema, compression="lz4", use_dictionary=["recording"]) as writer,
+    ):
+        for part in itertools.chain([first], together):
+            writer.write_table(part.cast(schema))
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("names", metavar="[INPUT]...", nargs=-1)
+@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
+@without_traceback
+def main(dataset: str, names: tuple[str, ...], workers: int) -> None:
+    """Write data/features/DATASET/INPUT.parquet; by default for every INPUT that params.yaml compares."""
+    leave_with_parent()
+    params = project.params()
+    for name in names or dict.fromkeys(name for name, _ in project.experiments(params)):
+        extract(dataset, name, params, workers)
+
+
+def extract(dataset: str, input_name: str, params: dict[str, Any], workers: int) -> None:
+    """Write an input representation of all recordings of a dataset."""
+    card = load_card(dataset)
+    built = inputs.build(input_name, params, card.task, isinstance(card.layout, ClassFolders))
+    recipe = inputs.recipe(input_name, built)
+    key = cache_key(recipe)
+    manifest = files.read_table(project.data("manifest", f"{dataset}.parquet"))
+    manifest = manifest[manifest["status"] == "read"].reset_index(drop=True)
+    cached = [project.data("cache", "features", input_name, key, f"{sha256}.npy") for sha256 in manifest["sha256"]]
+    raw = project.data("raw", dataset)
+    jobs = [(kept, raw / path) for kept, path in zip(cached, manifest["path"], strict=True)]
+    known = sum(kept.exists() for kept in cached)
+    extract_all(jobs, built, workers, f"{input_name} of {card.label}")
+    digest = hashlib.sha256("".join([key, *manifest["sha256"]]).encode()).hexdigest()
+    out = project.data("features", dataset, f"{input_name}.parquet")
+    write(out, tables(manifest, cached, built.columns), {**recipe, "dataset": dataset, "digest": digest})
+    print(f"{card.label}: {input_name} of {len(cached)} recordings, {known} of them kept from before")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""What the inputs that are made of frames have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from earshot.audio.cut import stretches
+
+if TYPE_CHECKING:
+    import torch
+
+AT_ONCE = 2**15  # samples whose frames are computed at a time: few enough for the processor's cache
+
+
+class OverTime:
+    """Frames of `frame_length` samples, one every `hop_length` samples; frame k begins at sample k * hop_length.
+
+    So a window that starts on a frame is a slice of its recording's rows.
+    """
+
+    sample_rate: int
+    frame_length: int
+    hop_length: int
+
+    def extract(self, samples: np.ndarray) -> np.ndarray:
+        """Compute the rows of a stretch of sound: shape (T, F)."""
+        raise NotImplementedError
+
+    def rows(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Compute the rows of a recording that comes in blocks, some at a time."""
+        n = max(1, AT_ONCE // self.hop_length)
+        yield from map(self.extract, stretches(blocks, self.frame_length, self.hop_length, n))
+
+    def first_row(self, start: float) -> float:
+        """Return the frame that begins at `start` seconds."""
+        return start * self.sample_rate / self.hop_length
+
+    def n_rows(self, length: float) -> int:
+        """Return how many whole frames fit into `length` seconds."""
+        return 1 + (round(length * self.sample_rate) - self.frame_length) // self.hop_length
+
+    def finish(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return the batch as it is."""
+        return batch

@@ -1,0 +1,169 @@
+"""Stage: what the test part of each split shares with its training part, found in the sound itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+import pandas as pd
+
+from earshot import files, project
+from earshot.datasets.card import Card, load_card
+from earshot.errors import EarshotError, without_traceback
+from earshot.leaks import heard, hints
+from earshot.processes import leave_with_parent
+from earshot.splits import windows
+from earshot.splits.spans import windows_of
+
+LEAK_FREE = ("grouped",)  # the protocols that call themselves so
+REASONS = ("overlap", "duplicate")
+NAMED = 5  # leaking windows that an error lists
+
+
+def leaks(split: pd.DataFrame, duplicates: pd.DataFrame, window: dict[str, float]) -> pd.DataFrame:
+    """Return a row for each tested window: fold, recording, start, seconds, group, and why it leaks (`flags.flag`)."""
+    found = []
+    for fold, rows in split.groupby("fold"):
+        tested = windows_of(rows[rows["part"] == "test"].reset_index(drop=True), window)
+        why = heard.flag(tested, rows[rows["part"] == "train"], duplicates)
+        found.append(
+            pd.concat([tested[["recording", "start", "seconds", "group"]], why.add_prefix("leak_")], axis=1).assign(
+                fold=fold
+            )
+        )
+    return pd.concat(found, ignore_index=True)
+
+
+def summary(table: pd.DataFrame) -> dict[str, float | int]:
+    """Return how many windows were tested, and which shares of them leak: for each reason, for any, and by group."""
+    share = {reason: float(table[f"leak_{reason}"].mean()) for reason in REASONS}
+    any_reason = table[[f"leak_{reason}" for reason in REASONS]].any(axis=1)
+    return {
+        "windows": len(table),
+        **share,
+        "leaking": float(any_reason.mean()),
+        "group": float(table["leak_group"].mean()),
+    }
+
+
+def audit(dataset: str) -> dict[str, Any]:
+    """Audit every split of a dataset that params.yaml lists.
+
+    Returns
+    -------
+    `duplicates` (stretches, seconds, how many between two recordings, identical files set aside), `protocols`
+    (see `summary`), `leaking` (for a protocol that calls itself leak-free and isn't: a line for each of the first
+    windows) and `hints` (see `leaks.hints`)
+    """
+    params, card = project.params(), load_card(dataset)
+    window = dict(windows.window_of(params["windows"], card.task))
+    duplicates = files.read_table(project.data("fingerprint", dataset, "duplicates.parquet"))
+    splits = {
+        protocol: files.read_table(project.data("splits", dataset, f"{protocol}.parquet"))
+        for protocol in params["protocols"]
+    }
+    tables = {protocol: leaks(split, duplicates, window) for protocol, split in splits.items()}
+    counts = json.loads(project.data("manifest", f"{dataset}.json").read_text("utf-8"))
+    found = {
+        "duplicates": {
+            "stretches": len(duplicates),
+            "seconds": float(duplicates["seconds"].sum()),
+            "across_recordings": int((duplicates["recording_a"] != duplicates["recording_b"]).sum()),
+            "identical_files": counts["set_aside"].get("duplicate bytes", 0),
+        },
+        "protocols": {protocol: summary(table) for protocol, table in tables.items()},
+        "leaking": {name: lines(tables[name]) for name in LEAK_FREE if name in tables},
+        "hints": _hints(dataset, splits, window),
+    }
+    return files.rounded(found)
+
+
+def lines(table: pd.DataFrame) -> list[str]:
+    """Describe the first leaking windows of a split."""
+    leaking = table[table[[f"leak_{reason}" for reason in (*REASONS, "group")]].any(axis=1)]
+    return [
+        f"fold {row.fold}: {row.recording} from {row.start:g} s "
+        f"({', '.join(reason for reason in (*REASONS, 'group') if getattr(row, f'leak_{reason}'))})"
+        for row in leaking.head(NAMED).itertuples()
+    ]
+
+
+def _hints(dataset: str, splits: dict[str, pd.DataFrame], window: dict[str, float]) -> dict[str, Any]:
+    conditions = files.read_table(project.data("fingerprint", dataset, "conditions.parquet"))
+    conditions = conditions.assign(key=conditions["start"].round(3)).drop(columns="start")
+
+    def part(split: pd.DataFrame, fold: int, name: str) -> pd.DataFrame:
+        spans = split[(split["fold"] == fold) & (split["part"] == name)].reset_index(drop=True)
+        cut = windows_of(spans, window)
+        return cut.assign(key=cut["start"].round(3)).merge(conditions, on=["recording", "key"])
+
+    found: dict[str, Any] = {}
+    if "published" in splits:
+        found["group"] = hints.group_hint(*(part(splits["published"], 0, name) for name in ("train", "test")))
+    if "grouped" in splits:
+        folds = sorted(splits["grouped"]["fold"].unique())
+        parts = [tuple(part(splits["grouped"], fold, name) for name in ("train", "test")) for fold in folds]
+        found["label"] = hints.label_hint(parts)
+    return found
+
+
+def told(card: Card, found: dict[str, Any]) -> str:
+    """Say in lines what an audit found."""
+    twice = found["duplicates"]
+    said = [
+        f"{card.label}: {twice['stretches']} stretches sound twice ({twice['seconds']:.0f} s), "
+        f"{twice['across_recordings']} of them in two recordings; {twice['identical_files']} identical files set aside"
+    ]
+    for protocol, shares in found["protocols"].items():
+        said.append(
+            f"  {protocol}: {shares['leaking']:.1%} of {shares['windows']} tested windows were heard in training "
+            f"({shares['overlap']:.1%} share samples with it, {shares['duplicate']:.1%} sound at another place of it); "
+            f"{shares['group']:.1%} have their group there"
+        )
+    if hint := found["hints"].get("group"):
+        said.append(
+            f"  hint: the most alike training window is of the same group for {hint['found']:.0%} of the published "
+            f"test windows (by chance {hint['chance']:.1%}): windows give their recording away"
+        )
+    if hint := found["hints"].get("label"):
+        said.append(
+            f"  hint: level, bandwidth and sample rate alone name the class of unheard groups with a balanced accuracy "
+            f"of {hint['balanced_accuracy']:.2f} (by chance {hint['chance']:.2f})"
+        )
+    return "\n".join(said)
+
+
+def check(card: Card, found: dict[str, Any]) -> None:
+    """Stop where a split that calls itself leak-free is not.
+
+    Raises
+    ------
+    EarshotError
+        Naming the first windows, why they leak, and what to do.
+    """
+    for protocol, named in found["leaking"].items():
+        if named:
+            raise EarshotError(
+                f"the {protocol} split of {card.name} calls itself leak-free, but training has heard test windows:\n  "
+                + "\n  ".join(named)
+                + "\nGive what belongs together one group in the card's table of groups, list a copy under the card's "
+                "known_bad, or set split.unite_duplicates in params.yaml to true"
+            )
+
+
+@click.command()
+@click.argument("dataset")
+@without_traceback
+def main(dataset: str) -> None:
+    """Write data/audit/DATASET.json; stop where a split that calls itself leak-free is not."""
+    leave_with_parent()
+    card = load_card(dataset)
+    found = audit(dataset)
+    print(told(card, found))
+    check(card, found)
+    files.write_json(project.data("audit", f"{dataset}.json"), found)
+
+
+if __name__ == "__main__":
+    main()

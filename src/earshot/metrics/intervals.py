@@ -1,0 +1,163 @@
+"""How sure a score is: intervals that respect groups, differences of two experiments, and McNemar's test.
+
+Windows of one recording are alike, so it is groups (artists, sources, blocks) that are drawn again, class by class
+(the cluster bootstrap: Davison and Hinkley 1997, section 3.8; percentile intervals). A model's training is not drawn
+again: seeds are averaged, and their spread is told beside the interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+
+from earshot.metrics import classification
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+SEED = 0
+BATCH = 250  # resamples at a time; changes nothing but memory
+RECORDING = ["recording", "group"]  # of a long recording: what one group contributes to it
+WINDOW = ["fold", *RECORDING, "start", "seconds"]
+
+Interval = tuple[float, float] | None
+
+
+def resampled(sums: np.ndarray, strata: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval:
+    """Return the 95 % interval of a statistic of sums over groups.
+
+    Parameters
+    ----------
+    sums : shape (G, K), what each group adds
+    strata : shape (G,), the class of each group; groups are drawn with replacement within their class
+    statistic : (..., K) -> (...), of the sums over all groups
+
+    Returns
+    -------
+    low, high; None where no class has two groups, so that nothing can be drawn
+    """
+    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    drawn = [index for index in members if len(index) > 1]
+    if not drawn:
+        return None
+    fixed = sum(sums[index[0]] for index in members if len(index) == 1)
+
+    def of(*indices: np.ndarray, axis: int) -> np.ndarray:
+        return statistic(fixed + sum(sums[np.moveaxis(index, axis, -1)].sum(axis=-2) for index in indices))
+
+    found = scipy.stats.bootstrap(
+        drawn,
+        of,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=BATCH,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(SEED),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def pooled(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Average probabilities over all rows of each of `by`, and decide by the highest.
+
+    Returns
+    -------
+    Columns `by`, group, label, predicted and p_CLASS
+    """
+    classes = classification.classes_of(frame)
+    columns = [classification.PROBABILITY + name for name in classes]
+    rows = frame.groupby(by, as_index=False, sort=True)
+    kept = [name for name in ("group", "label") if name not in by]
+    found = rows.agg(dict.fromkeys(kept, "first") | dict.fromkeys(columns, "mean"))
+    return found.assign(predicted=np.array(classes, dtype=object)[found[columns].to_numpy().argmax(axis=1)])
+
+
+def accuracy(frame: pd.DataFrame) -> Interval:
+    """Return the interval of the share of rows with the right class; rows of several seeds are averaged."""
+    table = _by_group(frame, frame["label"] == frame["predicted"])
+    return resampled(
+        table[["right", "rows"]].to_numpy(float), table["label"].to_numpy(), lambda s: s[..., 0] / s[..., 1]
+    )
+
+
+def macro_f1(frame: pd.DataFrame) -> Interval:
+    """Return the interval of macro-F1, each class' F1 from the counts of all rows; as `metrics.scores` has it."""
+    classes = classification.classes_of(frame)
+    size = len(classes)
+    groups, group = np.unique(frame["group"].to_numpy(dtype=str), return_inverse=True)
+    counts = np.zeros((len(groups), size, size))
+    label, predicted = (pd.Index(classes).get_indexer(frame[name]) for name in ("label", "predicted"))
+    np.add.at(counts, (group, label, predicted), 1)
+    strata = frame.groupby("group", sort=True)["label"].first().to_numpy()
+
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        matrix = sums.reshape(*sums.shape[:-1], size, size)
+        right = np.diagonal(matrix, axis1=-2, axis2=-1)
+        named = matrix.sum(axis=-1) + matrix.sum(axis=-2)  # true plus predicted
+        with np.errstate(invalid="ignore"):
+            return np.nanmean(np.where(named > 0, 2 * right / named, np.nan), axis=-1)
+
+    return resampled(counts.reshape(len(counts), -1), strata, statistic)
+
+
+def difference(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
+    """Compare the accuracy of two experiments, or of two protocols, by the groups that they were tested on.
+
+    Parameters
+    ----------
+    a, b : predictions, of any number of seeds; a group that both tested is drawn for both at once
+
+    Returns
+    -------
+    `difference` (accuracy of a minus that of b) and its `low` and `high`; None where nothing can be drawn
+    """
+    both = [_by_group(x, x["label"] == x["predicted"]).set_index("group") for x in (a, b)]
+    names = both[0].index.union(both[1].index)
+    label = both[0]["label"].reindex(names).fillna(both[1]["label"].reindex(names))
+    # groups that only one of the two tested are drawn apart, so that neither is ever left with none
+    strata = np.array([f"{one} {names[n] in both[0].index} {names[n] in both[1].index}" for n, one in enumerate(label)])
+    sums = np.column_stack([x[["right", "rows"]].reindex(names, fill_value=0).to_numpy(float) for x in both])
+
+    def statistic(total: np.ndarray) -> np.ndarray:
+        return total[..., 0] / total[..., 1] - total[..., 2] / total[..., 3]
+
+    low, high = resampled(sums, strata, statistic) or (None, None)
+    return {"difference": float(statistic(sums.sum(axis=0))), "low": low, "high": high}
+
+
+def _by_group(frame: pd.DataFrame, right: pd.Series) -> pd.DataFrame:
+    """Return group, label, rows and how many of them are right."""
+    return (
+        frame.assign(right=right)
+        .groupby("group", sort=True)
+        .agg(label=("label", "first"), right=("right", "sum"), rows=("right", "size"))
+        .reset_index()
+    )
+
+
+def decided(frame: pd.DataFrame, by: list[str]) -> pd.Series:
+    """Tell whether what `pooled` decides on each of `by` is right: bool, indexed by `by`."""
+    found = pooled(frame, by).set_index(by)
+    return found["label"] == found["predicted"]
+
+
+def mcnemar(a: pd.Series, b: pd.Series) -> dict[str, Any] | None:
+    """Test exactly whether two experiments are right equally often where only one of them is (McNemar 1947).
+
+    Parameters
+    ----------
+    a, b : see `decided`; by `WINDOW` p is too small, since the test takes windows as independent
+
+    Returns
+    -------
+    `only_a`, `only_b` and the two-sided `p`; None where the two did not decide on the same
+    """
+    if not a.index.equals(b.index):
+        return None
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    p = scipy.stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    return {"only_a": only_a, "only_b": only_b, "p": float(p)}

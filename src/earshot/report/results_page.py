@@ -1,0 +1,97 @@
+"""docs/results.md: what the pipeline found, from the files that it wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from earshot import provenance
+from earshot.errors import EarshotError
+from earshot.pages import numbers
+from earshot.report import words
+from earshot.report.page import tutorial_figures
+from earshot.report.scores import Pair, Summary, ranked, side_by_side
+
+FILTERS = [numbers.score, numbers.signed, numbers.percent, numbers.duration]
+
+
+def render(folders: list[Path]) -> str:
+    """Return docs/results.md for the runs in some project folders.
+
+    Raises
+    ------
+    EarshotError
+        If one of them has no comparison yet.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for write in FILTERS:
+        environment.filters[write.__name__] = write
+    return environment.get_template("results.md.j2").render(runs=[_run(folder) for folder in folders])
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    path = folder / "data" / "report" / "summary.json"
+    try:
+        summary = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise EarshotError(f"{path} is missing. Run `dvc repro` there to make it") from None
+    pairs = side_by_side(summary)
+    names = list(dict.fromkeys(pair.dataset for pair in pairs))
+    return {
+        "reproduction": _reproduction(pairs),
+        "synthetic": all(pair.synthetic for pair in pairs),
+        "calls": provenance.recorded(folder),
+        "searches": [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("data/search/*/*.json"))],
+        "datasets": [_dataset(folder, name, pairs, summary) for name in names],
+    }
+
+
+def _reproduction(pairs: list[Pair]) -> list[tuple[float, Pair]]:
+    """Return the tutorials' figures, each with the experiment that repeats it on real recordings."""
+    figures = {pair.task: (tutorial_figures(pair.task) or {}).get("accuracy", {}) for pair in pairs}
+    repeated = [pair for pair in pairs if not pair.synthetic and pair.wiring == "published"]
+    return [(figures[pair.task][pair.experiment], pair) for pair in repeated if pair.experiment in figures[pair.task]]
+
+
+def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -> dict[str, Any]:
+    mine = [pair for pair in all_pairs if pair.dataset == name]
+    pairs = ranked(mine, "grouped") or ranked(mine, "published")
+    tutorial = tutorial_figures(pairs[0].task)
+    audit = json.loads((folder / "data" / "audit" / f"{name}.json").read_text("utf-8"))
+    counts = json.loads((folder / "data" / "manifest" / f"{name}.json").read_text("utf-8"))
+    ladder, other = ([row for row in summary[part] if row["dataset"] == name] for part in ("noise", "elsewhere"))
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for row in ladder:
+        by_name.setdefault(f"{row['input']}-{row['model']}", []).append(row)
+    first = next(iter(by_name.values()), [])
+    return {
+        "label": pairs[0].shown_dataset,
+        "seeds": max(row["seeds"] for row in pairs[0].scores.values()),
+        "warnings": counts["warnings"],
+        "pairs": pairs,
+        "tutorial": tutorial["accuracy"] if tutorial else {},
+        "said": [line for line in _said(pairs, tutorial, audit) if line],
+        "ladder": by_name,
+        "steps": [row["snr_db"] for row in first],
+        "alarm": first[0]["alarm"] if first else "",
+        "elsewhere": other,
+    }
+
+
+def _said(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any]) -> list[str]:
+    grouped = ranked(pairs, "grouped")
+    return [
+        words.best(grouped, "grouped"),
+        words.inflation([pair for pair in pairs if pair.inflation is not None]),
+        words.spectrogram_against_waveform(grouped),
+        words.model_against_model(grouped),
+        *words.why(pairs, tutorial, audit),
+    ]

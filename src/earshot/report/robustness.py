@@ -1,0 +1,114 @@
+"""What is left of the scores under street noise and on other recordings."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from earshot.metrics import classification, intervals
+from earshot.splits.windows import GRID
+
+SECONDS_PER_HOUR = 3600
+
+
+def noise_ladder(frame: pd.DataFrame, alarm: str) -> list[dict[str, Any]]:
+    """Score the alarms of every experiment at every step of the noise ladder.
+
+    Parameters
+    ----------
+    frame : what `earshot.noise` writes
+    alarm : the class to be detected
+
+    Returns
+    -------
+    A row per input, model and step: `alarm`, `snr_db` (None without noise), `f1`, `recall` with its interval, and
+    `false_alarms_per_hour` of the other classes with its interval; means over seeds. An alarm is a run of neighbouring
+    windows that are not below the threshold.
+    """
+    found = []
+    for (input_name, model, snr_db), rows in frame.groupby(["input", "model", "snr_db"], sort=False):
+        fired = rows["score"] >= rows["threshold"]
+        decided = rows.assign(fired=fired, label=rows["label"] == alarm, predicted=fired)
+        low, high = intervals.accuracy(decided[decided["label"]]) or (None, None)
+        found.append(
+            {
+                "input": input_name,
+                "model": model,
+                "alarm": alarm,
+                "snr_db": None if np.isinf(snr_db) else float(snr_db),
+                "f1": fmean(_f1(seed) for _, seed in decided.groupby("seed")),
+                "recall": float(decided.loc[decided["label"], "fired"].mean()),
+                "recall_low": low,
+                "recall_high": high,
+                **false_alarms(decided[~decided["label"]]),
+            }
+        )
+    return found
+
+
+def _f1(decided: pd.DataFrame) -> float:
+    right = (decided["fired"] & decided["label"]).sum()
+    return float(2 * right / max(decided["fired"].sum() + decided["label"].sum(), 1))
+
+
+def false_alarms(decided: pd.DataFrame) -> dict[str, float | None]:
+    """Return false alarms per hour, and their interval over groups.
+
+    Parameters
+    ----------
+    decided : windows without anything to detect: columns seed, recording, group, start, seconds and `fired` (bool)
+    """
+    rows = decided.sort_values(["seed", "recording", "group", "start"])
+    before = rows.shift()
+    same = (rows[["seed", "recording", "group"]] == before[["seed", "recording", "group"]]).all(axis=1)
+    step = rows["start"] - before["start"]
+    follows = same & (step <= rows["seconds"] + GRID)
+    alarm = rows["fired"] & ~(follows & before["fired"].eq(True))
+    heard = np.where(follows, np.minimum(step, rows["seconds"]), rows["seconds"])
+    groups = rows.assign(alarm=alarm, heard=heard).groupby("group")[["alarm", "heard"]].sum().astype(float)
+
+    def per_hour(sums: np.ndarray) -> np.ndarray:
+        return SECONDS_PER_HOUR * sums[..., 0] / sums[..., 1]
+
+    low, high = intervals.resampled(groups.to_numpy(), np.zeros(len(groups)), per_hour) or (None, None)
+    return {
+        "false_alarms_per_hour": float(per_hour(groups.to_numpy().sum(axis=0))),
+        "false_alarms_low": low,
+        "false_alarms_high": high,
+        "hours": float(groups["heard"].sum() / SECONDS_PER_HOUR / decided["seed"].nunique()),
+    }
+
+
+def elsewhere(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Score every experiment on every other dataset, over all seeds and folds.
+
+    Parameters
+    ----------
+    frame : what `earshot.elsewhere` writes
+
+    Returns
+    -------
+    A row per dataset, input and model: `accuracy` with its interval, `macro_f1`, and F1 and recall of each class
+    """
+    found = []
+    for (on, input_name, model), rows in frame.groupby(["on", "input", "model"], sort=False):
+        classes = classification.by_class(rows).set_index("class")
+        low, high = intervals.accuracy(rows) or (None, None)
+        found.append(
+            {
+                "on": on,
+                "input": input_name,
+                "model": model,
+                "models": int(rows[["seed", "fold"]].drop_duplicates().shape[0]),
+                "accuracy": float((rows["label"] == rows["predicted"]).mean()),
+                "accuracy_low": low,
+                "accuracy_high": high,
+                "macro_f1": float(classes["f1"].mean()),
+                "f1": classes["f1"].to_dict(),
+                "recall": classes["recall"].to_dict(),
+            }
+        )
+    return found

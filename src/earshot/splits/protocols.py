@@ -1,0 +1,220 @@
+"""Stage: recordings and groups -> train, validation and test, for each protocol.
+
+A split is a table of spans of recordings: fold, part, recording, group, label, start, stop (in seconds).
+Windows are cut inside the spans later, so no window stands on two sides of a leak-free split.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+from earshot import files, project
+from earshot.datasets.card import Card, ClassFolders, load_card
+from earshot.errors import EarshotError, without_traceback
+from earshot.leaks.heard import united
+from earshot.processes import leave_with_parent
+from earshot.splits import windows
+from earshot.splits.spans import SPAN, classes_of, grouped_by, grouped_spans, recordings, single_windows, train_only
+
+PARTS = ("train", "validation", "test")
+PROTOCOLS = ("published", "grouped")
+
+
+def published(spans: pd.DataFrame, test_share: float, random_state: int) -> pd.DataFrame:
+    """Split at random, stratified, as the tutorials do.
+
+    The test part is the validation part too: the tutorials choose the checkpoint by it.
+
+    Parameters
+    ----------
+    spans : one row for each window of a long recording, or for each short recording; columns `SPAN`
+    test_share : share of the rows to test
+    random_state : scikit-learn's
+    """
+    train, test = train_test_split(
+        np.arange(len(spans)), test_size=test_share, random_state=random_state, stratify=spans["label"]
+    )
+    return _table(spans, 0, {"train": train, "validation": test, "test": test})
+
+
+def grouped(
+    spans: pd.DataFrame,
+    n_windows: np.ndarray,
+    folds: int,
+    validation_share: float,
+    random_state: int,
+) -> pd.DataFrame:
+    """Split into folds, stratified by windows, with no group on two sides; every group is tested once.
+
+    Where the spans carry a published fold (column `fold`), each of those is one fold's test part.
+
+    Parameters
+    ----------
+    spans : columns `SPAN`, and perhaps `fold`
+    n_windows : int, shape (len(spans),): how many windows each span holds
+    folds : how many folds to make where none are published
+    validation_share : share of what is not tested that chooses the checkpoint
+    random_state : scikit-learn's
+
+    Raises
+    ------
+    EarshotError
+        Where a class has too few groups.
+    """
+    rows = np.repeat(np.arange(len(spans)), n_windows)
+    labels, groups = spans["label"].to_numpy()[rows], spans["group"].to_numpy()[rows]
+    tables = []
+    for fold, (rest, test) in enumerate(_tests(spans, rows, labels, groups, folds, random_state)):
+        _, inner = _first_fold(labels[rest], groups[rest], round(1 / validation_share), random_state)
+        validation = rest[inner]
+        train = np.setdiff1d(rest, validation)
+        parts = {name: np.unique(rows[part]) for name, part in zip(PARTS, (train, validation, test), strict=True)}
+        tables.append(_table(spans, fold, parts))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _tests(spans, rows, labels, groups, folds, random_state):
+    """Yield (rest, test) for each fold, as positions in `rows`."""
+    if "fold" in spans and spans["fold"].notna().all():
+        fold_of = spans["fold"].to_numpy()[rows]
+        for fold in np.unique(fold_of):
+            yield np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        return
+    yield from StratifiedGroupKFold(folds, shuffle=True, random_state=random_state).split(rows, labels, groups)
+
+
+def _first_fold(labels, groups, folds, random_state):
+    """Split off one of `folds` parts, or of as many as the rarest class has groups."""
+    rarest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
+    splitter = StratifiedGroupKFold(max(2, min(folds, rarest)), shuffle=True, random_state=random_state)
+    return next(splitter.split(labels, labels, groups))
+
+
+def _table(spans: pd.DataFrame, fold: int, parts: dict[str, np.ndarray]) -> pd.DataFrame:
+    tables = [spans.iloc[np.sort(index)][SPAN].assign(fold=fold, part=part) for part, index in parts.items()]
+    return pd.concat(tables, ignore_index=True)[["fold", "part", *SPAN]]
+
+
+def check_groups(spans: pd.DataFrame, folds: int, dataset: str, shared: int) -> None:
+    """Stop where the asked folds can't be made: each part of each fold needs a group of every class.
+
+    `shared` says how many groups were united with another.
+
+    Raises
+    ------
+    EarshotError
+        Naming the classes, how many groups they have, and what is possible.
+    """
+    groups = spans.groupby("label")["group"].nunique()
+    needed = max(folds, len(PARTS))
+    if len(few := groups[groups < needed]) == 0:
+        return
+    listed = ", ".join(f"{label} has {number}" for label, number in few.items())
+    possible = (
+        f"split.folds of {few.min()} or less is possible"
+        if few.min() >= len(PARTS)
+        else f"no number of folds is possible below {len(PARTS)} groups in a class: name coarser groups in the "
+        "card, or leave `grouped` out of protocols"
+    )
+    why = f" ({shared} groups share sound with another and count with it; `earshot audit`)" if shared else ""
+    raise EarshotError(
+        f"{folds} folds of {dataset} need {needed} groups in every class, but {listed}{why}. In params.yaml: {possible}"
+    )
+
+
+def check_parts(split: pd.DataFrame, labels: list[str], untested: list[str], dataset: str) -> None:
+    """Stop where a part of a fold lacks a class, so that its score would mean something else.
+
+    Parameters
+    ----------
+    split : columns fold, part and label at least
+    labels : all classes
+    untested : those that stand in the training parts alone
+    dataset : its name, for the message
+
+    Raises
+    ------
+    EarshotError
+        Naming the fold, the part and the class.
+    """
+    for (fold, part), rows in split.groupby(["fold", "part"]):
+        expected = set(labels) if part == "train" else set(labels) - set(untested)
+        if absent := sorted(expected - set(rows["label"])):
+            raise EarshotError(
+                f"{dataset}: the {part} part of fold {fold} has no {', '.join(absent)}. In params.yaml: fewer "
+                "split.folds, another split.random_state, or shorter split.block_seconds for long recordings"
+            )
+
+
+def with_train_only(split: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
+    """Add spans to the training part of every fold."""
+    added = [_table(spans, fold, {"train": np.arange(len(spans))}) for fold in split["fold"].unique()]
+    return pd.concat([split, *added], ignore_index=True)
+
+
+def make(
+    protocol: str, card: Card, manifest: pd.DataFrame, duplicates: pd.DataFrame, params: dict, folder: Path
+) -> pd.DataFrame:
+    """Split a dataset by a protocol, `published` or `grouped`.
+
+    Groups that share a stretch of sound (`duplicates`, see `leaks.search`) are one group, if `split.unite_duplicates`.
+    """
+    setting, window = params["split"], windows.window_of(params["windows"], card.task)
+    if protocol not in PROTOCOLS:
+        raise EarshotError(f"protocols in params.yaml: '{protocol}' is none of {', '.join(PROTOCOLS)}")
+    spans = grouped_spans(card, manifest, params, folder)
+    named = spans["group"].nunique()
+    if setting["unite_duplicates"]:
+        spans = united(spans, duplicates)
+    shared = named - spans["group"].nunique()
+    if protocol == "published":
+        # it splits through the groups; which window is of which group is kept for the audit and for intervals
+        whole = recordings(manifest)
+        if isinstance(card.layout, ClassFolders):
+            groups = spans.set_index("recording")["group"]
+            spans = whole.assign(group=whole["recording"].map(groups).fillna(whole["recording"]))
+        else:
+            spans = grouped_by(single_windows(whole, window["length"], window["hop"]), spans)
+        return published(spans, setting["test_share"], setting["random_state"])
+    n_windows = np.array([len(windows.starts(s.start, s.stop, **window)) for s in spans.itertuples()])
+    tested = (n_windows > 0) & ~spans["label"].isin(train_only(card))
+    folds = windows.for_task(setting["folds"], card.task)
+    check_groups(spans[tested], folds, card.name, shared)
+    split = grouped(
+        spans[tested].reset_index(drop=True),
+        n_windows[tested],
+        folds,
+        setting["validation_share"],
+        setting["random_state"],
+    )
+    return with_train_only(split, spans[(n_windows > 0) & ~tested])
+
+
+@click.command()
+@click.argument("dataset")
+@without_traceback
+def main(dataset: str) -> None:
+    """Write data/splits/DATASET/PROTOCOL.parquet for the protocols in params.yaml."""
+    leave_with_parent()
+    card = load_card(dataset)
+    manifest = files.read_table(project.data("manifest", f"{dataset}.parquet"))
+    duplicates = files.read_table(project.data("fingerprint", dataset, "duplicates.parquet"))
+    params = project.params()
+    if not params["protocols"]:
+        raise EarshotError("params.yaml asks for no split: protocols needs an entry")
+    for protocol in params["protocols"]:
+        split = make(protocol, card, manifest, duplicates, params, project.data("raw", dataset))
+        check_parts(split, classes_of(manifest), train_only(card) if protocol == "grouped" else [], dataset)
+        files.write_table(project.data("splits", dataset, f"{protocol}.parquet"), split, {"protocol": protocol})
+        sizes = split.groupby(["fold", "part"], sort=False)["group"].agg(["size", "nunique"])
+        print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")
+        print(sizes.loc[0].rename(columns={"size": "spans", "nunique": "groups"}).to_string())
+
+
+if __name__ == "__main__":
+    main()

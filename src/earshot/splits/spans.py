@@ -1,0 +1,139 @@
+"""Spans: the stretches of recordings that a split hands out whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from earshot.datasets.card import Card, ClassFolders
+from earshot.errors import EarshotError
+from earshot.splits import windows
+
+SPAN = ["recording", "group", "label", "start", "stop"]  # start and stop in seconds
+
+
+def classes_of(manifest: pd.DataFrame) -> list[str]:
+    """Return the classes of the recordings that were read, sorted."""
+    return sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
+
+
+def recordings(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return one span for each recording that was read: the whole of it."""
+    read = manifest[manifest["status"] == "read"]
+    return read.assign(start=0.0, stop=read["seconds"])[[*SPAN, "fold"]].reset_index(drop=True)
+
+
+def windows_of(spans: pd.DataFrame, window: Mapping[str, float]) -> pd.DataFrame:
+    """Cut the windows that lie wholly in spans: columns as the spans', with start and seconds, without stop."""
+    found = [windows.starts(start, stop, **window) for start, stop in zip(spans["start"], spans["stop"], strict=True)]
+    rows = spans.loc[np.repeat(spans.index, [len(starts) for starts in found])].drop(columns="stop")
+    return rows.assign(start=np.concatenate([np.empty(0), *found]), seconds=window["length"]).reset_index(drop=True)
+
+
+def single_windows(spans: pd.DataFrame, length: float, hop: float) -> pd.DataFrame:
+    """Cut spans into windows, each a span of its own."""
+    return _cut(spans, lambda row: [(s, s + length) for s in windows.starts(row.start, row.stop, length, hop)])
+
+
+def blocks(spans: pd.DataFrame, seconds: float, guard: float) -> pd.DataFrame:
+    """Cut spans into contiguous blocks, each a group of its own, with a gap of `guard` seconds between them."""
+
+    def of(row):
+        edges = np.arange(row.start, row.stop, seconds)
+        return [(start, min(start + seconds - guard, row.stop)) for start in edges]
+
+    cut = _cut(spans, of)
+    return cut.assign(group=cut["recording"] + "#" + cut.groupby("recording").cumcount().astype(str).str.zfill(3))
+
+
+def sources(spans: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Replace each recording by the stretches it was put together from; each source is a group."""
+
+    def of(row):
+        runs = segments[row.label]
+        return list(zip(runs["start"], runs["stop"], strict=True))
+
+    cut = _cut(spans, of)
+    return cut.assign(group=np.concatenate([segments[label]["source"] for label in spans["label"]]))
+
+
+def grouped_by(cut: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
+    """Give each row the group of the span that holds its middle, or of the last span before it.
+
+    Parameters
+    ----------
+    cut : columns `SPAN`
+    spans : columns `SPAN`; of the same recordings, each from its beginning
+    """
+    middles = cut.assign(middle=(cut["start"] + cut["stop"]) / 2, row=np.arange(len(cut))).drop(columns="group")
+    found = pd.merge_asof(
+        middles.sort_values("middle"),
+        spans[["recording", "group", "start"]].rename(columns={"start": "middle"}).sort_values("middle"),
+        on="middle",
+        by="recording",
+    )
+    return found.sort_values("row")[SPAN].reset_index(drop=True)
+
+
+def _cut(spans: pd.DataFrame, of) -> pd.DataFrame:
+    """Replace each span by the (start, stop) pairs that `of(row)` gives."""
+    pieces = [(row.recording, row.group, row.label, *piece) for row in spans.itertuples() for piece in of(row)]
+    return pd.DataFrame(pieces, columns=SPAN)
+
+
+def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
+    """Read a table of segments and join neighbours of one source.
+
+    Parameters
+    ----------
+    path : CSV with columns start_sample, end_sample (exclusive) and source
+    sample_rate : of the recording, in Hz
+
+    Returns
+    -------
+    Columns source, start, stop (seconds)
+
+    Raises
+    ------
+    EarshotError
+        If it is missing or a column is.
+    """
+    try:
+        table = pd.read_csv(path, usecols=["start_sample", "end_sample", "source"], dtype={"source": str})
+    except FileNotFoundError:
+        raise EarshotError(f"{path} is missing: the dataset's card names it under layout.segments") from None
+    except ValueError as error:
+        raise EarshotError(f"{path} is not a table of segments: {error}") from None
+    run = (table["source"] != table["source"].shift()).cumsum()
+    joined = table.groupby(run).agg(
+        source=("source", "first"), start=("start_sample", "min"), stop=("end_sample", "max")
+    )
+    return joined.assign(start=joined["start"] / sample_rate, stop=joined["stop"] / sample_rate).reset_index(drop=True)
+
+
+def grouped_spans(card: Card, manifest: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
+    """Return the spans that must each stay whole: recordings, sources, or blocks of a long recording."""
+    spans = recordings(manifest)
+    if isinstance(card.layout, ClassFolders):
+        return spans[spans["group"].notna()].reset_index(drop=True)
+    if card.layout.segments:
+        rates = manifest.set_index("label")["sample_rate"]
+        tables = {
+            label: read_segments(folder / name, int(rates[label])) for label, name in card.layout.segments.items()
+        }
+        return sources(spans, tables)
+    length = windows.window_of(params["windows"], card.task)["length"]
+    if params["split"]["guard_seconds"] < length:
+        raise EarshotError(
+            f"split.guard_seconds ({params['split']['guard_seconds']:g}) in params.yaml is shorter than a window "
+            f"({length:g} s): neighbouring blocks would share what a window hears"
+        )
+    return blocks(spans, params["split"]["block_seconds"], params["split"]["guard_seconds"])
+
+
+def train_only(card: Card) -> list[str]:
+    """Return the classes that the card says are trained on and never tested in the grouped protocol."""
+    return card.layout.groups.train_only if isinstance(card.layout, ClassFolders) and card.layout.groups else []

@@ -1,0 +1,236 @@
+"""What MLflow is to know of a run, and how it gets there: at once, or later where the store was away."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from earshot import files, processes, project
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PROCESS_TAG = "earshot.process"
+WEIGHTS_TAG = "earshot.weights"
+SWEEP_TAG = "earshot.sweep"
+EXPERIMENT_TAG = "dvc.exp"  # DVC's, with a name
+FOLDER_TAG = "earshot.folder"  # of the weights and their settings
+DIGEST_TAG = "earshot.digest."  # of a fact, see `kept.facts`
+CHAMPION = "champion"  # the alias of a registered model
+MODEL = "model"  # the folder of a run's artifacts that holds it
+DEFAULTS = {  # of MLflow's own settings
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is away should not hold up training
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
+
+
+@dataclass
+class Record:
+    """What MLflow is to know of one run, its artifacts apart; times in milliseconds since 1970.
+
+    adds_to : where this is no run of its own: the tags of the run it adds to, see `which`
+    metrics : name, value, time, step
+    """
+
+    experiment: str
+    name: str = ""
+    adds_to: dict[str, str | None] | None = None
+    run_id: str | None = None
+    started: int = 0
+    ended: int | None = None
+    status: str = "RUNNING"
+    tags: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
+    datasets: list[dict[str, str]] = field(default_factory=list)
+
+
+def which(weights: str, sweep: str | None = None) -> dict[str, str | None]:
+    """Return the tags that tell the run that made `weights` from those of other sweeps and DVC experiments.
+
+    Parameters
+    ----------
+    weights : the sha256 of its safetensors
+    """
+    return {WEIGHTS_TAG: weights, SWEEP_TAG: sweep, EXPERIMENT_TAG: os.environ.get("DVC_EXP_NAME")}
+
+
+def local_uri() -> str:
+    """Return the address of the project's own store, data/mlflow/mlflow.db."""
+    return f"sqlite:///{project.data('mlflow', 'mlflow.db')}"
+
+
+def uri() -> str:
+    """Return where runs are kept: `MLFLOW_TRACKING_URI` where set, else the project's own store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or local_uri()
+
+
+def connect() -> MlflowClient:
+    """Return a client of a store that answers.
+
+    Raises
+    ------
+    Exception
+        Whatever the store or the network raises.
+    """
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    with _turn():
+        client = MlflowClient(uri())
+        client.get_experiment("0")
+    return client
+
+
+def _turn() -> FileLock:
+    """Two processes that start on a fresh sqlite file would break it for good, so they take turns."""
+    lock = project.data("mlflow", ".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(lock)
+
+
+def create(client: MlflowClient, record: Record) -> None:
+    """Make a record's run, and its experiment where there is none; the record is told its id."""
+    with _turn():
+        found = client.get_experiment_by_name(record.experiment)
+        experiment_id = found.experiment_id if found else client.create_experiment(record.experiment, _artifacts())
+    _end_orphans(client, experiment_id)
+    tags = {PROCESS_TAG: processes.identity(), **record.tags}
+    run = client.create_run(experiment_id, record.started, tags=tags, run_name=record.name)
+    record.run_id = run.info.run_id
+
+
+def _artifacts() -> str | None:
+    """Return where artifacts go: beside a local database; a server knows its own place."""
+    return project.data("mlflow", "artifacts").as_uri() if uri().startswith("sqlite") else None
+
+
+def _end_orphans(client: MlflowClient, experiment_id: str) -> None:
+    """End the runs of this machine whose process was killed: they could not do it themselves."""
+    for running in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        if processes.is_gone(running.data.tags.get(PROCESS_TAG, "")):
+            client.set_terminated(running.info.run_id, status="FAILED")
+
+
+def find(client: MlflowClient, experiment: str, tags: Mapping[str, str | None]) -> str | None:
+    """Return the id of the latest whole run of an experiment that has these tags; None: that it must not have."""
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return None
+    asked = [f"tags.`{key}` " + ("IS NULL" if value is None else f"= '{value}'") for key, value in tags.items()]
+    asked.append("attributes.status = 'FINISHED'")
+    runs = client.search_runs([found.experiment_id], " AND ".join(asked), max_results=1)
+    return runs[0].info.run_id if runs else None
+
+
+def send(client: MlflowClient, record: Record, artifacts: Path, first_metric: int = 0) -> None:
+    """Bring a record to MLflow; what is there already stays as it is, and a run is ended last.
+
+    Parameters
+    ----------
+    first_metric : those before it are known to have arrived
+    """
+    if record.adds_to is not None:
+        record.run_id = find(client, record.experiment, record.adds_to)
+        if record.run_id is None:
+            return  # a run that was never logged, or was deleted
+    if record.run_id is None:
+        create(client, record)
+    send_params(client, record)
+    send_metrics(client, record, first_metric)
+    for key, value in record.tags.items():
+        client.set_tag(record.run_id, key, value)
+    _send_datasets(client, record)
+    if any(artifacts.iterdir()):
+        client.log_artifacts(record.run_id, str(artifacts))
+    if record.adds_to is None:
+        client.set_terminated(record.run_id, record.status, record.ended)
+
+
+def send_params(client: MlflowClient, record: Record) -> None:
+    """Send a record's parameters."""
+    from mlflow.entities import Param
+
+    for some in _batches([Param(key, value) for key, value in record.params.items()], MOST_PARAMS):
+        client.log_batch(record.run_id, params=some)
+
+
+def send_metrics(client: MlflowClient, record: Record, first: int) -> None:
+    """Send a record's metrics from the `first` on."""
+    from mlflow.entities import Metric
+
+    for some in _batches([Metric(*point) for point in record.metrics[first:]], MOST_METRICS):
+        client.log_batch(record.run_id, metrics=some)
+
+
+def _batches(entries: list, size: int) -> Iterator[list]:
+    for first in range(0, len(entries), size):
+        yield entries[first : first + size]
+
+
+def _send_datasets(client: MlflowClient, record: Record) -> None:
+    from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource  # noqa: F401 (registers sources)
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = [
+        DatasetInput(
+            Dataset(name=entry["name"], digest=entry["digest"], source_type="local", source=entry["source"]),
+            [InputTag("mlflow.data.context", entry["context"])],
+        )
+        for entry in record.datasets
+    ]
+    if inputs:
+        client.log_inputs(record.run_id, inputs)
+
+
+def keep(record: Record, artifacts: Path) -> Path:
+    """Keep what MLflow did not take in a folder of data/mlflow/unsent, for `sync`."""
+    # names are sorted by time: what adds to a run comes after it
+    folder = project.data("mlflow", "unsent", f"{record.ended}-{uuid.uuid4().hex[:8]}")
+    shutil.copytree(artifacts, folder / "artifacts")
+    files.write_text(folder / "record.json", json.dumps(asdict(record), indent=2))  # the last: with it it is whole
+    return folder
+
+
+def unsent() -> list[Path]:
+    """List the folders that `keep` made, the oldest first."""
+    return sorted(path.parent for path in project.data("mlflow", "unsent").glob("*/record.json"))
+
+
+def sync(told: Callable[[Record], Any]) -> None:
+    """Send what was kept, and tell of each run that has arrived; what is sent is not kept any longer.
+
+    Raises
+    ------
+    Exception
+        Whatever the store or the network raises; the runs that had not arrived stay.
+    """
+    client = connect()
+    for folder in unsent():
+        record = Record(**json.loads((folder / "record.json").read_text("utf-8")))
+        if record.run_id is not None and not _is_there(client, record.run_id):
+            record.run_id = None
+        send(client, record, folder / "artifacts")
+        shutil.rmtree(folder)
+        told(record)
+
+
+def _is_there(client: MlflowClient, run_id: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    with contextlib.suppress(MlflowException):
+        return client.get_run(run_id) is not None
+    return False

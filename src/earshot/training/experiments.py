@@ -1,0 +1,101 @@
+"""Stage: the experiments on one dataset, for every protocol, wiring, seed and fold.
+
+Each run is the one that `python -m earshot.train` makes of the same settings.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from earshot import files, parallel, project
+from earshot.datasets.card import load_card
+from earshot.errors import EarshotError, without_traceback
+from earshot.processes import leave_in_order, leave_with_parent
+from earshot.settings import compose, run_name
+
+
+def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictConfig]:
+    """Yield the config of each run of an experiment on a dataset, as params.yaml asks."""
+    cfg = compose([f"dataset={dataset}", f"task={task}", f"input={input_name}", f"model={model}"])
+    # a model whose code and text agree has no wiring to choose
+    wirings = cfg.wirings if "wiring" in cfg.model else [None]
+    for protocol, wiring, seed in itertools.product(cfg.protocols, wirings, cfg.seeds):
+        split = files.read_table(project.data("splits", dataset, f"{protocol}.parquet"))
+        for fold in sorted(split["fold"].unique().tolist()):
+            chosen = {"protocol": protocol, "seed": seed, "fold": fold}
+            chosen |= {"model": {"wiring": wiring}} if wiring else {}
+            yield OmegaConf.merge(cfg, chosen)
+
+
+def one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """Train one run, or take it from those that are kept; return its settings and epochs."""
+    from earshot.batches import prepare  # the trainers' alone: it takes seconds
+    from earshot.training import run_cache, runs
+
+    signal.signal(signal.SIGTERM, leave_in_order)
+    folder = runs.once(cfg, prepare.shared(cfg))
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("model.safetensors", "config.json"):
+        shutil.copyfile(folder / name, out / name)
+    trained = run_cache.read(folder)
+    return trained.settings, trained.epochs
+
+
+def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str) -> dict[str, list[dict[str, Any]]]:
+    """Train all runs, some side by side, and return the epochs of each experiment in the order of `configs`.
+
+    Parameters
+    ----------
+    configs : one for each run
+    folder : where each run gets a folder of its own, EXPERIMENT/RUN
+    workers : processes; the results do not depend on it
+    label : of the progress bar
+    """
+    experiments = [f"{cfg.input}-{cfg.model.name}" for cfg in configs]
+    names = [f"{experiment}/{run_name(cfg)}" for experiment, cfg in zip(experiments, configs, strict=True)]
+    todo = [(cfg, folder / name) for cfg, name in zip(configs, names, strict=True)]
+    epochs: dict[str, list[dict[str, Any]]] = {experiment: [] for experiment in experiments}
+    with parallel.pool(workers) as pool:
+        done = parallel.each(pool, one, todo, label, "run")
+        for experiment, name, (settings, scores) in zip(experiments, names, done, strict=True):
+            chosen = scores[settings["best_epoch"] - 1]
+            tqdm.write(
+                f"  {name}: epoch {settings['best_epoch']} of {settings['epochs']}, validation "
+                f"loss {chosen['val_loss']:.4f}, accuracy {chosen['val_accuracy']:.4f}"
+            )
+            run = {key: settings[key] for key in ("protocol", "wiring", "seed", "fold")}
+            epochs[experiment] += [run | epoch for epoch in scores]
+    return epochs
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
+@without_traceback
+def main(dataset: str, workers: int) -> None:
+    """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv of all that is compared."""
+    leave_with_parent()
+    card = load_card(dataset)
+    compared = project.experiments(project.params())
+    configs = [cfg for experiment in compared for cfg in configs_of(dataset, card.task, *experiment)]
+    if not configs:
+        raise EarshotError("params.yaml asks for no run: experiments, protocols, wirings and seeds each need an entry")
+    print(f"{len(compared)} experiments on {card.label}: {len(configs)} runs", flush=True)
+    for experiment, epochs in train_all(configs, project.data("models", dataset), workers, card.name).items():
+        history = pd.DataFrame(epochs).to_csv(index=False, float_format="%.6f")
+        files.write_text(project.data("history", dataset, f"{experiment}.csv"), history)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Fit one model to the training windows of one fold: settings and windows in, weights and scores out."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import save as to_bytes
+
+from earshot import files, models
+from earshot.batches.datamodule import WindowDataModule
+from earshot.batches.windows import Windows, statistics
+from earshot.errors import EarshotError
+from earshot.processes import keep_memory
+from earshot.splits.windows import window_of
+from earshot.trained import predict
+from earshot.training.classifier import Classifier, Epoch, History
+
+if TYPE_CHECKING:
+    from earshot.batches.prepare import Data
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves.
+
+    settings, weights : all that is needed to predict; the weights are those of the kept epoch
+    epochs : the scores of each
+    validation : what the weights make of the validation windows, see `predict.table`
+    """
+
+    settings: dict[str, Any]
+    weights: dict[str, torch.Tensor]
+    epochs: list[Epoch]
+    validation: pd.DataFrame
+
+
+def fit(
+    cfg: DictConfig,
+    data: Data,
+    training: Windows,
+    validation: Windows,
+    on_epoch: list[Callable[[Epoch], None]] | None = None,
+    progress_bar: bool = False,
+) -> Trained:
+    """Fit a model to the training windows; the validation windows choose the epoch that is kept.
+
+    Raises
+    ------
+    EarshotError
+        If the model or the optimizer can't be made of their settings.
+    """
+    _settle(cfg)
+    shape = (training.length, data.features.rows.shape[1])
+    chosen = OmegaConf.to_container(cfg.model, resolve=True)
+    net = models.build(chosen, data.input.standardised, *shape, len(data.classes))
+    if data.input.standardised:
+        net.standardiser.set(*statistics(training))
+    history = History(cfg.model.training.checkpoint, on_epoch or [])
+    trainer = pl.Trainer(
+        max_epochs=cfg.model.training.max_epochs,
+        accelerator=cfg.trainer.accelerator,
+        devices=cfg.trainer.devices,
+        precision=cfg.trainer.precision,
+        deterministic="warn",
+        callbacks=[history],
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=progress_bar,
+        num_sanity_val_steps=0,
+    )
+    batches = WindowDataModule(training, validation, cfg.model.training.batch_size, cfg.seed)
+    try:
+        # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
+        torch.set_flush_denormal(True)
+        trainer.fit(Classifier(net, _optimizer(cfg)), batches)
+    finally:
+        torch.set_flush_denormal(False)  # nobody else asked for it
+    described = _described(cfg, data, history) | {
+        "window_shape": shape,
+        "seconds": float(training.table["seconds"].iloc[0]),
+        "hop": float(window_of(cfg.windows, data.card.task)["hop"]),
+        "parameters": models.n_parameters(net),
+        "windows": {"train": len(training), "validation": len(validation)},
+    }
+    return Trained(described, history.weights, history.epochs, _predicted(described, history.weights, validation))
+
+
+def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
+    """Return the optimizer, which only lacks the parameters."""
+    optimizer = hydra.utils.instantiate(cfg.optimizer, _partial_=True)
+    try:
+        optimizer(params=[torch.nn.Parameter(torch.zeros(1))])
+    except (TypeError, ValueError) as error:
+        raise EarshotError(f"optimizer: {error}") from None
+    return optimizer
+
+
+def _predicted(settings: dict[str, Any], weights: dict[str, torch.Tensor], windows: Windows) -> pd.DataFrame:
+    return predict.table(settings, windows, predict.probabilities(predict.restore(settings, weights), windows))
+
+
+def _described(cfg: DictConfig, data: Data, history: History) -> dict[str, Any]:
+    """Return what a model was made of and how: with its weights, all that is needed to use it."""
+    return {
+        "dataset": data.card.name,
+        "task": data.card.task,
+        "classes": data.classes,
+        "digest": data.digest,
+        "input": data.recipe,
+        "model": OmegaConf.to_container(cfg.model, resolve=True),
+        "wiring": cfg.model.get("wiring", "published"),
+        "protocol": cfg.protocol,
+        "seed": cfg.seed,
+        "fold": cfg.fold,
+        "epochs": len(history.epochs),
+        "best_epoch": history.kept_epoch,
+    }
+
+
+def _settle(cfg: DictConfig) -> None:
+    """Fix what a result depends on: seed and threads; and keep Lightning from talking."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    pl.seed_everything(cfg.seed, verbose=False)
+    keep_memory()
+    torch.set_num_threads(cfg.trainer.threads)
+
+
+def save(trained: Trained, out: Path) -> None:
+    """Write model.safetensors and config.json to `out`."""
+    with files.replacing(out / "model.safetensors") as temporary:
+        temporary.write_bytes(to_bytes(trained.weights))
+    files.write_json(out / "config.json", trained.settings)
+
+
+def digest(trained: Trained) -> str:
+    """Return the sha256 of the weights as `save` writes them."""
+    return hashlib.sha256(to_bytes(trained.weights)).hexdigest()

@@ -1,0 +1,145 @@
+"""Several trainings by one line: `python -m earshot.train -m model=cnn,lstm seed=0,1,2`.
+
+Hydra makes the runs of the line and joblib trains them side by side; here a line is checked before anything is
+trained, a run that was trained before is taken as it was kept, and the end is told in a table. So the same line, given
+again after a kill, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from earshot import files, project
+from earshot.errors import EarshotError
+from earshot.processes import leave_with_parent
+
+NAME = "EARSHOT_SWEEP"  # in the environment of the runs: their sweep's name
+LISTS = {"seeds": "seed", "protocols": "protocol", "wirings": "model.wiring", "datasets": "dataset"}
+RESULT = "run.json"
+SHOWN = 20  # rows of the table; all of them stand in a file
+
+
+def check(overrides: list[str]) -> None:
+    """Refuse to change what was settled before training: it would be read by nobody, or miss its features.
+
+    Raises
+    ------
+    EarshotError
+        If an override is of a key in params.yaml; says what to type instead.
+    """
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.key_or_group.split(".")[0]
+        if key in project.params():
+            raise EarshotError(_instead(override, key))
+
+
+def _instead(override: Override, key: str) -> str:
+    value = override.input_line.split("=", 1)[-1]
+    if key in LISTS:
+        line = f"{LISTS[key]}={value.strip('[]').replace(' ', '')}"
+        return f"'{key}' is what the pipeline goes through, training takes one at a time: use {line} (several: with -m)"
+    if key == "experiments":
+        return "'experiments' is what the pipeline goes through: use experiment=NAME, one of conf/experiment/"
+    queue = "--queue " if override.is_sweep_override() else ""
+    then = ", then `dvc queue start`" if queue else ""
+    return (
+        f"'{override.key_or_group}' decides what is made before training, so here it would change nothing: use "
+        f"`dvc exp run {queue}-S '{override.input_line}'`{then}"
+    )
+
+
+def check_protocol(overrides: list[str], default: str) -> None:
+    """Refuse to sweep where the validation windows are those of the test.
+
+    Raises
+    ------
+    EarshotError
+        If the published protocol is asked for.
+    """
+    asked = [o for o in OverridesParser.create().parse_overrides(overrides) if o.key_or_group == "protocol"]
+    values = [str(value) for o in asked for value in (o.sweep_iterator() if o.is_sweep_override() else [o.value()])]
+    if "published" in (values or [default]):
+        raise EarshotError(
+            "protocol=published validates on the test windows, as the tutorials do: a sweep would choose by the test. "
+            "Use protocol=grouped"
+        )
+
+
+class Sweep(Callback):
+    """What happens before and after the runs of a line."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Check the line, and name the sweep."""
+        overrides = list(config.hydra.overrides.task)
+        try:
+            check(overrides)
+            check_protocol(overrides, config.protocol)
+        except EarshotError as error:
+            raise SystemExit(f"error: {error}") from None  # Hydra only warns of other exceptions
+        os.environ[NAME] = " ".join(overrides)
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Tell what came of the runs; fail if one of them failed."""
+        place = Path(config.hydra.sweep.dir)
+        paths = sorted(place.glob(f"*/{RESULT}"), key=lambda path: int(path.parent.name))  # in the order of the line
+        found = [json.loads(path.read_text("utf-8")) for path in paths]
+        failed = [run for run in found if "error" in run]
+        tell([run for run in found if "error" not in run], place)
+        if failed:
+            raise SystemExit(f"error: {len(failed)} of {len(found)} runs failed, see above")
+
+
+def one(cfg: DictConfig, out: Path) -> float:
+    """Train one run of a sweep, unless it is kept, and write what came of it to `out`; return the validation loss."""
+    from earshot.batches import prepare
+    from earshot.metrics import classification
+    from earshot.training import run_cache, runs
+
+    if multiprocessing.current_process().name != "MainProcess":
+        leave_with_parent()
+    overrides = list(HydraConfig.get().overrides.task)
+    tried = [one for one in overrides if not one.startswith(("experiment=", "mlflow."))]
+    cfg = OmegaConf.merge(cfg, {"mlflow": {"tried": " ".join(tried)}})
+    try:
+        data = prepare.shared(cfg)
+        known = run_cache.is_whole(run_cache.folder(cfg, data))
+        folder = runs.once(cfg, data)
+    except EarshotError as error:  # the other runs go on
+        print(f"error: {' '.join(overrides)}: {error}", file=sys.stderr, flush=True)
+        files.write_json(out / RESULT, {"overrides": overrides, "error": str(error)})
+        return math.nan
+    trained = run_cache.read(folder)
+    scores = classification.scores(trained.validation)
+    result = {"overrides": overrides, "folder": str(folder), "best_epoch": trained.settings["best_epoch"], **scores}
+    files.write_json(out / RESULT, files.rounded(result))
+    print(
+        f"{' '.join(overrides)}: validation accuracy {scores['accuracy']:.4f}{' (kept)' if known else ''}", flush=True
+    )
+    return scores["loss"]
+
+
+def tell(runs: list[dict[str, Any]], place: Path) -> None:
+    """Print the best runs as a table, and write all of them to runs.csv in `place`."""
+    import pandas as pd
+
+    from earshot.report.terminal import print_frame
+
+    swept = pd.DataFrame([dict(line.split("=", 1) for line in run["overrides"]) for run in runs])
+    scores = pd.DataFrame(runs).reindex(columns=["accuracy", "macro_f1", "loss", "best_epoch", "folder"])
+    table = pd.concat([swept, scores], axis=1).sort_values("accuracy", ascending=False, kind="stable")
+    files.write_text(place / "runs.csv", table.to_csv(index=False, lineterminator="\n"))
+    shown = table.drop(columns="folder")[:SHOWN]
+    print_frame(f"validation, best first ({len(shown)} of {len(table)})", shown)
+    print(f"all:       {place / 'runs.csv'}\ndashboard: make dashboard")

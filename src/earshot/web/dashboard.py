@@ -1,0 +1,176 @@
+"""MLflow's dashboard, with the report beside it and links between the two.
+
+`mlflow ui --app-name earshot` finds `app` by the entry point in pyproject.toml. Checks of host and origin are MLflow's:
+the routes added here stand behind them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from earshot import project
+from earshot.errors import EarshotError
+from earshot.tracking import links, store
+from earshot.web import ports, views
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+ASKED = {
+    "dataset": "dataset",
+    "input": "input",
+    "model": "model.name",
+    "protocol": "protocol",
+    "seed": "seed",
+    "fold": "fold",
+}
+WIRING = "model.wiring"
+TESTED = "test_accuracy"
+
+
+def start(port: int) -> None:
+    """Become the dashboard's server, on this machine alone, or tell where a server of its own keeps the runs.
+
+    Raises
+    ------
+    EarshotError
+        If there are no runs yet, or the port is taken.
+    """
+    uri = store.uri()
+    if uri.startswith("http"):
+        print(f"runs are kept by the server at {uri}: open that address")
+        return
+    if uri == store.local_uri() and not project.data("mlflow", "mlflow.db").exists():
+        raise EarshotError("there are no runs yet. Run `make repro` or `python -m earshot.train` first")
+    ports.check("127.0.0.1", port)
+    address = f"http://127.0.0.1:{port}"
+    print(f"the dashboard is at {address} (Ctrl-C ends it)\nthe report is at    {address}{links.REPORT}", flush=True)
+    # one worker is enough for one person: it starts in half the time and the memory that MLflow's four take
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
+    command += ["--host", "127.0.0.1", "--app-name", "earshot", "--uvicorn-opts", "--log-level warning"]
+    # earshot uses none of the server's jobs, whose runner takes several times the memory; and it tells nobody of itself
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    os.execve(sys.executable, command, os.environ | environment)
+
+
+def app() -> FastAPI:
+    """Return MLflow's app with the report and the links to runs."""
+    from mlflow.server.fastapi_app import app as served
+    from starlette.routing import Mount, Route
+    from starlette.staticfiles import StaticFiles
+
+    served.router.routes[:0] = [  # before MLflow's last route, which takes everything
+        Route("/", _first_page),
+        Route(links.RUNS, _runs),
+        Route(links.WINDOWS, _windows),
+        Route(links.REPORT, _report),
+        # it leaves its folder neither by .. nor by a link
+        Mount(links.REPORT, StaticFiles(directory=project.data("report"), check_dir=False)),
+    ]
+    return served
+
+
+def _first_page(_: Request) -> Response:
+    """MLflow's one page; a browser that has not been here is told what to show first."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.server import app as mlflow_app
+    from starlette.responses import HTMLResponse
+
+    client = _client()
+    experiments = _experiments(client)
+    with suppress(MlflowException):  # a database that is locked or can't be written to can be looked at all the same
+        for experiment in experiments:
+            views.save(client, experiment)
+    page = (Path(mlflow_app.static_folder) / "index.html").read_text("utf-8")
+    return HTMLResponse(page.replace("<head>", f"<head>{_script(experiments)}", 1))
+
+
+def _script(experiments: list[Experiment]) -> str:
+    seeds = json.dumps({key: json.dumps(value) for key, value in views.first_look(experiments).items()})
+    return (
+        f"<script>for (const [key, value] of Object.entries({seeds}))"
+        " localStorage.getItem(key) ?? localStorage.setItem(key, value)</script>"
+    )
+
+
+def _report(_: Request) -> Response:
+    """The report; its links lead to this dashboard, whatever its port."""
+    from starlette.responses import HTMLResponse, PlainTextResponse
+
+    path = project.data("report", "index.html")
+    if not path.is_file():
+        return PlainTextResponse("there is no report yet: `make repro` makes it", 404)
+    return HTMLResponse(path.read_text("utf-8").replace(f'"{links.ADDRESS}/', '"/'))
+
+
+def _runs(request: Request) -> Response:
+    """Lead to the run that is asked for, or to the list where there are several."""
+    from starlette.responses import PlainTextResponse, RedirectResponse
+
+    asked = dict(request.query_params)
+    if wrong := [name for name, value in asked.items() if name not in {*ASKED, "wiring"} or not _is_name(value)]:
+        return PlainTextResponse(f"not understood: {', '.join(wrong)}", 400)
+    found, condition = _find(_client(), asked)
+    if not found:
+        return PlainTextResponse(f"MLflow has no tested run of {asked}: it may have been trained elsewhere", 404)
+    page = f"/#/experiments/{found[0].info.experiment_id}/runs"
+    if len(found) == 1:
+        return RedirectResponse(f"{page}/{found[0].info.run_id}")
+    return RedirectResponse(f"{page}?{urlencode({'searchFilter': condition})}")
+
+
+def _windows(request: Request) -> Response:
+    """The windows in a cell of a confusion matrix."""
+    from starlette.responses import HTMLResponse, PlainTextResponse
+
+    from earshot.report import mistakes
+
+    asked = dict(request.query_params)
+    names = {field.name for field in fields(mistakes.Asked)}
+    if wrong := names ^ asked.keys():
+        return PlainTextResponse(f"missing, or not understood: {', '.join(sorted(wrong))}", 400)
+    try:
+        return HTMLResponse(mistakes.page(mistakes.Asked(**asked), report=links.REPORT))
+    except EarshotError as error:
+        return PlainTextResponse(str(error), 404)
+
+
+def _find(client: MlflowClient, asked: dict[str, str]) -> tuple[list[Run], str]:
+    """Return the two newest tested runs that are asked for, and MLflow's words for all of them."""
+    conditions = [f"params.`{ASKED[name]}` = '{value}'" for name, value in asked.items() if name in ASKED]
+    conditions += [f"metrics.{TESTED} >= 0"]  # a score that only what stands in the report has
+    # a model whose code and text agree has no wiring to choose: the report names it by the published one
+    wired = [f"params.`{WIRING}` = '{asked['wiring']}'"] if "wiring" in asked else []
+    unwired = [f"params.`{WIRING}` IS NULL"] if asked.get("wiring") == "published" else []
+    everywhere = [experiment.experiment_id for experiment in _experiments(client)]
+    for more in (wired, unwired) if wired else ([],):
+        condition = " AND ".join([*conditions, *more])
+        if found := client.search_runs(everywhere, condition, max_results=2):  # one, or several: no more is asked
+            return list(found), condition
+    return [], ""
+
+
+def _is_name(value: str) -> bool:
+    return re.fullmatch(r"[\w.+-]+", value) is not None
+
+
+def _client() -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(store.uri())
+
+
+def _experiments(client: MlflowClient) -> list[Experiment]:
+    return list(client.search_experiments(max_results=1000))
