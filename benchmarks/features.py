@@ -23,10 +23,11 @@ import threadpoolctl
 import tutorial
 from measure import in_turns, ratio, seconds, table, write
 
-from earshot import inputs, project
+from earshot import inputs
 from earshot.audio import decode, spectrum
 from earshot.inputs import extract
 from earshot.processes import keep_memory
+from earshot.settings import read_params
 
 EVERY = 5  # one track in so many is timed; agreement is looked at on all of them
 SECONDS = 600  # of a recording with windows
@@ -91,7 +92,7 @@ def our_stage(built: inputs.Input, paths: list[Path], workers: int) -> float:
 def summaries(mirror: Path) -> dict:
     """Compare the genre tutorial's 26 features on real tracks."""
     paths = sorted((mirror / "gtzan_mini" / "genres").rglob("*.wav"))
-    built = inputs.build("summary", project.params(), "genres", clips=True)
+    built = inputs.build("summary", read_params(), "genres", clips=True)
 
     def ours(path: Path) -> np.ndarray:
         return np.concatenate(list(built.rows(decode.stream(path, built.sample_rate))))[0]
@@ -118,7 +119,7 @@ def summaries(mirror: Path) -> dict:
 def windows_of(mirror: Path, name: str, theirs: Callable[[np.ndarray], np.ndarray], constant: float = 0.0) -> dict:
     """Compare an input over time: their function on each window, ours, and a constant more, once on the recording."""
     samples = decode.load(mirror / "sirens_standin" / "emergency.flac", 16000)[: SECONDS * 16000]
-    built = inputs.build(name, project.params(), "sirens", clips=False)
+    built = inputs.build(name, read_params(), "sirens", clips=False)
     starts = range(SECONDS - 1)
     cut = partial(slice_of, samples)
     rows = np.concatenate(list(built.rows([samples])))

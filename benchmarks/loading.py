@@ -22,6 +22,7 @@ from measure import PROJECT, REPEATS, write
 
 from earshot import files, inputs, project
 from earshot.inputs import extract
+from earshot.settings import read_params
 
 SECONDS = {"emergency.wav": 1375, "non_emergency.wav": 1629}  # as the tutorial's: 1374 + 1628 windows
 # what a training is, with a look at the clock after its first step and at its memory at the end
@@ -43,7 +44,7 @@ def prepare(root: Path) -> None:
     """Make a project whose waveform features are noise, as the pipeline's files hold them."""
     shutil.copytree(PROJECT / "conf", root / "conf")
     shutil.copy(PROJECT / "params.yaml", root)
-    built = inputs.build("waveform", project.params(), "sirens", clips=False)
+    built = inputs.build("waveform", read_params(), "sirens", clips=False)
     rng = np.random.default_rng(0)
     manifest = pd.DataFrame({"recording": list(SECONDS), "label": ["emergency", "non_emergency"], "status": "read"})
     manifest["sha256"] = "0"

@@ -26,11 +26,12 @@ def prepare(root: Path) -> None:
     import pandas as pd
 
     from earshot import files, inputs, project
+    from earshot.settings import read_params
 
     for name in ("conf", "params.yaml"):
         (shutil.copytree if (PROJECT / name).is_dir() else shutil.copy)(PROJECT / name, root / name)
     rng = np.random.default_rng(0)
-    built = inputs.build("summary", project.params(), "genres", clips=True)
+    built = inputs.build("summary", read_params(), "genres", clips=True)
     n = TRAINED + VALIDATED
     labels = rng.integers(0, CLASSES, n)
     values = rng.standard_normal((n, len(built.columns))) + rng.standard_normal((CLASSES, len(built.columns)))[labels]

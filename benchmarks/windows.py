@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from earshot import inputs, project
+from earshot import inputs
 from earshot.batches.windows import Features, Windows
+from earshot.settings import read_params
 
 EXAMPLES = 640
 SECONDS = 2.0
@@ -18,7 +19,7 @@ CLASSES = ["emergency", "non_emergency"]
 
 def windows_of(input_name: str, examples: int = EXAMPLES) -> Windows:
     """Return windows of 2 s, one after another, of two classes."""
-    built = inputs.build(input_name, project.params(), "sirens", clips=False)
+    built = inputs.build(input_name, read_params(), "sirens", clips=False)
     rng = np.random.default_rng(0)
     noise = (0.1 * rng.standard_normal(round(examples * SECONDS * built.sample_rate))).astype(np.float32)
     rows = np.concatenate(list(built.rows([noise])))

@@ -18,8 +18,7 @@ from omegaconf import OmegaConf
 from conftest import PROJECT
 from earshot.cli import main
 from earshot.datasets.card import Card
-from earshot.settings import compose
-from earshot.tuning import sweep
+from earshot.settings import check_overrides, compose
 
 DOCS = PROJECT / "docs"
 DOCUMENTS = [PROJECT / "README.md", *sorted(DOCS.glob("*.md")), DOCS / "tour.ipynb", PROJECT / "data" / "README.md"]
@@ -70,7 +69,7 @@ def test_every_command_is_one_that_works(command):
         subprocess.run(["make", "--dry-run", *command.split()[1:]], cwd=PROJECT, check=True, capture_output=True)
     elif command.startswith("python -m earshot.train"):
         overrides = [word for word in shlex.split(command)[3:] if word != "-m"]
-        sweep.check(overrides)
+        check_overrides(overrides)
         parsed = OverridesParser.create().parse_overrides([one for one in overrides if not one.startswith("hydra")])
         for run in BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]:
             assert compose(run).seed in (0, 1, 2)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import PROJECT, noise, tone, write_audio
-from earshot import files, project
+from earshot import files
 from earshot.audio import decode
 from earshot.cli import main
 from earshot.datasets import manifest
@@ -24,6 +24,7 @@ from earshot.datasets.card import load_card
 from earshot.datasets.download import dataset
 from earshot.leaks import audit, conditions, duplicates, heard, hints, scan
 from earshot.leaks.fingerprint import SAMPLE_RATE
+from earshot.settings import read_params, window_of
 from earshot.splits import protocols, spans, windows
 
 RATE = 16000
@@ -310,6 +311,6 @@ def test_a_planted_copy_of_a_real_recording_is_found(project, mirror):
     across = found[found["recording_a"] != found["recording_b"]]
     assert set(across["recording_a"]) == {"rock/2.wav"} and set(across["recording_b"]) == {"rock/planted.mp3"}
     assert across["seconds"].sum() > 10
-    window = windows.window_of(project.params()["windows"], "songs")
+    window = window_of(project.params()["windows"], "songs")
     copies = windows_of(*[("rock/planted.mp3", "x", s, s + 2) for s in windows.starts(0.3, 12, **window)])
     assert heard.flag(copies, table(("rock/2.wav", "y", 0, 12)), found)["duplicate"].all()

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from conftest import PROJECT, Project
-from earshot import files, inputs, project
+from earshot import files, inputs
 from earshot.inputs import extract
 
 LIMIT_MIB = 150  # beyond what the interpreter has with everything imported

@@ -21,11 +21,10 @@ from earshot import files
 from earshot.batches import prepare
 from earshot.cli import main
 from earshot.errors import EarshotError
-from earshot.settings import compose
+from earshot.settings import check_overrides, check_protocol, compose
 from earshot.tracking import logger, store
 from earshot.trained import predict
 from earshot.training import run_cache, runs
-from earshot.tuning import sweep
 from earshot.tuning.study import Search
 
 SUMMARY = "genres-summary-ann"
@@ -58,14 +57,14 @@ def start(root, *arguments: str) -> AbstractContextManager[subprocess.Popen]:
 )
 def test_a_key_that_training_does_not_read_is_refused_with_the_line_to_use(trained_on, override, instead):
     with pytest.raises(EarshotError, match=instead):
-        sweep.check(["optimizer.lr=0.1", override])
+        check_overrides(["optimizer.lr=0.1", override])
 
 
 @pytest.mark.parametrize("override", ["protocol=published", "protocol=grouped,published"])
 def test_a_sweep_that_would_choose_by_the_test_is_refused(override):
     with pytest.raises(EarshotError, match="a sweep would choose by the test. Use protocol=grouped"):
-        sweep.check_protocol([override], "grouped")
-    sweep.check_protocol(["protocol=grouped", "seed=0,1"], "grouped")
+        check_protocol([override], "grouped")
+    check_protocol(["protocol=grouped", "seed=0,1"], "grouped")
 
 
 def test_a_refused_line_trains_nothing_and_shows_no_traceback(trained_on):

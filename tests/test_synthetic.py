@@ -45,14 +45,14 @@ def level_db(samples: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="module")
-def sirens(tmp_path_factory) -> Path:
+def made_sirens(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("sirens")
     sirens.generate(out, seed=1, sources=22, shortest=3, longest=4)
     return out
 
 
 @pytest.fixture(scope="module")
-def genres(tmp_path_factory) -> Path:
+def made_genres(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("genres")
     genres.generate(out, seed=1, artists=2, tracks=2, seconds=4)
     return out

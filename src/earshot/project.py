@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
-
-import yaml
-
-from earshot.errors import EarshotError
 
 SHARED = ("cache", "mlflow")  # what no stage makes; `dvc exp run --temp` and `--queue` run the stages in a copy
 
@@ -30,30 +25,3 @@ def data(kind: str, *parts: str) -> Path:
     """
     base = workspace() if kind in SHARED else root()
     return base.joinpath("data", kind, *parts)
-
-
-def params() -> dict[str, Any]:
-    """Read params.yaml.
-
-    Raises
-    ------
-    EarshotError
-        If there is no readable params.yaml in the project's folder.
-    """
-    path = root() / "params.yaml"
-    try:
-        return yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise EarshotError(f"{path} is missing: run earshot from the project's folder") from None
-    except yaml.YAMLError as error:
-        raise EarshotError(f"{path} is not valid YAML: {error}") from None
-
-
-def experiments(params: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the (input, model) pairs that params.yaml compares, in its order."""
-    return [
-        (input_name, model)
-        for crossed in params["experiments"].values()
-        for input_name in crossed["inputs"]
-        for model in crossed["models"]
-    ]

@@ -1,13 +1,76 @@
-"""The settings of conf/ and params.yaml as Hydra puts them together."""
+"""The settings: params.yaml, which decides what is made before training, and conf/, as Hydra composes both.
+
+Hydra is imported where it is needed, since most stages read params.yaml alone.
+"""
 
 from __future__ import annotations
 
-import hydra
-from hydra.errors import HydraException
-from omegaconf import DictConfig
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from earshot import project
 from earshot.errors import EarshotError
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+COMPARED = ["datasets", "experiments", "protocols", "wirings", "seeds"]
+# what params.yaml lists, and the setting that takes one of the list
+LISTS = {"seeds": "seed", "protocols": "protocol", "wirings": "model.wiring", "datasets": "dataset"}
+
+
+def read_params() -> dict[str, Any]:
+    """Read params.yaml.
+
+    Raises
+    ------
+    EarshotError
+        If there is no readable params.yaml in the project's folder.
+    """
+    path = project.root() / "params.yaml"
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise EarshotError(f"{path} is missing: run earshot from the project's folder") from None
+    except yaml.YAMLError as error:
+        raise EarshotError(f"{path} is not valid YAML: {error}") from None
+
+
+def compared(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of params.yaml that lists what is compared.
+
+    Raises
+    ------
+    EarshotError
+        If params.yaml lacks one of the lists, or it is empty.
+    """
+    missing = [name for name in COMPARED if not params.get(name)]
+    if missing:
+        raise EarshotError(f"{project.root() / 'params.yaml'} lists nothing under {', '.join(missing)}")
+    return {name: params[name] for name in COMPARED}
+
+
+def experiments_of(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the (input, model) pairs that params.yaml compares, in its order."""
+    return [
+        (input_name, model)
+        for crossed in params["experiments"].values()
+        for input_name in crossed["inputs"]
+        for model in crossed["models"]
+    ]
+
+
+def for_task(setting: Mapping[str, Any], task: str | None) -> Any:
+    """Return what a setting such as `windows` or `split.folds` says for a task, or its `default`."""
+    return setting.get(task, setting["default"])
+
+
+def window_of(windows: Mapping[str, Any], task: str | None) -> Mapping[str, float]:
+    """Return `length` and `hop` of a task's windows, in seconds."""
+    return for_task(windows, task)
 
 
 def run_name(cfg: DictConfig) -> str:
@@ -17,16 +80,72 @@ def run_name(cfg: DictConfig) -> str:
 
 
 def compose(overrides: list[str]) -> DictConfig:
-    """Return the Hydra config with overrides, as `python -m earshot.train OVERRIDES` sees it.
+    """Return the Hydra config with overrides, as `earshot train OVERRIDES` sees it.
 
     Raises
     ------
     EarshotError
-        If an override names nothing.
+        If an override names no setting.
     """
+    import hydra
+    from hydra.errors import HydraException
+
     params = f"hydra.searchpath=['file://{project.root()}']"  # a stage's, whatever EARSHOT_ROOT says
     try:
         with hydra.initialize_config_dir(str(project.root() / "conf"), version_base="1.3"):
             return hydra.compose("config", [params, *overrides])
     except HydraException as error:
         raise EarshotError(f"{' '.join(overrides)}: {error}") from None
+
+
+def check_overrides(overrides: list[str]) -> None:
+    """Refuse overrides of params.yaml: training would ignore them, or miss its features.
+
+    Raises
+    ------
+    EarshotError
+        If an override is of a key in params.yaml; says what to type instead.
+    """
+    params = read_params()
+    for override in _parsed(overrides):
+        key = override.key_or_group.split(".")[0]
+        if key in params:
+            raise EarshotError(_instead(override, key))
+
+
+def _instead(override: Override, key: str) -> str:
+    value = override.input_line.split("=", 1)[-1]
+    if key in LISTS:
+        line = f"{LISTS[key]}={value.strip('[]').replace(' ', '')}"
+        return f"'{key}' is what the pipeline goes through, training takes one at a time: use {line} (several: with -m)"
+    if key == "experiments":
+        return "'experiments' is what the pipeline goes through: use experiment=NAME, one of conf/experiment/"
+    queue = "--queue " if override.is_sweep_override() else ""
+    then = ", then `dvc queue start`" if queue else ""
+    return (
+        f"'{override.key_or_group}' decides what is made before training, so here it would change nothing: use "
+        f"`dvc exp run {queue}-S '{override.input_line}'`{then}"
+    )
+
+
+def check_protocol(overrides: list[str], default: str) -> None:
+    """Refuse to choose settings where the validation windows are those of the test.
+
+    Raises
+    ------
+    EarshotError
+        If the published protocol is asked for.
+    """
+    asked = [override for override in _parsed(overrides) if override.key_or_group == "protocol"]
+    values = [str(value) for o in asked for value in (o.sweep_iterator() if o.is_sweep_override() else [o.value()])]
+    if "published" in (values or [default]):
+        raise EarshotError(
+            "protocol=published validates on the test windows, as the tutorials do: a sweep would choose by the test. "
+            "Use protocol=grouped"
+        )
+
+
+def _parsed(overrides: list[str]) -> list[Override]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create().parse_overrides(overrides)

@@ -14,7 +14,7 @@ from earshot.batches.windows import Features, Windows, read_features, windows_in
 from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.errors import EarshotError
 from earshot.inputs import Input
-from earshot.splits import windows
+from earshot.settings import window_of
 from earshot.splits.spans import classes_of
 
 READ = ["dataset", "datasets", "task", "input", "audio", "features", "windows"]  # by which features are chosen
@@ -81,7 +81,7 @@ def part(cfg: DictConfig, data: Data, name: str) -> Windows:
     spans = split[(split["fold"] == cfg.fold) & (split["part"] == name)].drop(columns=["fold", "part"])
     if spans.empty:
         raise EarshotError(f"fold={cfg.fold} is not in {path}, which has folds 0 to {split['fold'].max()}")
-    window = windows.window_of(cfg.windows, data.card.task)
+    window = window_of(cfg.windows, data.card.task)
     return Windows(
         data.features, windows_in(spans.reset_index(drop=True), data.input, window), data.input, data.classes
     )

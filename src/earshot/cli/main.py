@@ -17,6 +17,7 @@ from earshot.cli.predict import predict
 from earshot.cli.serve import serve
 from earshot.errors import EarshotError, without_traceback
 from earshot.explore import SECONDS
+from earshot.settings import read_params
 from earshot.tracking import links
 
 # What a command needs is imported in it, so that each starts at once.
@@ -74,7 +75,7 @@ def repro(targets: tuple[str, ...]) -> None:
     """
     from earshot.datasets.card import load_card
 
-    for name in project.params()["datasets"]:
+    for name in read_params()["datasets"]:
         load_card(name)  # what is wrong with a card is said here, before DVC stumbles over it
     before = _compared()
     # the stages are to run in this environment, whether or not it has been activated
@@ -143,7 +144,7 @@ def evaluate(other: str, dataset: str | None, workers: int) -> None:
     from earshot.evaluation import cross_dataset
     from earshot.report.terminal import print_elsewhere
 
-    params = project.params()
+    params = read_params()
     for name in [dataset] if dataset else cross_dataset.same_task(other, params):
         print_elsewhere(name, cross_dataset.evaluate_prepared(name, other, params, workers))
 
@@ -179,7 +180,7 @@ def audit(names: tuple[str, ...]) -> None:
     from earshot.leaks import audit
     from earshot.report.terminal import print_inflation
 
-    for name in names or project.params()["datasets"]:
+    for name in names or read_params()["datasets"]:
         card, found = load_card(name), audit.audit(name)
         print(audit.told(card, found))
         print_inflation(name)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from earshot import project
 from earshot.errors import EarshotError
 from earshot.processes import leave_in_order
-from earshot.settings import run_name
+from earshot.settings import check_overrides, run_name
 from earshot.tuning import sweep
 
 # torch, Lightning and MLflow take seconds to import: functions below do it, so that `--help` is there at once.
@@ -22,7 +22,7 @@ from earshot.tuning import sweep
 
 def one(cfg: DictConfig, out: Path) -> float:
     """Train once, into the folder `out`; return the validation loss."""
-    sweep.check(list(HydraConfig.get().overrides.task))
+    check_overrides(list(HydraConfig.get().overrides.task))
     from earshot.batches import prepare
     from earshot.training import runs
 

@@ -18,7 +18,7 @@ from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.datasets.download.checksums import digest
 from earshot.errors import EarshotError, without_traceback
 from earshot.processes import leave_with_parent
-from earshot.splits.windows import window_of
+from earshot.settings import read_params, window_of
 
 COLUMNS = [
     "recording",
@@ -224,7 +224,7 @@ def main(dataset: str) -> None:
     card = load_card(dataset)
     if card.layout is None:
         raise EarshotError(f"{dataset} holds no recordings: take it out of datasets in params.yaml ({card.title})")
-    params = project.params()
+    params = read_params()
     shortest = window_of(params["windows"], card.task)["length"]
     frame = build(card, project.data("raw", dataset), shortest, params["manifest"]["silence_dbfs"])
     summary = counts(frame)

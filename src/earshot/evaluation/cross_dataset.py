@@ -15,7 +15,8 @@ from earshot import files, parallel, project
 from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.processes import leave_with_parent
-from earshot.splits import spans, windows
+from earshot.settings import experiments_of, read_params, window_of
+from earshot.splits import spans
 
 FACTS = ["on", "input", "model", "seed", "fold", "recording", "group", "start", "seconds", "label", "predicted"]
 
@@ -44,8 +45,8 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
     cfg = compose([f"dataset={on}", f"input={input_name}", f"model={model}"])
     data = prepare.load(cfg)
     manifest = files.read_table(project.data("manifest", f"{on}.parquet"))
-    whole = spans.grouped_spans(data.card, manifest, project.params(), project.data("raw", on))
-    cut = windows_in(whole, data.input, windows.window_of(cfg.windows, data.card.task))
+    whole = spans.grouped_spans(data.card, manifest, read_params(), project.data("raw", on))
+    cut = windows_in(whole, data.input, window_of(cfg.windows, data.card.task))
     frames = []
     for trained in models(dataset, f"{input_name}-{model}", wiring):
         classes = trained.settings["classes"]
@@ -87,7 +88,7 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
     if not project.data("models", dataset).is_dir():
         raise EarshotError(f"{project.data('models', dataset)} is missing: there are no models of {dataset} to test")
     made = {("download", on): project.data("raw", on), ("manifest", on): project.data("manifest", f"{on}.parquet")}
-    for name, _ in project.experiments(params):
+    for name, _ in experiments_of(params):
         made["features", on, name] = project.data("features", on, f"{name}.parquet")
     for (stage, *arguments), path in made.items():
         command = [sys.executable, "-m", f"earshot.{stage}", *arguments]
@@ -114,7 +115,7 @@ def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int
     """Evaluate every experiment on every dataset in `on`, some side by side."""
     todo = [
         (card.name, other, *experiment, params["wirings"][0])
-        for other, experiment in itertools.product(on, project.experiments(params))
+        for other, experiment in itertools.product(on, experiments_of(params))
     ]
     with parallel.pool(workers) as pool:
         return list(parallel.each(pool, evaluate_on, todo, card.label))
@@ -127,7 +128,7 @@ def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int
 def main(dataset: str, workers: int) -> None:
     """Write data/elsewhere/DATASET.parquet; empty where no other dataset has the same task and classes."""
     leave_with_parent()
-    card, params = load_card(dataset), project.params()
+    card, params = load_card(dataset), read_params()
     on = others(dataset, params) if "grouped" in params["protocols"] else []
     frames = evaluate_all(card, on, params, workers)
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=FACTS)

@@ -20,10 +20,11 @@ from earshot.audio import decode
 from earshot.datasets.card import Card, load_card
 from earshot.errors import without_traceback
 from earshot.processes import leave_with_parent
+from earshot.settings import experiments_of, read_params
 from earshot.splits.spans import classes_of
 
 if TYPE_CHECKING:
-    from earshot.batches import prepare
+    pass
 
 COLUMNS = [
     "input",
@@ -131,7 +132,7 @@ def one(job: Job) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[COLUMNS]
 
 
-def _sounds(data: prepared.Data, table: pd.DataFrame) -> list[np.ndarray]:
+def _sounds(data: prepare.Data, table: pd.DataFrame) -> list[np.ndarray]:
     """Read the samples of each window, at the input's rate."""
     manifest = files.read_table(project.data("manifest", f"{data.card.name}.parquet")).set_index("recording")
     rate = data.input.sample_rate
@@ -149,7 +150,7 @@ def _sounds(data: prepared.Data, table: pd.DataFrame) -> list[np.ndarray]:
 def jobs(dataset: str, params: dict[str, Any], inputs: list[str]) -> list[Job]:
     """List what there is to do: an entry per input and fold."""
     split = files.read_table(project.data("splits", dataset, "grouped.parquet"))
-    compared = project.experiments(params)
+    compared = experiments_of(params)
     return [
         Job(
             dataset, name, tuple(model for source, model in compared if source == name), params["wirings"][0], int(fold)
@@ -180,7 +181,7 @@ def asked_of(card: Card, params: dict[str, Any]) -> tuple[dict[str, Any] | None,
 def main(dataset: str, workers: int) -> None:
     """Write data/noise/DATASET.parquet; empty where no noise is asked for."""
     leave_with_parent()
-    card, params = load_card(dataset), project.params()
+    card, params = load_card(dataset), read_params()
     asked, why = asked_of(card, params)
     todo = jobs(dataset, params, asked["inputs"]) if asked else []
     with parallel.pool(workers) as pool:

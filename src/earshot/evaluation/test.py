@@ -21,7 +21,7 @@ from earshot.trained import predict
 from earshot.trained.predict import RUN
 
 
-def evaluate(folder: Path, cfg: DictConfig, data: prepared.Data) -> tuple[pd.DataFrame, dict[str, Any]]:
+def evaluate(folder: Path, cfg: DictConfig, data: prepare.Data) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Predict the test windows of one trained model, and tell its MLflow run the scores.
 
     Returns
@@ -34,13 +34,13 @@ def evaluate(folder: Path, cfg: DictConfig, data: prepared.Data) -> tuple[pd.Dat
         raise EarshotError(f"{folder} was trained on other features than {data.path} holds. Run `dvc repro`")
     test = prepare.part(OmegaConf.merge(cfg, {key: settings[key] for key in ("protocol", "fold")}), data, "test")
     frame = predict.table(settings, test, predict.probabilities(predict.restore(settings, weights), test))
-    frame.insert(frame.columns.get_loc("label"), "heard", heard(test.table, data.card.name, settings))
+    frame.insert(frame.columns.get_loc("label"), "heard", heard_in_training(test.table, data.card.name, settings))
     _log(folder, data, frame)
     run = {key: settings[key] for key in (*RUN, "parameters", "epochs", "best_epoch")}
     return frame, run | {"windows": settings["windows"] | {"test": len(test)}}
 
 
-def heard(tested: pd.DataFrame, dataset: str, settings: dict[str, Any]) -> np.ndarray:
+def heard_in_training(tested: pd.DataFrame, dataset: str, settings: dict[str, Any]) -> np.ndarray:
     """Tell which tested windows the training has heard, as the audit does: bool, shape (windows,)."""
     split = files.read_table(project.data("splits", dataset, f"{settings['protocol']}.parquet"))
     trained = split[(split["fold"] == settings["fold"]) & (split["part"] == "train")]
@@ -49,7 +49,7 @@ def heard(tested: pd.DataFrame, dataset: str, settings: dict[str, Any]) -> np.nd
     return (found["overlap"] | found["duplicate"]).to_numpy()
 
 
-def _log(folder: Path, data: prepared.Data, frame: pd.DataFrame) -> None:
+def _log(folder: Path, data: prepare.Data, frame: pd.DataFrame) -> None:
     with logger.more(data.card.task, predict.digest(folder)) as run:
         run.metrics(
             {f"test_{name}": value for name, value in classification.scores(frame).items() if name != "windows"}

@@ -23,6 +23,7 @@ from earshot.inputs.log_mel import LogMel
 from earshot.inputs.log_spectrogram import LogSpectrogram
 from earshot.inputs.summary import Summary
 from earshot.inputs.waveform import Waveform
+from earshot.settings import window_of
 from earshot.splits import windows
 
 INPUTS = {"summary": Summary, "waveform": Waveform, "log_spectrogram": LogSpectrogram, "log_mel": LogMel}
@@ -48,7 +49,7 @@ def build(name: str, params: Mapping[str, Any], task: str | None, clips: bool) -
     if name not in INPUTS:
         raise EarshotError(f"no input is called '{name}'. Inputs there are: {', '.join(INPUTS)}")
     settings = {"sample_rate": params["audio"]["sample_rate"]} | dict(params["features"][name] or {})
-    window = windows.window_of(params["windows"], task)
+    window = window_of(params["windows"], task)
     if name == "summary":
         clip_seconds = settings.pop("clip_seconds", None)
         settings |= {"length": clip_seconds, "hop": None} if clips else dict(window)

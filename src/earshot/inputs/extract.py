@@ -31,6 +31,7 @@ from earshot.audio import decode
 from earshot.datasets.card import ClassFolders, load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.processes import keep_memory, leave_with_parent
+from earshot.settings import experiments_of, read_params
 
 HERE = Path(__file__).parent
 CODE = ["audio.py", "windows.py", "inputs"]
@@ -155,8 +156,8 @@ def write(path: Path, tables: Iterator[pa.Table], recipe: dict[str, Any]) -> Non
 def main(dataset: str, names: tuple[str, ...], workers: int) -> None:
     """Write data/features/DATASET/INPUT.parquet; by default for every INPUT that params.yaml compares."""
     leave_with_parent()
-    params = project.params()
-    for name in names or dict.fromkeys(name for name, _ in project.experiments(params)):
+    params = read_params()
+    for name in names or dict.fromkeys(name for name, _ in experiments_of(params)):
         extract(dataset, name, params, workers)
 
 

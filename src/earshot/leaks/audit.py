@@ -13,7 +13,7 @@ from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.leaks import heard, hints
 from earshot.processes import leave_with_parent
-from earshot.splits import windows
+from earshot.settings import read_params, window_of
 from earshot.splits.spans import windows_of
 
 LEAK_FREE = ("grouped",)  # the protocols that call themselves so
@@ -56,8 +56,8 @@ def audit(dataset: str) -> dict[str, Any]:
     (see `summary`), `leaking` (for a protocol that calls itself leak-free and isn't: a line for each of the first
     windows) and `hints` (see `leaks.hints`)
     """
-    params, card = project.params(), load_card(dataset)
-    window = dict(windows.window_of(params["windows"], card.task))
+    params, card = read_params(), load_card(dataset)
+    window = dict(window_of(params["windows"], card.task))
     duplicates = files.read_table(project.data("fingerprint", dataset, "duplicates.parquet"))
     splits = {
         protocol: files.read_table(project.data("splits", dataset, f"{protocol}.parquet"))

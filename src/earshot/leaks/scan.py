@@ -19,7 +19,7 @@ from earshot.errors import without_traceback
 from earshot.leaks import conditions, duplicates
 from earshot.leaks.fingerprint import FULL_SCALE, SAMPLE_RATE
 from earshot.processes import leave_with_parent
-from earshot.splits import windows
+from earshot.settings import read_params, window_of
 
 Described = tuple[np.ndarray, pd.DataFrame]
 
@@ -62,7 +62,7 @@ def main(dataset: str) -> None:
     card = load_card(dataset)
     manifest = files.read_table(project.data("manifest", f"{dataset}.parquet"))
     manifest = manifest[manifest["status"] == "read"].reset_index(drop=True)
-    window = windows.window_of(project.params()["windows"], card.task)
+    window = window_of(read_params()["windows"], card.task)
     duplicates, described = fingerprint(card, manifest, dict(window))
     out = project.data("fingerprint", dataset)
     files.write_table(out / "conditions.parquet", described, {"dataset": dataset})

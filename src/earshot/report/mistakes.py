@@ -25,7 +25,7 @@ from earshot.files import write_text
 from earshot.metrics import classification
 from earshot.pages import html
 from earshot.report.results import read_cells
-from earshot.stages.compare import listed
+from earshot.settings import experiments_of, read_params
 from earshot.tracking import examples, links
 
 TEMPLATE = Path(__file__).parent / "listen.html.j2"
@@ -140,9 +140,9 @@ def picture(samples: np.ndarray) -> str:
 
 def _predictions(asked: Asked) -> pd.DataFrame:
     """Return the predictions that the confusion matrix counts, of all seeds; every name is one that there is."""
-    settings = listed(project.params())
+    settings = compared(read_params())
     _check("dataset", asked.dataset, settings["datasets"])
-    _check("experiment", asked.experiment, map("-".join, project.experiments(settings)))
+    _check("experiment", asked.experiment, map("-".join, experiments_of(settings)))
     cells = read_cells(asked.dataset, asked.input, asked.model, settings)
     _check("protocol", asked.protocol, [cell.protocol for cell in cells])
     _check("wiring", asked.wiring, [cell.wiring for cell in cells])

@@ -16,6 +16,7 @@ from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError
 from earshot.files import read_recipe, read_table
 from earshot.metrics import classification
+from earshot.settings import experiments_of
 
 CELL = ["wiring", "protocol", "seed"]
 RUN = [*CELL, "fold"]
@@ -64,7 +65,7 @@ def read_study(dataset: str, settings: dict[str, Any]) -> Study:
     manifest = project.data("manifest", f"{dataset}.json")
     counts = _read(manifest, lambda path: json.loads(path.read_text("utf-8")))
     _checked(manifest, counts, ["read", "set_aside", "classes", "seconds", "warnings"])
-    cells = [cell for named in project.experiments(settings) for cell in read_cells(dataset, *named, settings)]
+    cells = [cell for named in experiments_of(settings) for cell in read_cells(dataset, *named, settings)]
     found = project.data("audit", f"{dataset}.json")
     audit = _checked(found, _read(found, lambda path: json.loads(path.read_text("utf-8"))), ["protocols", "hints"])
     noise = project.data("noise", f"{dataset}.parquet")

@@ -18,6 +18,7 @@ from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.leaks.heard import united
 from earshot.processes import leave_with_parent
+from earshot.settings import for_task, read_params, window_of
 from earshot.splits import windows
 from earshot.splits.spans import SPAN, classes_of, grouped_by, grouped_spans, recordings, single_windows, train_only
 
@@ -164,7 +165,7 @@ def make(
 
     Groups that share a stretch of sound (`duplicates`, see `leaks.search`) are one group, if `split.unite_duplicates`.
     """
-    setting, window = params["split"], windows.window_of(params["windows"], card.task)
+    setting, window = params["split"], window_of(params["windows"], card.task)
     if protocol not in PROTOCOLS:
         raise EarshotError(f"protocols in params.yaml: '{protocol}' is none of {', '.join(PROTOCOLS)}")
     spans = grouped_spans(card, manifest, params, folder)
@@ -183,7 +184,7 @@ def make(
         return published(spans, setting["test_share"], setting["random_state"])
     n_windows = np.array([len(windows.starts(s.start, s.stop, **window)) for s in spans.itertuples()])
     tested = (n_windows > 0) & ~spans["label"].isin(train_only(card))
-    folds = windows.for_task(setting["folds"], card.task)
+    folds = for_task(setting["folds"], card.task)
     check_groups(spans[tested], folds, card.name, shared)
     split = grouped(
         spans[tested].reset_index(drop=True),
@@ -204,7 +205,7 @@ def main(dataset: str) -> None:
     card = load_card(dataset)
     manifest = files.read_table(project.data("manifest", f"{dataset}.parquet"))
     duplicates = files.read_table(project.data("fingerprint", dataset, "duplicates.parquet"))
-    params = project.params()
+    params = read_params()
     if not params["protocols"]:
         raise EarshotError("params.yaml asks for no split: protocols needs an entry")
     for protocol in params["protocols"]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from earshot.datasets.card import Card, ClassFolders
 from earshot.errors import EarshotError
+from earshot.settings import window_of
 from earshot.splits import windows
 
 SPAN = ["recording", "group", "label", "start", "stop"]  # start and stop in seconds
@@ -125,7 +126,7 @@ def grouped_spans(card: Card, manifest: pd.DataFrame, params: dict, folder: Path
             label: read_segments(folder / name, int(rates[label])) for label, name in card.layout.segments.items()
         }
         return sources(spans, tables)
-    length = windows.window_of(params["windows"], card.task)["length"]
+    length = window_of(params["windows"], card.task)["length"]
     if params["split"]["guard_seconds"] < length:
         raise EarshotError(
             f"split.guard_seconds ({params['split']['guard_seconds']:g}) in params.yaml is shorter than a window "

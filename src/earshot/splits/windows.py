@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 GRID = 1e-6  # seconds; times closer than this are the same, so that 0.1 * 3 starts where 0.3 does
-
-
-def for_task(setting: Mapping[str, Any], task: str | None) -> Any:
-    """Return what a setting such as `windows` or `split.folds` says for a task, or its `default`."""
-    return setting.get(task, setting["default"])
-
-
-def window_of(windows: Mapping[str, Any], task: str | None) -> Mapping[str, float]:
-    """Return `length` and `hop` of a task's windows, in seconds."""
-    return for_task(windows, task)
 
 
 def starts(start: float, stop: float, length: float, hop: float) -> np.ndarray:

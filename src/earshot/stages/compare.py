@@ -21,20 +21,20 @@ from earshot.report.results import Cell, Study, read_study
 from earshot.report.scores import side_by_side
 from earshot.report.summary import summarise
 from earshot.report.terminal import console, print_table
+from earshot.settings import compared, read_params
 
 LEGEND = """
 difference: published minus grouped; in brackets: 95 % intervals over groups; ≈: it holds 0
 report:     data/report/index.html
 dashboard:  make dashboard"""
 DECIMALS = 6
-LISTED = ["datasets", "experiments", "protocols", "wirings", "seeds"]
 
 
 @without_traceback
 def main() -> None:
     """Compare what params.yaml lists: write data/report/ and print the summary."""
     leave_with_parent()
-    settings = listed(project.params())
+    settings = compared(read_params())
     studies = [read_study(dataset, settings) for dataset in settings["datasets"]]
     rows = [row(study, cell) for study in studies for cell in study.cells]
     write_json(project.data("report", "comparison.json"), rows)
@@ -43,20 +43,6 @@ def main() -> None:
     write_json(project.data("report", "summary.json"), found)
     write_text(project.data("report", "index.html"), render(studies, found))
     print_summary()
-
-
-def listed(params: dict[str, Any]) -> dict[str, list]:
-    """Return the lists of what is compared.
-
-    Raises
-    ------
-    EarshotError
-        If params.yaml lacks one of them, or it is empty.
-    """
-    missing = [name for name in LISTED if not params.get(name)]
-    if missing:
-        raise EarshotError(f"{project.root() / 'params.yaml'} lists nothing under {', '.join(missing)}")
-    return {name: params[name] for name in LISTED}
 
 
 def row(study: Study, cell: Cell) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import os
 import click
 from tqdm import tqdm
 
-from earshot import parallel, project
+from earshot import parallel
 from earshot.errors import without_traceback
 from earshot.processes import leave_with_parent
+from earshot.settings import experiments_of, read_params
 
 
 def one(dataset: str, input_name: str, model: str) -> list[str]:
@@ -26,7 +27,7 @@ def one(dataset: str, input_name: str, model: str) -> list[str]:
 def main(dataset: str, workers: int) -> None:
     """Write data/predictions/DATASET/INPUT-MODEL.parquet and data/metrics/DATASET/INPUT-MODEL.json."""
     leave_with_parent()
-    todo = [(dataset, *experiment) for experiment in project.experiments(project.params())]
+    todo = [(dataset, *experiment) for experiment in experiments_of(read_params())]
     with parallel.pool(workers) as pool:
         for lines in parallel.each(pool, one, todo, f"test {dataset}"):
             tqdm.write("\n".join(lines))

@@ -22,7 +22,7 @@ from earshot import files, parallel, project
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.processes import leave_in_order, leave_with_parent
-from earshot.settings import compose, run_name
+from earshot.settings import compose, experiments_of, read_params, run_name
 
 
 def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictConfig]:
@@ -87,7 +87,7 @@ def main(dataset: str, workers: int) -> None:
     """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv of all that is compared."""
     leave_with_parent()
     card = load_card(dataset)
-    compared = project.experiments(project.params())
+    compared = experiments_of(read_params())
     configs = [cfg for experiment in compared for cfg in configs_of(dataset, card.task, *experiment)]
     if not configs:
         raise EarshotError("params.yaml asks for no run: experiments, protocols, wirings and seeds each need an entry")

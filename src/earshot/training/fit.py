@@ -22,7 +22,7 @@ from earshot.batches.datamodule import WindowDataModule
 from earshot.batches.windows import Windows, statistics
 from earshot.errors import EarshotError
 from earshot.processes import keep_memory
-from earshot.splits.windows import window_of
+from earshot.settings import window_of
 from earshot.trained import predict
 from earshot.training.classifier import Classifier, Epoch, History
 

@@ -83,7 +83,7 @@ def _config(client: MlflowClient, run: Run) -> DictConfig:
         raise EarshotError(f"run {run.info.run_id} has lost its artifact config.yaml: {error}") from None
 
 
-def _facts(run: Run, cfg: DictConfig, data: prepared.Data) -> list[tuple[str, str, str]]:
+def _facts(run: Run, cfg: DictConfig, data: prepare.Data) -> list[tuple[str, str, str]]:
     now: dict[str, Any] = {f"{store.DIGEST_TAG}{name}": digest for name, digest in run_cache.facts(cfg, data).items()}
     now |= {"mlflow.source.git.commit": provenance.commit(), "earshot.machine": provenance.machine()}
     return [

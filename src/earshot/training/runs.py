@@ -15,8 +15,7 @@ from earshot import provenance
 from earshot.batches import prepare
 from earshot.batches.prepare import Data
 from earshot.batches.windows import Windows
-from earshot.settings import run_name
-from earshot.splits import windows
+from earshot.settings import run_name, window_of
 from earshot.tracking import links, logger, store
 from earshot.trained import predict
 from earshot.training import fit, run_cache
@@ -76,7 +75,7 @@ def _log(cfg: DictConfig, data: Data, out: Path, fitted: Callable[..., Trained])
     return trained
 
 
-def _opened(cfg: DictConfig, data: Data) -> AbstractContextManager[tracking.Run]:
+def _opened(cfg: DictConfig, data: Data) -> AbstractContextManager[logger.Run]:
     tried = [] if cfg.mlflow.tried is None else [cfg.mlflow.tried]
     title = " ".join([*tried, f"{cfg.input}-{cfg.model.name}", run_name(cfg), data.card.label])
     return logger.run(data.card.task, title, _tags(cfg, data), cfg.mlflow.system_metrics)
@@ -111,11 +110,11 @@ def _logged(cfg: DictConfig, task: str) -> dict[str, Any]:
     """Return the settings of this run, without those of other inputs, tasks and runs."""
     everything = OmegaConf.to_container(cfg, resolve=True)
     features = everything["features"][cfg.input]
-    window = windows.window_of(everything["windows"], task)
+    window = window_of(everything["windows"], task)
     return {key: everything[key] for key in LOGGED} | {"features": features or {}, "window": window}
 
 
-def _log_result(run: tracking.Run, cfg: DictConfig, data: Data, trained: Trained) -> None:
+def _log_result(run: logger.Run, cfg: DictConfig, data: Data, trained: Trained) -> None:
     """Log what the kept weights are worth on the validation windows."""
     from earshot.metrics import classification  # scikit-learn is not needed before
     from earshot.tracking import figures

@@ -28,9 +28,8 @@ from earshot import files, parallel, project, provenance
 from earshot.batches import prepare
 from earshot.errors import EarshotError
 from earshot.metrics import classification
-from earshot.settings import compose
+from earshot.settings import check_overrides, check_protocol, compose
 from earshot.training import run_cache, runs
-from earshot.tuning import sweep
 from earshot.tuning.plan import read_plan
 
 SAMPLER_SEED = 0
@@ -54,8 +53,8 @@ class Search:
         EarshotError
             If an override changes what is made before training, or the space does not hold the present settings.
         """
-        sweep.check(overrides)
-        sweep.check_protocol(overrides, "grouped")
+        check_overrides(overrides)
+        check_protocol(overrides, "grouped")
         self.experiment, self.asked = experiment, overrides
         self.overrides = [f"experiment={experiment}", *overrides, "mlflow.artifacts=false"]
         self.cfg = compose([*self.overrides, f"mlflow.sweep={experiment}"])

@@ -16,65 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import files, project
+from earshot import files
 from earshot.errors import EarshotError
 from earshot.processes import leave_with_parent
+from earshot.settings import check_overrides, check_protocol
 
 NAME = "EARSHOT_SWEEP"  # in the environment of the runs: their sweep's name
-LISTS = {"seeds": "seed", "protocols": "protocol", "wirings": "model.wiring", "datasets": "dataset"}
 RESULT = "run.json"
 SHOWN = 20  # rows of the table; all of them stand in a file
-
-
-def check(overrides: list[str]) -> None:
-    """Refuse to change what was settled before training: it would be read by nobody, or miss its features.
-
-    Raises
-    ------
-    EarshotError
-        If an override is of a key in params.yaml; says what to type instead.
-    """
-    for override in OverridesParser.create().parse_overrides(overrides):
-        key = override.key_or_group.split(".")[0]
-        if key in project.params():
-            raise EarshotError(_instead(override, key))
-
-
-def _instead(override: Override, key: str) -> str:
-    value = override.input_line.split("=", 1)[-1]
-    if key in LISTS:
-        line = f"{LISTS[key]}={value.strip('[]').replace(' ', '')}"
-        return f"'{key}' is what the pipeline goes through, training takes one at a time: use {line} (several: with -m)"
-    if key == "experiments":
-        return "'experiments' is what the pipeline goes through: use experiment=NAME, one of conf/experiment/"
-    queue = "--queue " if override.is_sweep_override() else ""
-    then = ", then `dvc queue start`" if queue else ""
-    return (
-        f"'{override.key_or_group}' decides what is made before training, so here it would change nothing: use "
-        f"`dvc exp run {queue}-S '{override.input_line}'`{then}"
-    )
-
-
-def check_protocol(overrides: list[str], default: str) -> None:
-    """Refuse to sweep where the validation windows are those of the test.
-
-    Raises
-    ------
-    EarshotError
-        If the published protocol is asked for.
-    """
-    asked = [o for o in OverridesParser.create().parse_overrides(overrides) if o.key_or_group == "protocol"]
-    values = [str(value) for o in asked for value in (o.sweep_iterator() if o.is_sweep_override() else [o.value()])]
-    if "published" in (values or [default]):
-        raise EarshotError(
-            "protocol=published validates on the test windows, as the tutorials do: a sweep would choose by the test. "
-            "Use protocol=grouped"
-        )
 
 
 class Sweep(Callback):
@@ -84,7 +36,7 @@ class Sweep(Callback):
         """Check the line, and name the sweep."""
         overrides = list(config.hydra.overrides.task)
         try:
-            check(overrides)
+            check_overrides(overrides)
             check_protocol(overrides, config.protocol)
         except EarshotError as error:
             raise SystemExit(f"error: {error}") from None  # Hydra only warns of other exceptions
