@@ -24,7 +24,7 @@ from measure import PROJECT, write
 
 from earshot import files
 from earshot.audio import decode
-from earshot.datasets.synthetic.sound import mix_at_snr
+from earshot.audio.mix import mix_at_snr
 from earshot.detection.detector import Detector, Window
 from earshot.detection.events import Events
 from earshot.detection.rule import Rule

@@ -22,7 +22,7 @@ from earshot.deploy.onnx.export import export
 from earshot.detection.detector import Detector
 from earshot.errors import EarshotError, without_traceback
 from earshot.processes import keep_memory
-from earshot.trained import predict
+from earshot.trained import model_folder, predict
 
 WINDOWS = 32
 
@@ -88,7 +88,7 @@ def main() -> None:
     found = []
     for place in places:
         about = {"dataset": place.parent.name, "experiment": place.name}
-        found.append(about | measured(predict.folders(place)[0]))
+        found.append(about | measured(model_folder.folders(place)[0]))
         print(f"{place.parent.name} {place.name}: difference {found[-1]['difference']:.0e}", flush=True)
     ways = list(found[0]["milliseconds"])
     rows = [

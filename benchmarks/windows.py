@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from earshot import inputs
-from earshot.batches.windows import Features, Windows
+from earshot.batches.features import Features
+from earshot.batches.windows import Windows
 from earshot.settings import read_params
 
 EXAMPLES = 640

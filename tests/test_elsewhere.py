@@ -15,6 +15,7 @@ from conftest import Project, noise, tone, write_audio
 from earshot import files, project
 from earshot.cli import main
 from earshot.datasets import manifest
+from earshot.audio.mix import mixed as mixed_sound
 from earshot.evaluation import cross_dataset
 from earshot.evaluation import noise as ladder
 from earshot.inputs import extract
@@ -73,7 +74,7 @@ def towns(tmp_path_factory):
 @given(snr_db=st.floats(-40, 40), level=st.floats(0.001, 1))
 def test_the_mixture_has_the_ratio_that_is_asked_for(snr_db, level):
     signal, street_noise = tone(440, 1, RATE), level * noise(1, RATE, 3)[:, 0]
-    mixed = ladder.mixed(signal, street_noise.astype(np.float32), snr_db).astype(float)
+    mixed = mixed_sound(signal, street_noise.astype(np.float32), snr_db).astype(float)
     scale = np.linalg.lstsq(np.column_stack([signal, street_noise]), mixed, rcond=None)[0]
     ratio = np.mean((scale[0] * signal) ** 2) / np.mean((scale[1] * street_noise) ** 2)
     assert 10 * np.log10(ratio) == pytest.approx(snr_db, abs=0.05) and np.abs(mixed).max() <= 1 + 1e-6
@@ -81,8 +82,8 @@ def test_the_mixture_has_the_ratio_that_is_asked_for(snr_db, level):
 
 def test_no_noise_and_silent_noise_change_nothing():
     signal = tone(440, 1, RATE)
-    assert ladder.mixed(signal, noise(1, RATE)[:, 0], ladder.CLEAN) is signal
-    assert ladder.mixed(signal, np.zeros_like(signal), 0.0) is signal
+    assert mixed_sound(signal, noise(1, RATE)[:, 0], ladder.CLEAN) is signal
+    assert mixed_sound(signal, np.zeros_like(signal), 0.0) is signal
 
 
 def test_the_noise_is_of_the_background_and_of_another_group():

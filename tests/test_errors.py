@@ -18,13 +18,14 @@ from click.testing import CliRunner
 from matplotlib import image
 
 from conftest import tone
+from earshot.audio import clips
 from earshot.cli import main
 from earshot.errors import EarshotError
 from earshot.files import read_recipe, read_table, write_table
 from earshot.metrics import classification
 from earshot.report import mistakes
 from earshot.stages import compare
-from earshot.tracking import examples, links
+from earshot.tracking import links
 from test_compare import Page, Sample
 
 EVIL, OTHER, RARE = "<b>siren</b> & horn?", "other/..", "rare"
@@ -35,7 +36,7 @@ ASKED = {
     "wiring": "published",
     "protocol": "grouped",
 }
-RATE = examples.SAMPLE_RATE
+RATE = clips.SAMPLE_RATE
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from conftest import left_running, started, tone, write_audio
 from earshot import files, inputs
 from earshot.audio import decode
-from earshot.batches import windows
+from earshot.batches import features, windows
 from earshot.datasets import manifest
 from earshot.errors import EarshotError
 from earshot.inputs import extract
@@ -135,24 +135,24 @@ def test_features_of_another_recipe_are_refused(birds):
     invoke(extract.main, "birds", "log_mel")
     asked = inputs.recipe("log_mel", build(birds)) | {"n_mels": 64}
     with pytest.raises(EarshotError, match="log_mel.n_mels = 128, and 64 is asked for.*dvc repro features@birds"):
-        windows.read_features(parquet(birds, "log_mel"), asked)
+        features.read_features(parquet(birds, "log_mel"), asked)
 
 
 def test_missing_and_torn_features_are_named(birds):
     recipe = inputs.recipe("log_mel", build(birds))
     with pytest.raises(EarshotError, match=r"log_mel.parquet is missing. Run `dvc repro`"):
-        windows.read_features(parquet(birds, "log_mel"), recipe)
+        features.read_features(parquet(birds, "log_mel"), recipe)
     invoke(extract.main, "birds", "log_mel")
     parquet(birds, "log_mel").write_bytes(parquet(birds, "log_mel").read_bytes()[:1000])
     with pytest.raises(EarshotError, match="can't be read"):
-        windows.read_features(parquet(birds, "log_mel"), recipe)
+        features.read_features(parquet(birds, "log_mel"), recipe)
 
 
 @pytest.mark.parametrize("name", ["waveform", "log_spectrogram", "log_mel"])
 def test_a_window_is_a_view_of_its_recording(birds, name):
     invoke(extract.main, "birds", name)
     built = build(birds, name)
-    stored = windows.read_features(parquet(birds, name), inputs.recipe(name, built))
+    stored = features.read_features(parquet(birds, name), inputs.recipe(name, built))
     spans = pd.DataFrame({"recording": ["wren/wren.4.wav"], "group": "g", "label": "wren", "start": 0.0, "stop": 3.0})
     table = windows.windows_in(spans, built, {"length": 2.0, "hop": 1.0})
     assert list(table["start"]) == [0.0, 1.0]
@@ -168,7 +168,7 @@ def test_a_window_is_a_view_of_its_recording(birds, name):
 def test_statistics_are_those_of_the_training_windows(birds):
     invoke(extract.main, "birds", "log_mel")
     built = build(birds)
-    stored = windows.read_features(parquet(birds, "log_mel"), inputs.recipe("log_mel", built))
+    stored = features.read_features(parquet(birds, "log_mel"), inputs.recipe("log_mel", built))
     spans = pd.DataFrame(
         {
             "recording": ["wren/wren.0.wav", "crow/crow.1.wav"],

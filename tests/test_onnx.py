@@ -29,7 +29,7 @@ from earshot.deploy.onnx.summary import SummaryRows
 from earshot.deploy.onnx.tuning import TUNINGS, Tuning
 from earshot.deploy.onnx.waveform import WaveformRows
 from earshot.inputs import librosa_features
-from earshot.trained import predict
+from earshot.trained import model_folder, predict
 from earshot.training import fit
 from test_docs import blocks
 from test_inputs import PARAMS, build
@@ -83,8 +83,8 @@ def theirs(session: onnxruntime.InferenceSession, samples: np.ndarray) -> np.nda
 
 
 def ours(folder: Path, samples: np.ndarray) -> np.ndarray:
-    settings, weights = predict.read(folder)
-    return predict.of_samples(settings, predict.restore(settings, weights), samples)
+    settings, weights = model_folder.read(folder)
+    return predict.of_samples(settings, model_folder.restore(settings, weights), samples)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from mlflow.entities import ViewType
 from conftest import started
 from earshot import processes
 from earshot.cli import main
-from earshot.tracking import logger, store
+from earshot.tracking import logger, outbox, store
 
 PROCESSES, RUNS, STEPS = 4, 50, 100
 
@@ -129,10 +129,10 @@ def test_a_server_that_goes_away_loses_nothing(project, server, monkeypatch, cap
         test.metrics({"test_accuracy": 0.5})
     said = capsys.readouterr().err
     assert said.count("going on without it") == 1 and said.count("`earshot sync` sends it") == 2
-    assert len(store.unsent()) == 2
+    assert len(outbox.unsent()) == 2
 
     away = CliRunner().invoke(main.main, ["sync"])
-    assert away.exit_code == 1 and "took 0 of 2" in away.stderr and len(store.unsent()) == 2
+    assert away.exit_code == 1 and "took 0 of 2" in away.stderr and len(outbox.unsent()) == 2
 
     server.start()
     sent = CliRunner().invoke(main.main, ["sync"])
@@ -142,7 +142,7 @@ def test_a_server_that_goes_away_loses_nothing(project, server, monkeypatch, cap
     assert found.data.metrics == {"val_loss": 1 / 3, "test_accuracy": 0.5}
     assert [point.step for point in client.get_metric_history(found.info.run_id, "val_loss")] == [1, 2, 3]
     assert [file.path for file in client.list_artifacts(found.info.run_id)] == ["config.yaml"]
-    assert not store.unsent() and "nothing is kept" in CliRunner().invoke(main.main, ["sync"]).output
+    assert not outbox.unsent() and "nothing is kept" in CliRunner().invoke(main.main, ["sync"]).output
 
 
 def test_a_run_that_was_sent_twice_is_one_run(project, tmp_path):

@@ -28,7 +28,7 @@ from earshot.metrics import classification
 from earshot.settings import compose
 from earshot.stages import evaluate
 from earshot.tracking import logger, store
-from earshot.trained import predict
+from earshot.trained import model_folder, predict
 from earshot.training import experiments, fit, run_cache, runs
 from imports import closure
 from tiny import invoke
@@ -48,7 +48,7 @@ def test_every_experiment_trains_two_epochs(trained_on, tmp_path, name):
     trained = runs.train(cfg, prepare.load(cfg), tmp_path / "out")
     assert [epoch["epoch"] for epoch in trained.epochs] == [1, 2]
     assert all(np.isfinite(list(epoch.values())).all() for epoch in trained.epochs)
-    settings, weights = predict.read(tmp_path / "out")
+    settings, weights = model_folder.read(tmp_path / "out")
     assert settings == json.loads(json.dumps(trained.settings)) and settings["task"] == name.split("-")[0]
     assert all(torch.equal(weights[key], trained.weights[key]) for key in trained.weights)
 
@@ -85,7 +85,7 @@ def test_the_best_epoch_is_kept(trained_on, tmp_path):
     trained = fit.fit(cfg, data, windows["train"], windows["validation"])
     losses = [epoch["val_loss"] for epoch in trained.epochs]
     assert trained.settings["best_epoch"] == int(np.argmin(losses)) + 1
-    p = predict.probabilities(predict.restore(trained.settings, trained.weights), windows["validation"])
+    p = predict.probabilities(model_folder.restore(trained.settings, trained.weights), windows["validation"])
     truth = p[np.arange(len(p)), windows["validation"].labels.numpy()]
     assert -np.log(truth).mean() == pytest.approx(min(losses), rel=1e-3)
 
@@ -273,6 +273,6 @@ def test_what_decides_a_runs_weights_is_in_its_key(trained_on):
 
 def test_every_module_that_trains_is_in_the_key_or_known_not_to_change_a_number():
     tells_or_reads = {"audio", "config", "errors", "names", "store", "card"}
-    hashed = set(files.sources(run_cache.HERE, run_cache.CODE))
+    hashed = set(provenance.sources(run_cache.HERE, run_cache.CODE))
     for path in closure("earshot.fit") | closure("earshot.prepared"):
         assert path in hashed or path.stem in tells_or_reads, f"{path} decides weights: add it to kept.CODE"

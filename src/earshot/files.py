@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -54,12 +55,6 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def sources(folder: Path, names: list[str]) -> list[Path]:
-    """List the Python files that are named, or stand in a folder that is named; all in `folder`."""
-    named = [folder / name for name in names]
-    return [file for path in named for file in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
-
-
 def with_recipe(schema: pa.Schema, recipe: dict[str, Any]) -> pa.Schema:
     """Return `schema` with `recipe` added to its metadata."""
     return schema.with_metadata({**(schema.metadata or {}), RECIPE_KEY: json.dumps(recipe, sort_keys=True)})
@@ -104,3 +99,9 @@ def _reading(path: Path, reader):
         raise EarshotError(f"{path} is missing. Run `dvc repro` to make it") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise EarshotError(f"{path} can't be read ({error}). Delete it and run `dvc repro`") from None
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import psutil
+from tqdm import tqdm
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -110,3 +113,29 @@ def is_gone(name: str) -> bool:
         return found.status() == psutil.STATUS_ZOMBIE or abs(found.create_time() - float(started)) >= 0.1
     except psutil.NoSuchProcess:
         return True
+
+
+def pool(workers: int) -> Executor:
+    """Return a pool of processes, which end with this one and start when there is something to do."""
+    context = multiprocessing.get_context("spawn")  # torch is not to be forked
+    return ProcessPoolExecutor(workers, context, initializer=_begin)
+
+
+def _begin() -> None:
+    """End with the parent, also where it died in the seconds until a worker gets here."""
+    leave_with_parent()
+    if not multiprocessing.parent_process().is_alive():
+        sys.exit("error: the process that started this one is gone")
+
+
+def each(workers: Executor, work: Callable, todo: Sequence[tuple], label: str, unit: str = "it") -> Iterator[Any]:
+    """Yield what `work` makes of each tuple of arguments, in their order, with a progress bar.
+
+    Parameters
+    ----------
+    workers : a `pool`; the results do not depend on how many they are
+    work : at the top of a module; what it raises is raised here
+    todo : perhaps nothing
+    label, unit : of the progress bar
+    """
+    yield from tqdm(workers.map(work, *zip(*todo, strict=True)), label, len(todo), unit=unit, disable=None)

@@ -58,3 +58,9 @@ def machine() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     return f"{os.cpu_count()} cores of {name}, {platform.system()}, Python {platform.python_version()}"
+
+
+def sources(folder: Path, names: list[str]) -> list[Path]:
+    """List the Python files that are named, or stand in a folder that is named; all in `folder`."""
+    named = [folder / name for name in names]
+    return [file for path in named for file in (sorted(path.glob("*.py")) if path.is_dir() else [path])]

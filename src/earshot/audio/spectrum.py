@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
+import numba
 import numpy as np
 import scipy.fft
 import scipy.signal
@@ -107,3 +108,7 @@ def _squared(spectrum: np.ndarray, scale: np.ndarray) -> np.ndarray:
             value = spectrum[frame, k]
             squared[frame, k] = (value.real * value.real + value.imag * value.imag) * scale[k]
     return squared
+
+
+# Sums may be taken in another order, and so several numbers at a time; not-a-number keeps its meaning.
+loops = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})

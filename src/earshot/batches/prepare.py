@@ -10,7 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from earshot import files, inputs, project
-from earshot.batches.windows import Features, Windows, read_features, windows_in
+from earshot.batches.features import Features, read_features
+from earshot.batches.windows import Windows, windows_in
 from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.errors import EarshotError
 from earshot.inputs import Input

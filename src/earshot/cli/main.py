@@ -330,16 +330,16 @@ def export(file: Path, run: str | None, model: Path | None, champion: str | None
 @without_traceback
 def sync() -> None:
     """Send to MLflow the runs that it could not take when they were trained."""
-    from earshot.tracking import store
+    from earshot.tracking import outbox, store
 
-    waiting = len(store.unsent())
+    waiting = len(outbox.unsent())
     if not waiting:
         print("nothing is kept to be sent")
         return
     try:
-        store.sync(lambda record: print(f"sent: {record.name or 'more of a run'} ({record.experiment})"))
+        outbox.sync(lambda record: print(f"sent: {record.name or 'more of a run'} ({record.experiment})"))
     except Exception as error:  # whatever the store or the network raises
-        left = len(store.unsent())
+        left = len(outbox.unsent())
         raise EarshotError(f"MLflow at {store.uri()} took {waiting - left} of {waiting}: {error}") from None
 
 

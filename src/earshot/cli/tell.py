@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from earshot.report.terminal import print_frame
+from earshot.terminal import print_frame
 
 if TYPE_CHECKING:
     from earshot.deploy.champion import Crowning

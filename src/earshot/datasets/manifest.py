@@ -15,8 +15,8 @@ from earshot import files, project
 from earshot.audio import decode
 from earshot.audio.suffixes import AUDIO_SUFFIXES
 from earshot.datasets.card import Card, ClassFolders, load_card
-from earshot.datasets.download.checksums import digest
 from earshot.errors import EarshotError, without_traceback
+from earshot.files import digest
 from earshot.processes import leave_with_parent
 from earshot.settings import read_params, window_of
 
@@ -39,7 +39,7 @@ def find_files(card: Card, folder: Path) -> list[dict[str, Any]]:
     """List the dataset's files as rows with recording, path and label, in the order of their names.
 
     A file outside a class folder has no label. Files that the card names for another purpose (groups,
-    segments) are not recordings and are left out.
+    segments) are not recordings_of and are left out.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def find_files(card: Card, folder: Path) -> list[dict[str, Any]]:
     """
     rows = _long_files(card, folder) if _is_long(card) else _class_folder_files(card, folder)
     if not rows:
-        raise EarshotError(f"{folder} holds no recordings of {card.name}. Run `dvc repro -f download@{card.name}`")
+        raise EarshotError(f"{folder} holds no recordings_of of {card.name}. Run `dvc repro -f download@{card.name}`")
     return rows
 
 
@@ -67,10 +67,12 @@ def _class_folder_files(card: Card, folder: Path) -> list[dict[str, Any]]:
 
 
 def _long_files(card: Card, folder: Path) -> list[dict[str, Any]]:
-    for label, name in card.layout.recordings.items():
+    for label, name in card.layout.recordings_of.items():
         if not (folder / name).is_file():
             raise EarshotError(f"{folder / name} is missing: the card of {card.name} names it for class '{label}'")
-    return [{"recording": name, "path": name, "label": label} for label, name in sorted(card.layout.recordings.items())]
+    return [
+        {"recording": name, "path": name, "label": label} for label, name in sorted(card.layout.recordings_of.items())
+    ]
 
 
 def examine(path: Path, shortest: float, silence_dbfs: float) -> dict[str, Any]:
@@ -153,9 +155,9 @@ def _groups(card: Card, folder: Path, rows: list[dict[str, Any]]) -> pd.DataFram
     Where the dataset has a table of groups, a recording that is not in it has none; without a table each
     recording is its own group.
     """
-    recordings = pd.DataFrame({"recording": [row["recording"] for row in rows]})
+    recordings_of = pd.DataFrame({"recording": [row["recording"] for row in rows]})
     if _is_long(card) or card.layout.groups is None:
-        return recordings.assign(group=recordings["recording"], fold=pd.NA)
+        return recordings_of.assign(group=recordings_of["recording"], fold=pd.NA)
     groups = card.layout.groups
     path = folder / groups.file
     table = pd.read_csv(path, dtype=str)
@@ -163,8 +165,8 @@ def _groups(card: Card, folder: Path, rows: list[dict[str, Any]]) -> pd.DataFram
     if absent := [column for column in wanted if column not in table]:
         raise EarshotError(f"{path} has no column {', '.join(absent)}; it has {', '.join(table.columns)}")
     by_name = table.set_index(groups.filename)
-    names = recordings["recording"].map(lambda recording: Path(recording).name)
-    return recordings.assign(
+    names = recordings_of["recording"].map(lambda recording: Path(recording).name)
+    return recordings_of.assign(
         group=names.map(by_name[groups.group]),
         fold=names.map(by_name[groups.fold]) if groups.fold else pd.NA,
     )
@@ -183,7 +185,7 @@ def counts(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def warnings(read: pd.DataFrame) -> list[str]:
-    """Tell what in the recordings, and not in what they are of, gives their class away."""
+    """Tell what in the recordings_of, and not in what they are of, gives their class away."""
     rates = read.groupby("label")["sample_rate"].unique().map(lambda found: tuple(sorted(map(int, found))))
     if rates.nunique() < 2:
         return []
@@ -212,7 +214,7 @@ def check(frame: pd.DataFrame, dataset: str, max_set_aside: float) -> None:
         )
     classes = frame.loc[frame["status"] == "read", "label"].unique()
     if len(classes) < 2:
-        raise EarshotError(f"{dataset} has recordings of {len(classes)} class(es); a comparison needs two or more")
+        raise EarshotError(f"{dataset} has recordings_of of {len(classes)} class(es); a comparison needs two or more")
 
 
 @click.command()
@@ -223,7 +225,7 @@ def main(dataset: str) -> None:
     leave_with_parent()
     card = load_card(dataset)
     if card.layout is None:
-        raise EarshotError(f"{dataset} holds no recordings: take it out of datasets in params.yaml ({card.title})")
+        raise EarshotError(f"{dataset} holds no recordings_of: take it out of datasets in params.yaml ({card.title})")
     params = read_params()
     shortest = window_of(params["windows"], card.task)["length"]
     frame = build(card, project.data("raw", dataset), shortest, params["manifest"]["silence_dbfs"])
@@ -239,3 +241,9 @@ def main(dataset: str) -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def recordings_of(dataset: str) -> dict[str, Path]:
+    """Return where each recording of a dataset stands."""
+    manifest = files.read_table(project.data("manifest", f"{dataset}.parquet"))
+    return {row.recording: project.data("raw", dataset) / row.path for row in manifest.itertuples()}

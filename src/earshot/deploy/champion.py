@@ -6,10 +6,8 @@ grouped protocol's present split: scores of other splits can't be compared with 
 
 from __future__ import annotations
 
-import importlib.metadata
-import re
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +15,13 @@ import numpy as np
 import pandas as pd
 
 from earshot.datasets.card import load_card
-from earshot.detection.rule import Rule
+from earshot.deploy.package import save
 from earshot.errors import EarshotError
 from earshot.tracking import store
-from earshot.trained import predict
 from earshot.training import run_cache
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.models import ModelSignature
 
 SCORE = "best_val_accuracy"
 LOSS = "best_val_loss"
@@ -164,67 +160,3 @@ def _register(client: MlflowClient, dataset: str, run: pd.Series, setting: pd.Se
     )
     client.set_registered_model_alias(dataset, store.CHAMPION, made.version)
     return str(made.version)
-
-
-def save(folder: Path, to: Path) -> None:
-    """Write a trained model as MLflow's pyfunc to the folder `to`: with its code, signature and an input example.
-
-    Parameters
-    ----------
-    folder : with model.safetensors and config.json
-    """
-    import mlflow.pyfunc
-
-    facts, _ = predict.read(folder)
-    rate = facts["input"]["sample_rate"]
-    tone = 0.1 * np.sin(2 * np.pi * 440 / rate * np.arange(round(facts["seconds"] * rate)))
-    mlflow.pyfunc.save_model(
-        to,
-        python_model=str(Path(__file__).parent / "served.py"),
-        artifacts={"model": str(folder)},
-        code_paths=[str(Path(__file__).parent)],
-        pip_requirements=_requirements(),
-        signature=signature(),
-        input_example=pd.DataFrame({"samples": [tone.round(6).tolist()], "sample_rate": [rate]}),
-        metadata={"classes": facts["classes"], "sample_rate": rate},
-    )
-
-
-def signature() -> ModelSignature:
-    """Return what a served model takes and gives.
-
-    In: rows with `audio` (a file of any format as base64), or `samples` (mono, full scale 1) and `sample_rate` (Hz).
-    Parameters: those of `detection.rule.Rule`. Out: for each row what `detection.answer.Answer` holds, and its label.
-    """
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-    from mlflow.types.schema import Array, Map, Object, Property
-
-    event = {"start": DataType.double, "end": DataType.double, "label": DataType.string, "confidence": DataType.double}
-    return ModelSignature(
-        Schema(
-            [
-                ColSpec(DataType.string, "audio", required=False),
-                ColSpec(Array(DataType.double), "samples", required=False),
-                ColSpec(DataType.long, "sample_rate", required=False),
-            ]
-        ),
-        Schema(
-            [
-                ColSpec(DataType.string, "label"),
-                ColSpec(DataType.double, "seconds"),
-                ColSpec(DataType.long, "windows"),
-                ColSpec(Map(DataType.double), "scores"),
-                ColSpec(Array(Object([Property(name, kind) for name, kind in event.items()])), "events"),
-            ]
-        ),
-        ParamSchema([ParamSpec(name, DataType.double, default) for name, default in asdict(Rule()).items()]),
-    )
-
-
-def _requirements() -> list[str]:
-    """Return earshot's own requirements, each in the version that is installed."""
-    named = [
-        re.match(r"[\w.-]+", line).group() for line in importlib.metadata.requires("earshot") if "extra" not in line
-    ]
-    return [f"{name}=={importlib.metadata.version(name)}" for name in named]

@@ -13,7 +13,7 @@ import torch
 
 from earshot.audio.cut import stretches
 from earshot.errors import EarshotError
-from earshot.trained import predict
+from earshot.trained import model_folder, predict
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Detector:
         EarshotError
             If the folder doesn't hold a whole model.
         """
-        settings, weights = predict.read(folder)
+        settings, weights = model_folder.read(folder)
         try:
-            found = cls(settings, predict.restore(settings, weights), hop or settings["hop"])
+            found = cls(settings, model_folder.restore(settings, weights), hop or settings["hop"])
             if not hop and found.of_clips:
                 found = replace(found, hop=found.length)
             _ = found.classes, found.sample_rate, found.length

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pandas as pd
 
-from earshot import files, parallel, project
+from earshot import files, processes, project
 from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.processes import leave_with_parent
@@ -117,8 +117,8 @@ def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int
         (card.name, other, *experiment, params["wirings"][0])
         for other, experiment in itertools.product(on, experiments_of(params))
     ]
-    with parallel.pool(workers) as pool:
-        return list(parallel.each(pool, evaluate_on, todo, card.label))
+    with processes.pool(workers) as pool:
+        return list(processes.each(pool, evaluate_on, todo, card.label))
 
 
 @click.command()

@@ -15,8 +15,9 @@ import click
 import numpy as np
 import pandas as pd
 
-from earshot import files, parallel, project
+from earshot import files, processes, project
 from earshot.audio import decode
+from earshot.audio.mix import mixed
 from earshot.datasets.card import Card, load_card
 from earshot.errors import without_traceback
 from earshot.processes import leave_with_parent
@@ -24,7 +25,7 @@ from earshot.settings import experiments_of, read_params
 from earshot.splits.spans import classes_of
 
 if TYPE_CHECKING:
-    pass
+    from earshot.batches import prepare
 
 COLUMNS = [
     "input",
@@ -53,21 +54,6 @@ class Job:
     models: tuple[str, ...]
     wiring: str
     fold: int
-
-
-def mixed(signal: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
-    """Add noise to a signal at a signal-to-noise ratio; what would clip is turned down as a whole.
-
-    Parameters
-    ----------
-    signal, noise : float32, shape (n,); the noise is scaled, by the mean power of both
-    snr_db : in dB; infinite for no noise
-    """
-    power, noise_power = np.mean(signal**2), np.mean(noise**2)
-    if noise_power == 0 or np.isinf(snr_db):
-        return signal
-    total = signal + noise * np.sqrt(power / noise_power / 10 ** (snr_db / 10)).astype(np.float32)
-    return total / max(1.0, np.abs(total).max())
 
 
 def noises(table: pd.DataFrame, background: str, seed: list[int]) -> np.ndarray:
@@ -184,8 +170,8 @@ def main(dataset: str, workers: int) -> None:
     card, params = load_card(dataset), read_params()
     asked, why = asked_of(card, params)
     todo = jobs(dataset, params, asked["inputs"]) if asked else []
-    with parallel.pool(workers) as pool:
-        frames = list(parallel.each(pool, one, [(job,) for job in todo], f"noise on {card.label}"))
+    with processes.pool(workers) as pool:
+        frames = list(processes.each(pool, one, [(job,) for job in todo], f"noise on {card.label}"))
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
     files.write_table(project.data("noise", f"{dataset}.parquet"), found, {"dataset": dataset, "asked": asked})
     print(f"{card.label}: {why or f'{len(found)} windows scored under noise'}")

@@ -17,7 +17,7 @@ from earshot.leaks import heard
 from earshot.metrics import classification
 from earshot.settings import compose
 from earshot.tracking import logger
-from earshot.trained import predict
+from earshot.trained import model_folder, predict
 from earshot.trained.predict import RUN
 
 
@@ -29,11 +29,11 @@ def evaluate(folder: Path, cfg: DictConfig, data: prepare.Data) -> tuple[pd.Data
     frame : see `predict.table`; with `heard`
     run : what the model is, and how much it was trained and tested on
     """
-    settings, weights = predict.read(folder)
+    settings, weights = model_folder.read(folder)
     if settings["digest"] != data.digest:
         raise EarshotError(f"{folder} was trained on other features than {data.path} holds. Run `dvc repro`")
     test = prepare.part(OmegaConf.merge(cfg, {key: settings[key] for key in ("protocol", "fold")}), data, "test")
-    frame = predict.table(settings, test, predict.probabilities(predict.restore(settings, weights), test))
+    frame = predict.table(settings, test, predict.probabilities(model_folder.restore(settings, weights), test))
     frame.insert(frame.columns.get_loc("label"), "heard", heard_in_training(test.table, data.card.name, settings))
     _log(folder, data, frame)
     run = {key: settings[key] for key in (*RUN, "parameters", "epochs", "best_epoch")}
@@ -50,7 +50,7 @@ def heard_in_training(tested: pd.DataFrame, dataset: str, settings: dict[str, An
 
 
 def _log(folder: Path, data: prepare.Data, frame: pd.DataFrame) -> None:
-    with logger.more(data.card.task, predict.digest(folder)) as run:
+    with logger.more(data.card.task, model_folder.digest(folder)) as run:
         run.metrics(
             {f"test_{name}": value for name, value in classification.scores(frame).items() if name != "windows"}
         )
@@ -73,7 +73,7 @@ def evaluate_all(dataset: str, input_name: str, model: str) -> list[str]:
     """Write the predictions and scores of an experiment's trained models; return the scores in words."""
     torch.set_num_threads(1)
     experiment = f"{input_name}-{model}"
-    folders = predict.folders(project.data("models", dataset, experiment))
+    folders = model_folder.folders(project.data("models", dataset, experiment))
     cfg = compose([f"dataset={dataset}", f"input={input_name}", f"model={model}"])
     data = prepare.load(cfg)
     frames, described = zip(*(evaluate(folder, cfg, data) for folder in folders), strict=True)

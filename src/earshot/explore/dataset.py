@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from earshot import files, parallel, project
+from earshot import files, processes, project
 from earshot.datasets import manifest
 from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError
@@ -83,8 +83,8 @@ def _draw_tracks(recordings: pd.DataFrame, folder: Path, card: Card, workers: in
         (file, folder / SPECTROGRAMS / picture)
         for file, picture in zip(recordings["file"], recordings["picture"], strict=True)
     ]
-    with parallel.pool(workers) as processes:
-        return list(parallel.each(processes, tracks.draw, todo, f"spectrograms of {card.label}", "file"))
+    with processes.pool(workers) as pool:
+        return list(processes.each(pool, tracks.draw, todo, f"spectrograms of {card.label}", "file"))
 
 
 def _figures(dataset: str, recordings: pd.DataFrame) -> dict[str, Figure]:

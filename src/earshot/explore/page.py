@@ -13,10 +13,10 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from earshot import files
+from earshot.audio import clips
 from earshot.pages import html
 from earshot.pages.svg import inline
 from earshot.report.plots import STYLE
-from earshot.tracking import examples
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; it has no others
 
@@ -43,7 +43,7 @@ def playable(samples: np.ndarray, sample_rate: int) -> str:
     """Return a sound, shape (n,), as the data address of an MP3, at its own level and its rate or the next one."""
     rate = min((rate for rate in MP3_RATES if rate >= sample_rate), default=MP3_RATES[-1])
     heard = soxr.resample(samples, sample_rate, rate) if rate != sample_rate else samples
-    return examples.mp3(heard.clip(-1, 1), rate)
+    return clips.mp3(heard.clip(-1, 1), rate)
 
 
 def write(path: Path, template: str, **facts: Any) -> Path:

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 import threadpoolctl
 from tqdm import tqdm
 
-from earshot import files, inputs, project
+from earshot import files, inputs, project, provenance
 from earshot.audio import decode
 from earshot.datasets.card import ClassFolders, load_card
 from earshot.errors import EarshotError, without_traceback
@@ -42,7 +42,7 @@ PART = 2**22  # values of a recording, or bytes of short ones, that are written 
 
 def cache_key(recipe: dict[str, Any]) -> str:
     """Return a hash of all that decides an input's values apart from the recording: settings, code, libraries."""
-    code = [path.read_text("utf-8") for path in files.sources(HERE, CODE)]
+    code = [path.read_text("utf-8") for path in provenance.sources(HERE, CODE)]
     versions = [importlib.metadata.version(library) for library in LIBRARIES]
     return hashlib.sha256(json.dumps([recipe, code, versions], sort_keys=True).encode()).hexdigest()[:16]
 

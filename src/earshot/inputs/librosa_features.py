@@ -13,7 +13,7 @@ import numpy as np
 import scipy.fft
 
 from earshot.audio import spectrum
-from earshot.audio.loops import loops
+from earshot.audio.spectrum import loops
 
 N_MELS = 128  # of the mel spectrum under the MFCC
 FLOOR_DB = 80  # below the loudest band of all frames; what is lower counts as that

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from earshot.pages import numbers
 from earshot.pages.svg import STYLE_SHEET
+from earshot.report import scores
 
 HERE = Path(__file__).parent
 WRITTEN = [
@@ -17,7 +18,7 @@ WRITTEN = [
     numbers.percent,
     numbers.whole,
     numbers.duration,
-    numbers.changed,
+    scores.changed,
     numbers.p_value,
     numbers.dbfs,
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from earshot.report.scores import Difference
+    pass
 
 NOTHING = "–"
 MINUS = "−"  # as wide as a plus, which a hyphen is not
@@ -35,14 +35,6 @@ def with_interval(scores: Mapping[str, Any] | None, metric: str) -> str:
     if not scores:
         return NOTHING
     return f"{score(scores[metric])}\n{interval(scores[f'{metric}_low'], scores[f'{metric}_high'])}".rstrip()
-
-
-def changed(difference: Difference | None) -> str:
-    """Write a difference with its interval below it, and ≈ where the interval holds 0."""
-    if difference is None:
-        return NOTHING
-    mark = " ≈" if difference.unsure else ""
-    return f"{signed(difference.value)}{mark}\n{interval(difference.low, difference.high, signed)}".rstrip()
 
 
 def p_value(p: float) -> str:

@@ -18,17 +18,18 @@ import pandas as pd
 from matplotlib import image
 
 from earshot import project
-from earshot.audio import spectrum
+from earshot.audio import clips, spectrum
+from earshot.datasets import manifest
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError
 from earshot.files import write_text
-from earshot.metrics import classification
+from earshot.metrics import classification, surest
 from earshot.pages import html
 from earshot.report.results import read_cells
-from earshot.settings import experiments_of, read_params
-from earshot.tracking import examples, links
+from earshot.settings import compared, experiments_of, read_params
+from earshot.tracking import links
 
-TEMPLATE = Path(__file__).parent / "listen.html.j2"
+TEMPLATE = Path(__file__).parent / "mistakes.html.j2"
 MOST = 12
 FRAME = 512  # samples that a column of a spectrogram sees
 COLUMNS = 400  # or a few more
@@ -97,7 +98,7 @@ def page(asked: Asked, report: str) -> str:
     inside = windows(predictions, asked.true, asked.predicted)
     if inside.empty:
         raise EarshotError(f"{asked.experiment} on {asked.dataset} ({asked.protocol}) has no window: {asked.what}")
-    classes, paths = classification.classes_of(predictions), examples.recordings(asked.dataset)
+    classes, paths = classification.classes_of(predictions), manifest.recordings_of(asked.dataset)
     return html.template(TEMPLATE).render(
         asked=asked,
         dataset=load_card(asked.dataset).label,
@@ -105,7 +106,7 @@ def page(asked: Asked, report: str) -> str:
         count=len(inside),
         windows=[_shown(window, classes, paths) for window in surest(inside).to_dict("records")],
         several_seeds=predictions["seed"].nunique() > 1,
-        kilohertz=range(examples.SAMPLE_RATE // 2000, -1, -2),
+        kilohertz=range(clips.SAMPLE_RATE // 2000, -1, -2),
     )
 
 
@@ -121,9 +122,9 @@ def windows(predictions: pd.DataFrame, true: str | None, predicted: str | None) 
 
 def surest(inside: pd.DataFrame) -> pd.DataFrame:
     """Return at most `MOST` rows, of as many groups as there are, the surest first; with the column probability."""
-    ordered = examples.by_certainty(inside)
+    ordered = surest.by_certainty(inside)
     turn = ordered.groupby("group").cumcount()  # every group's surest window, then every group's second
-    return examples.by_certainty(ordered.iloc[turn.to_numpy().argsort(kind="stable")[:MOST]])
+    return surest.by_certainty(ordered.iloc[turn.to_numpy().argsort(kind="stable")[:MOST]])
 
 
 def picture(samples: np.ndarray) -> str:
@@ -135,7 +136,7 @@ def picture(samples: np.ndarray) -> str:
     level = spectrum.decibels(np.square(np.concatenate(list(spectrum.centred(samples, FRAME, hop)))))
     buffer = io.BytesIO()
     image.imsave(buffer, level.T[::-1], cmap="inferno", vmin=DARKEST, vmax=BRIGHTEST, format="jpg")
-    return examples.data_address("image/jpeg", buffer.getvalue())
+    return clips.data_address("image/jpeg", buffer.getvalue())
 
 
 def _predictions(asked: Asked) -> pd.DataFrame:
@@ -163,8 +164,8 @@ def _shown(window: dict[str, Any], classes: list[str], paths: dict[str, Path]) -
     """Return a window with its probabilities by class, its sound and its picture."""
     path = paths[window["recording"]]
     try:
-        samples = examples.excerpt(path, window["start"], window["seconds"])
+        samples = clips.excerpt(path, window["start"], window["seconds"])
     except ValueError as error:
         raise EarshotError(f"{path} can't be read ({error}). Run `dvc repro`") from None
     probabilities = {name: window[classification.PROBABILITY + name] for name in classes}
-    return {**window, "probabilities": probabilities, "sound": examples.mp3(samples), "picture": picture(samples)}
+    return {**window, "probabilities": probabilities, "sound": clips.mp3(samples), "picture": picture(samples)}

@@ -34,7 +34,7 @@ def render(folders: list[Path]) -> str:
     )
     for write in FILTERS:
         environment.filters[write.__name__] = write
-    return environment.get_template("results.md.j2").render(runs=[_run(folder) for folder in folders])
+    return environment.get_template("results_page.md.j2").render(runs=[_run(folder) for folder in folders])
 
 
 def _run(folder: Path) -> dict[str, Any]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from earshot.report.scores import Difference
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from earshot.pages.numbers import NOTHING, interval, signed
 from earshot.tracking import links
 
 Scores = dict[str, Any]
@@ -164,3 +170,11 @@ def same_input(pairs: list[Pair]) -> list[tuple[Pair, Pair]]:
 def _title(what: tuple, several_wirings: bool) -> str:
     *_, source, model, wiring = what
     return f"{source}-{model} ({wiring} wiring)" if several_wirings else f"{source}-{model}"
+
+
+def changed(difference: Difference | None) -> str:
+    """Write a difference with its interval below it, and ≈ where the interval holds 0."""
+    if difference is None:
+        return NOTHING
+    mark = " ≈" if difference.unsure else ""
+    return f"{signed(difference.value)}{mark}\n{interval(difference.low, difference.high, signed)}".rstrip()

@@ -16,11 +16,19 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from earshot import files, project
 from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.errors import EarshotError, without_traceback
-from earshot.leaks.heard import united
 from earshot.processes import leave_with_parent
 from earshot.settings import for_task, read_params, window_of
 from earshot.splits import windows
-from earshot.splits.spans import SPAN, classes_of, grouped_by, grouped_spans, recordings, single_windows, train_only
+from earshot.splits.spans import (
+    SPAN,
+    classes_of,
+    grouped_by,
+    grouped_spans,
+    recordings,
+    single_windows,
+    train_only,
+    united,
+)
 
 PARTS = ("train", "validation", "test")
 PROTOCOLS = ("published", "grouped")

@@ -138,3 +138,36 @@ def grouped_spans(card: Card, manifest: pd.DataFrame, params: dict, folder: Path
 def train_only(card: Card) -> list[str]:
     """Return the classes that the card says are trained on and never tested in the grouped protocol."""
     return card.layout.groups.train_only if isinstance(card.layout, ClassFolders) and card.layout.groups else []
+
+
+SHARED = 0.4  # seconds of a stretch that make a span part of it: a little less, so that nothing united is flagged
+
+
+def united(spans: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
+    """Give spans that share a stretch of sound one group, named after the first of theirs.
+
+    Parameters
+    ----------
+    spans : columns recording, group, start and stop
+    duplicates : see `search.STRETCH`
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names = pd.Index(spans["group"].unique())
+    links = [(0, 0)]
+    for row in duplicates.itertuples():
+        a = _groups_at(spans, row.recording_a, row.start_a, row.start_a + row.seconds)
+        b = _groups_at(spans, row.recording_b, row.start_b, row.start_b + row.seconds)
+        links += [(one, two) for one in names.get_indexer(a) for two in names.get_indexer(b)]
+    rows, columns = zip(*links, strict=True)
+    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(names), len(names)))
+    _, component = connected_components(graph, directed=False)
+    first = pd.Series(names).groupby(component).transform("first")
+    return spans.assign(group=spans["group"].map(dict(zip(names, first, strict=True))))
+
+
+def _groups_at(spans: pd.DataFrame, recording: str, start: float, stop: float) -> np.ndarray:
+    """Return the groups of the spans that hold some of a stretch."""
+    shared = spans["stop"].clip(upper=stop) - spans["start"].clip(lower=start)
+    return spans.loc[(spans["recording"] == recording) & (shared >= SHARED), "group"].unique()

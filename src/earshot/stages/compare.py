@@ -20,8 +20,9 @@ from earshot.report.page import render
 from earshot.report.results import Cell, Study, read_study
 from earshot.report.scores import side_by_side
 from earshot.report.summary import summarise
-from earshot.report.terminal import console, print_table
+from earshot.report.terminal import print_table
 from earshot.settings import compared, read_params
+from earshot.terminal import console
 
 LEGEND = """
 difference: published minus grouped; in brackets: 95 % intervals over groups; ≈: it holds 0

@@ -7,7 +7,7 @@ import os
 import click
 from tqdm import tqdm
 
-from earshot import parallel
+from earshot import processes
 from earshot.errors import without_traceback
 from earshot.processes import leave_with_parent
 from earshot.settings import experiments_of, read_params
@@ -28,8 +28,8 @@ def main(dataset: str, workers: int) -> None:
     """Write data/predictions/DATASET/INPUT-MODEL.parquet and data/metrics/DATASET/INPUT-MODEL.json."""
     leave_with_parent()
     todo = [(dataset, *experiment) for experiment in experiments_of(read_params())]
-    with parallel.pool(workers) as pool:
-        for lines in parallel.each(pool, one, todo, f"test {dataset}"):
+    with processes.pool(workers) as pool:
+        for lines in processes.each(pool, one, todo, f"test {dataset}"):
             tqdm.write("\n".join(lines))
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from earshot.metrics import classification
 
 if TYPE_CHECKING:
-    from earshot.training.classifier import Epoch
+    from earshot.tracking.logger import Epoch
 
 
 def curves(epochs: list[Epoch]) -> Figure:

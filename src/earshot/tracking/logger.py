@@ -16,7 +16,7 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from earshot import processes
-from earshot.tracking import store
+from earshot.tracking import outbox, store
 from earshot.tracking.store import Record
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Run:
             try:
                 store.send(self._client or store.connect(), self.record, self.artifacts, self._sent)
             except Exception as error:  # whatever the store or the network raises
-                kept = store.keep(self.record, self.artifacts)
+                kept = outbox.keep(self.record, self.artifacts)
                 _warn(f"did not take a run ({_short(error)}). It is kept in {kept}: `earshot sync` sends it")
 
     def _create(self) -> None:
@@ -189,3 +189,6 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in settings.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
+
+
+Epoch = dict[str, float]  # epoch (from 1), train_loss, train_accuracy, val_loss, val_accuracy

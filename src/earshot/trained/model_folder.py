@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from earshot import project
+from earshot.errors import EarshotError
+from earshot.inputs import INPUTS, Input
 from earshot.trained import predict
 
 RUN = ["seed", "fold"]
@@ -42,3 +48,53 @@ def models(dataset: str, experiment: str, wiring: str, fold: int | None = None) 
         wired = "wiring" not in settings["model"] or settings["wiring"] == wiring
         if settings["protocol"] == "grouped" and wired and fold in (None, settings["fold"]):
             yield Model(settings, predict.restore(settings, weights))
+
+
+def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
+    """Build the model that `settings` (config.json) describes, with its weights, ready to predict."""
+    standardised = INPUTS[settings["input"]["input"]].standardised
+    net = models.build(settings["model"], standardised, *settings["window_shape"], len(settings["classes"]))
+    net.load_state_dict(weights)
+    return net.eval()
+
+
+def input_of(settings: dict[str, Any]) -> Input:
+    """Build the input that a model was trained on."""
+    chosen = dict(settings["input"])
+    return INPUTS[chosen.pop("input")](**chosen)
+
+
+def folders(place: Path) -> list[Path]:
+    """List the folders of an experiment's trained models, data/models/DATASET/INPUT-MODEL/*.
+
+    Raises
+    ------
+    EarshotError
+        If there is none.
+    """
+    found = sorted(path.parent for path in place.glob("*/config.json"))
+    if not found:
+        raise EarshotError(f"{place} holds no trained model. Run `dvc repro`")
+    return found
+
+
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Read config.json and model.safetensors; nothing is unpickled.
+
+    Raises
+    ------
+    EarshotError
+        If one of them is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise EarshotError(f"{folder} holds no trained model ({error}). Run `dvc repro`") from None
+
+
+def digest(folder: Path) -> str:
+    """Return the sha256 of a trained model's weights."""
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,66 +9,14 @@ import pandas as pd
 import torch
 from torch import nn
 
-from earshot import models
-from earshot.errors import EarshotError
-from earshot.inputs import INPUTS, Input
 from earshot.models import heads
+from earshot.trained.model_folder import input_of
 
 if TYPE_CHECKING:
     from earshot.batches.windows import Windows
 
 RUN = ["protocol", "wiring", "seed", "fold"]  # what tells the runs of an experiment apart
 BATCH_SIZE = 32  # changes nothing but memory
-
-
-def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
-    """Build the model that `settings` (config.json) describes, with its weights, ready to predict."""
-    standardised = INPUTS[settings["input"]["input"]].standardised
-    net = models.build(settings["model"], standardised, *settings["window_shape"], len(settings["classes"]))
-    net.load_state_dict(weights)
-    return net.eval()
-
-
-def input_of(settings: dict[str, Any]) -> Input:
-    """Build the input that a model was trained on."""
-    chosen = dict(settings["input"])
-    return INPUTS[chosen.pop("input")](**chosen)
-
-
-def folders(place: Path) -> list[Path]:
-    """List the folders of an experiment's trained models, data/models/DATASET/INPUT-MODEL/*.
-
-    Raises
-    ------
-    EarshotError
-        If there is none.
-    """
-    found = sorted(path.parent for path in place.glob("*/config.json"))
-    if not found:
-        raise EarshotError(f"{place} holds no trained model. Run `dvc repro`")
-    return found
-
-
-def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Read config.json and model.safetensors; nothing is unpickled.
-
-    Raises
-    ------
-    EarshotError
-        If one of them is missing or damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
-        raise EarshotError(f"{folder} holds no trained model ({error}). Run `dvc repro`") from None
-
-
-def digest(folder: Path) -> str:
-    """Return the sha256 of a trained model's weights."""
-    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 def probabilities(net: nn.Module, windows: Windows) -> np.ndarray:

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from earshot.models import heads
-
-Epoch = dict[str, float]  # epoch (from 1), train_loss, train_accuracy, val_loss, val_accuracy
+from earshot.tracking.logger import Epoch
 
 
 class Classifier(pl.LightningModule):

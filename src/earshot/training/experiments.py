@@ -18,7 +18,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from earshot import files, parallel, project
+from earshot import files, processes, project
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError, without_traceback
 from earshot.processes import leave_in_order, leave_with_parent
@@ -66,8 +66,8 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
     names = [f"{experiment}/{run_name(cfg)}" for experiment, cfg in zip(experiments, configs, strict=True)]
     todo = [(cfg, folder / name) for cfg, name in zip(configs, names, strict=True)]
     epochs: dict[str, list[dict[str, Any]]] = {experiment: [] for experiment in experiments}
-    with parallel.pool(workers) as pool:
-        done = parallel.each(pool, one, todo, label, "run")
+    with processes.pool(workers) as pool:
+        done = processes.each(pool, one, todo, label, "run")
         for experiment, name, (settings, scores) in zip(experiments, names, done, strict=True):
             chosen = scores[settings["best_epoch"] - 1]
             tqdm.write(

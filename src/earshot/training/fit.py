@@ -23,8 +23,9 @@ from earshot.batches.windows import Windows, statistics
 from earshot.errors import EarshotError
 from earshot.processes import keep_memory
 from earshot.settings import window_of
-from earshot.trained import predict
-from earshot.training.classifier import Classifier, Epoch, History
+from earshot.tracking.logger import Epoch
+from earshot.trained import model_folder, predict
+from earshot.training.classifier import Classifier, History
 
 if TYPE_CHECKING:
     from earshot.batches.prepare import Data
@@ -108,7 +109,7 @@ def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
 
 
 def _predicted(settings: dict[str, Any], weights: dict[str, torch.Tensor], windows: Windows) -> pd.DataFrame:
-    return predict.table(settings, windows, predict.probabilities(predict.restore(settings, weights), windows))
+    return predict.table(settings, windows, predict.probabilities(model_folder.restore(settings, weights), windows))
 
 
 def _described(cfg: DictConfig, data: Data, history: History) -> dict[str, Any]:

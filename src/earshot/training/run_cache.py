@@ -13,9 +13,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import files, project
+from earshot import files, project, provenance
 from earshot.batches.prepare import Data
-from earshot.trained import predict
+from earshot.trained import model_folder
 from earshot.training.fit import Trained
 
 HERE = Path(__file__).parent
@@ -49,7 +49,7 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
         "settings": {name: everything[name] for name in SETTINGS},
         "features": [data.recipe, data.digest, data.classes],
         "split": _seen(data.card.name, cfg.protocol, cfg.fold),
-        "code": [(path.name, path.read_text("utf-8")) for path in files.sources(HERE, CODE)],
+        "code": [(path.name, path.read_text("utf-8")) for path in provenance.sources(HERE, CODE)],
         "libraries": [importlib.metadata.version(library) for library in LIBRARIES],
     }
     return {name: _digest(fact)[:16] for name, fact in found.items()}
@@ -88,6 +88,6 @@ def complete(folder: Path, trained: Trained) -> None:
 
 def read(folder: Path) -> Trained:
     """Return a run that was kept."""
-    settings, weights = predict.read(folder)
+    settings, weights = model_folder.read(folder)
     epochs = json.loads((folder / "epochs.json").read_text("utf-8"))
     return Trained(settings, weights, epochs, files.read_table(folder / "validation.parquet"))

@@ -17,9 +17,9 @@ from earshot.batches.prepare import Data
 from earshot.batches.windows import Windows
 from earshot.settings import run_name, window_of
 from earshot.tracking import links, logger, store
-from earshot.trained import predict
+from earshot.tracking.logger import Epoch
+from earshot.trained import model_folder
 from earshot.training import fit, run_cache
-from earshot.training.classifier import Epoch
 from earshot.training.fit import Trained
 
 LOGGED = ("task", "input", "protocol", "fold", "seed", "model", "optimizer", "trainer", "audio")
@@ -103,7 +103,7 @@ def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
 
 def _is_logged(cfg: DictConfig, data: Data, folder: Path) -> bool:
     """Tell whether MLflow has the whole run; True where it can't be asked, since nothing is lost."""
-    return logger.has(data.card.task, store.which(predict.digest(folder), cfg.mlflow.sweep))
+    return logger.has(data.card.task, store.which(model_folder.digest(folder), cfg.mlflow.sweep))
 
 
 def _logged(cfg: DictConfig, task: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, Trial, TrialState
 from tqdm import tqdm
 
-from earshot import files, parallel, project, provenance
+from earshot import files, processes, project, provenance
 from earshot.batches import prepare
 from earshot.errors import EarshotError
 from earshot.metrics import classification
@@ -106,7 +106,7 @@ class Search:
             If another process is at work on it.
         """
         try:
-            with FileLock(self.database.with_suffix(".lock"), timeout=0), parallel.pool(workers) as pool:
+            with FileLock(self.database.with_suffix(".lock"), timeout=0), processes.pool(workers) as pool:
                 for first in range(0, trials, self.plan.batch):
                     self._run_batch(range(first, min(first + self.plan.batch, trials)), pool)
                     files.write_text(self.csv, self.table().to_csv(index=False, lineterminator="\n"))
@@ -120,7 +120,7 @@ class Search:
             alive = [trial for trial in batch if self._frozen(trial).state == TrialState.RUNNING]
             todo = [(self._overrides(trial, fold),) for trial in alive]
             label = f"trials {numbers[0]} to {numbers[-1]}, fold {fold}"
-            for trial, scores in zip(alive, parallel.each(pool, score_of, todo, label, "run"), strict=True):
+            for trial, scores in zip(alive, processes.each(pool, score_of, todo, label, "run"), strict=True):
                 self._take(trial, step, scores)
 
     def _trial(self, number: int) -> Trial:

@@ -86,7 +86,7 @@ def tell(runs: list[dict[str, Any]], place: Path) -> None:
     """Print the best runs as a table, and write all of them to runs.csv in `place`."""
     import pandas as pd
 
-    from earshot.report.terminal import print_frame
+    from earshot.terminal import print_frame
 
     swept = pd.DataFrame([dict(line.split("=", 1) for line in run["overrides"]) for run in runs])
     scores = pd.DataFrame(runs).reindex(columns=["accuracy", "macro_f1", "loss", "best_epoch", "folder"])

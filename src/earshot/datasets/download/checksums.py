@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 from earshot.datasets.names import plain_relative
 from earshot.errors import EarshotError
+from earshot.files import digest
 
 LINE = re.compile(r"(?P<sha256>[0-9a-f]{64}) [ *](?P<name>.+)")
 NAMES_SHOWN = 5
@@ -15,12 +15,6 @@ NAMES_SHOWN = 5
 
 class Mismatch(Exception):
     """A folder doesn't hold the files of its list; the message names them."""
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_list(path: Path) -> dict[str, str]:

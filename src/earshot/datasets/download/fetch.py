@@ -17,8 +17,8 @@ import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 from tqdm import tqdm
 
-from earshot.datasets.download.checksums import digest
 from earshot.datasets.download.mirror import is_web
+from earshot.files import digest
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0  # without a byte: then the server is taken to have stalled

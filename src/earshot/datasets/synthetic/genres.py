@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from earshot import parallel
+from earshot import processes
+from earshot.audio.mix import at_rms
 from earshot.datasets.synthetic.music_styles import STEPS, STYLES, Instrument, Style
-from earshot.datasets.synthetic.sound import at_rms, band, coloured_noise, equalise, harmonic_tone, reverberate, room
+from earshot.datasets.synthetic.sound import band, coloured_noise, equalise, harmonic_tone, reverberate, room
 
 RATE = 22_050  # samples per second
 OCTAVES = np.array([63, 125, 250, 500, 1000, 2000, 4000, 8000])  # Hz, the equaliser's bands
@@ -187,11 +188,11 @@ def generate(out: Path, *, seed: int, artists: int, tracks: int, seconds: float)
     for genre in STYLES:
         (out / "genres" / genre).mkdir(parents=True)
     todo = [(out, seed, genre, number, tracks, seconds) for genre in STYLES for number in range(artists)]
-    with parallel.pool(os.cpu_count()) as pool, (out / "groups.csv").open("w", newline="") as file:
+    with processes.pool(os.cpu_count()) as pool, (out / "groups.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["filename", "group"])
         for filenames, (_, _, genre, number, *_) in zip(
-            parallel.each(pool, _record, todo, "artists"), todo, strict=True
+            processes.each(pool, _record, todo, "artists"), todo, strict=True
         ):
             writer.writerows((filename, f"{genre}_artist_{number}") for filename in filenames)
 

@@ -28,13 +28,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from earshot import parallel
+from earshot import processes
+from earshot.audio.mix import at_rms, mix_at_snr
 from earshot.datasets.synthetic.sound import (
     SPEED_OF_SOUND,
-    at_rms,
     equalise,
     harmonic_tone,
-    mix_at_snr,
     pass_by,
     random_curve,
     reverberate,
@@ -163,8 +162,8 @@ def generate(out: Path, *, seed: int, sources: int, shortest: float, longest: fl
     `sources` is the number per class; each lasts `shortest` to `longest` seconds.
     """
     todo = [(out, name, seed, sources, shortest, longest) for name in FOREGROUNDS]
-    with parallel.pool(len(todo)) as pool:
-        list(parallel.each(pool, _record, todo, "recordings"))
+    with processes.pool(len(todo)) as pool:
+        list(processes.each(pool, _record, todo, "recordings"))
 
 
 def _record(out: Path, name: str, seed: int, sources: int, shortest: float, longest: float) -> None:

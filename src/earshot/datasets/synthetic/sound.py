@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import fft, interpolate, ndimage, signal
 
+from earshot.audio.mix import at_rms
+
 SPEED_OF_SOUND = 343.0  # m/s, in air at 20 °C
 
 
@@ -119,14 +121,3 @@ def pass_by(sound: np.ndarray, samples: int, *, speed: float, distance: float, c
     heard = np.interp(np.arange(samples) / rate, arrived, emitted)
     gain = distance / np.hypot(distance, speed * (heard - closest))
     return interpolate.CubicSpline(emitted, sound)(heard) * gain
-
-
-def at_rms(sound: np.ndarray, rms: float) -> np.ndarray:
-    """Scale the sound to a root mean square of `rms`."""
-    return sound * (rms / np.sqrt(np.mean(sound**2)))
-
-
-def mix_at_snr(foreground: np.ndarray, background: np.ndarray, snr_db: float) -> np.ndarray:
-    """Add the foreground to the background, `snr_db` dB above it (mean power over the whole length)."""
-    rms = np.sqrt(np.mean(background**2))
-    return background + at_rms(foreground, rms * 10 ** (snr_db / 20))

@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import signal
 
+from earshot.audio.mix import mix_at_snr
 from earshot.datasets.synthetic.sound import (
     band,
     coloured_noise,
     equalise,
     harmonic_tone,
-    mix_at_snr,
     phase,
     ramp,
     random_curve,

@@ -14,7 +14,7 @@ from earshot.deploy.onnx.graph import Graph
 from earshot.detection.detector import Detector
 from earshot.errors import EarshotError
 from earshot.files import replacing
-from earshot.trained import predict
+from earshot.trained import model_folder
 
 if TYPE_CHECKING:
     from torch.onnx import ONNXProgram
@@ -74,7 +74,7 @@ def about(detector: Detector) -> dict[str, str]:
 
 def _program(detector: Detector) -> ONNXProgram:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
-    built = predict.input_of(detector.settings)
+    built = model_folder.input_of(detector.settings)
     n_samples = round(detector.length * detector.sample_rate)
     # clips may be shorter or longer than that, windows not
     names = {0: "windows", 1: "samples"} if detector.of_clips else {0: "windows"}
