@@ -55,7 +55,7 @@ class Sample:
             self._write_manifest(dataset, classes)
             self._write_audit(dataset)
             self._write_noise(dataset, classes)
-            self._write_elsewhere(dataset, classes)
+            self._write_cross_dataset(dataset, classes)
             for number, experiment in enumerate(self.experiments):
                 self._write_results(dataset, classes, experiment, np.random.default_rng(number))
         return self
@@ -122,10 +122,10 @@ class Sample:
         frame = pd.concat(frames) if self.noise else pd.DataFrame()
         write_table(self.root / "data" / "noise" / f"{dataset}.parquet", frame, {"asked": asked})
 
-    def _write_elsewhere(self, dataset: str, classes: list[str]) -> None:
+    def _write_cross_dataset(self, dataset: str, classes: list[str]) -> None:
         frame = self._table(classes, 1.0, 0, np.random.default_rng(1))
         frames = [frame.assign(on="other_town", input="log_mel", model="cnn", seed=0, fold=n) for n in range(2)]
-        write_table(self.root / "data" / "elsewhere" / f"{dataset}.parquet", pd.concat(frames), {})
+        write_table(self.root / "data" / "cross_dataset" / f"{dataset}.parquet", pd.concat(frames), {})
 
     def _write_results(self, dataset: str, classes: list[str], experiment: str, random: np.random.Generator) -> None:
         cells = [(w, p, s) for w in self.wirings for p in self.protocols for s in self.seeds]
@@ -218,7 +218,7 @@ def compared(tmp_path_factory) -> Sample:
     """Files as they are, compared once for all tests that only read the result."""
     with pytest.MonkeyPatch.context() as patch:
         made = sirens(tmp_path_factory.mktemp("compared"), patch).write()
-        compare.main()
+        compare.main.callback()
     return made
 
 
@@ -236,7 +236,7 @@ def html(sample: Sample) -> str:
 
 def failure(capsys) -> str:
     with pytest.raises(SystemExit) as ended:
-        compare.main()
+        compare.main.callback()
     assert ended.value.code == 1
     return capsys.readouterr().err
 
@@ -244,7 +244,7 @@ def failure(capsys) -> str:
 def test_one_row_per_dataset_experiment_wiring_protocol_and_seed(sample):
     sample.wirings, sample.seeds = ["published", "stacked"], [0, 1]
     sample.write()
-    compare.main()
+    compare.main.callback()
     keys = ["dataset", "input", "model", "wiring", "protocol", "seed"]
     found = [tuple(row[key] for key in keys) for row in rows(sample)]
     assert len(found) == len(set(found)) == 2 * 2 * 2 * 2
@@ -266,7 +266,7 @@ def test_what_params_does_not_list_is_left_out(sample):
     sample.write()
     sample.protocols, sample.experiments = {"published": 1}, ["log_mel-cnn"]
     sample.write_params()
-    compare.main()
+    compare.main.callback()
     assert {(row["protocol"], row["input"]) for row in rows(sample)} == {("published", "log_mel")}
     assert "As published (not leak-free)" in html(sample)
 
@@ -275,15 +275,15 @@ def test_a_model_without_wirings_is_compared_whatever_is_listed(sample):
     sample.write()
     sample.wirings = ["stacked"]
     sample.write_params()
-    compare.main()
+    compare.main.callback()
     assert {row["wiring"] for row in rows(sample)} == {"published"}
 
 
 def test_the_same_bytes_twice(sample):
     sample.write()
-    compare.main()
+    compare.main.callback()
     first = {path.name: path.read_bytes() for path in report(sample).iterdir()}
-    compare.main()
+    compare.main.callback()
     assert first == {path.name: path.read_bytes() for path in report(sample).iterdir()}
     assert sorted(first) == ["comparison.csv", "comparison.json", "index.html", "summary.json"]
     assert str(sample.root).encode() not in first["index.html"]
@@ -334,7 +334,7 @@ def test_names_from_folders_are_escaped(sample):
     evil = "<script>alert(1)</script>"
     sample.datasets = {"synthetic_sirens": [evil, "a&b $x_1$"]}
     sample.write()
-    compare.main()
+    compare.main.callback()
     assert "<script" not in html(sample)
     assert "a&amp;b $x_1$" in html(sample)
     assert evil in Page(html(sample)).words
@@ -358,7 +358,7 @@ def test_a_class_without_a_test_window_is_told(sample):
             frame[(frame["protocol"] == "published") | (frame["label"] == "emergency")],
             read_recipe(path),
         )
-    compare.main()
+    compare.main.callback()
     assert "No window of non_emergency was tested (grouped)" in html(sample)
 
 
@@ -399,7 +399,7 @@ def test_a_fold_that_is_missing_is_one_clear_error(sample, capsys):
 def test_the_summary_is_plain_text_without_a_terminal(sample, capsys):
     sample.wirings = ["published", "stacked"]
     sample.write()
-    compare.main()
+    compare.main.callback()
     first = capsys.readouterr().out
     compare.print_summary()
     assert capsys.readouterr().out == first
@@ -484,7 +484,7 @@ def test_the_summary_has_intervals_and_pools_windows_to_recordings(compared):
 def test_scores_are_means_over_seeds(sample):
     sample.seeds = [0, 1]
     sample.write()
-    compare.main()
+    compare.main.callback()
     for row in summary_of(sample)["scores"]:
         same = ("input", "model", "wiring", "protocol")
         seeds = [one["accuracy"] for one in rows(sample) if all(one[name] == row[name] for name in same)]
@@ -516,7 +516,7 @@ def test_the_report_says_why_and_whether_it_holds_elsewhere(compared):
 def test_a_task_without_noise_has_no_ladder(sample):
     sample.noise = False
     sample.write()
-    compare.main()
+    compare.main.callback()
     assert "SNR" not in html(sample) and summary_of(sample)["noise"] == []
 
 
@@ -529,7 +529,7 @@ def test_the_tutorials_figures():
 def test_the_tutorials_figures_are_not_passed_off_as_a_target_elsewhere(sample):
     sample.datasets = {"sirens_standin": ["a", "b"], "sirens": ["a", "b"]}
     sample.write()
-    compare.main()
+    compare.main.callback()
     text = html(sample)
     assert text.count("for orientation, not a target") == 1
     assert text.count("this dataset, with its published split") == 1

@@ -17,16 +17,19 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from conftest import Project, dashboard, tone, write_audio
 from earshot.batches import prepare
-from earshot.datasets import manifest
-from earshot.evaluation import cross_dataset, noise
-from earshot.inputs import extract
-from earshot.leaks import audit, scan
 from earshot.report import mistakes
 from earshot.settings import compose
-from earshot.splits import protocols
+from earshot.stages import audit as audit_stage
 from earshot.stages import compare, evaluate
+from earshot.stages import cross_dataset as cross_dataset_stage
+from earshot.stages import features as features_stage
+from earshot.stages import fingerprint as fingerprint_stage
+from earshot.stages import manifest as manifest_stage
+from earshot.stages import noise as noise_stage
+from earshot.stages import split as split_stage
+from earshot.stages import train as train_stage
 from earshot.tracking import links
-from earshot.training import experiments, runs
+from earshot.training import runs
 from earshot.web import views
 
 CHROMIUM = shutil.which("chromium")
@@ -84,16 +87,16 @@ def make_results(project: Project) -> None:
         label, frequency = (("high", 1500), ("low", 200), ("middle", 700))[number % 3]
         path = project.data("raw", "tunes", label, f"{label}.{number}.wav")
         write_audio(path, tone(frequency, 4, RATE, seed=number), RATE)
-    stage(manifest.main, "tunes")
-    stage(scan.main, "tunes")
-    stage(protocols.main, "tunes")
-    stage(audit.main, "tunes")
-    stage(extract.main, "tunes", "--workers", "1")
-    stage(experiments.main, "tunes", "--workers", "1")
+    stage(manifest_stage.main, "tunes")
+    stage(fingerprint_stage.main, "tunes")
+    stage(split_stage.main, "tunes")
+    stage(audit_stage.main, "tunes")
+    stage(features_stage.main, "tunes", "--workers", "1")
+    stage(train_stage.main, "tunes", "--workers", "1")
     stage(evaluate.main, "tunes", "--workers", "1")
-    stage(noise.main, "tunes", "--workers", "1")
-    stage(cross_dataset.main, "tunes", "--workers", "1")
-    compare.main()
+    stage(noise_stage.main, "tunes", "--workers", "1")
+    stage(cross_dataset_stage.main, "tunes", "--workers", "1")
+    compare.main.callback()
 
 
 def stage(command: click.Command, *arguments: str) -> None:

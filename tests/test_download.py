@@ -282,7 +282,7 @@ def test_nothing_reachable_is_told_in_one_message_with_all_that_helps(project, t
 
 
 def start(
-    name: str, code: str = "from earshot.download import main; main()"
+    name: str, code: str = "from earshot.stages.download import main; main()"
 ) -> AbstractContextManager[subprocess.Popen]:
     return started("-c", code, name)
 
@@ -306,8 +306,8 @@ def test_killed_download_goes_on_where_it_was(project, bells, server):
 
 
 def test_kill_before_the_last_step_leaves_no_half_folder(project, bells, server):
-    code = "import os, signal, earshot.download as stage; "
-    code += "stage._publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL); stage.main()"
+    code = "import os, signal, earshot.datasets.download.dataset as stage; from earshot.stages.download import main; "
+    code += "stage._publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL); main()"
     with start("bells", code) as process:
         process.communicate()
     assert process.returncode == -signal.SIGKILL

@@ -17,10 +17,10 @@ from PIL import Image
 from conftest import noise, tone, write_audio
 from earshot.audio import decode
 from earshot.cli import main
-from earshot.datasets import manifest
 from earshot.explore import spectra
 from earshot.explore.dataset import embed
 from earshot.explore.survey import dbfs, survey
+from earshot.stages import manifest as manifest_stage
 from tiny import RATE, invoke
 
 
@@ -224,7 +224,7 @@ def test_recordings_that_differ_in_their_suffix_alone_have_a_picture_each(projec
     project.card("twice", source={"folder": "."}, layout={"kind": "class_folders"})
     for number, name in enumerate(("a/one.wav", "a/one.flac", "a/deep/two.wav", "b/one.wav")):
         write_audio(project.data("raw", "twice", name), tone(300 + 100 * number, 3, 8000, seed=number), 8000)
-    invoke(manifest.main, "twice")
+    invoke(manifest_stage.main, "twice")
     page = explore("twice", "--workers", 1)
     folder = project.data("explore", "twice", "spectrograms")
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}

@@ -17,9 +17,9 @@ from conftest import left_running, started, tone, write_audio
 from earshot import files, inputs
 from earshot.audio import decode
 from earshot.batches import features, windows
-from earshot.datasets import manifest
 from earshot.errors import EarshotError
-from earshot.inputs import extract
+from earshot.stages import features as features_stage
+from earshot.stages import manifest as manifest_stage
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def birds(project):
         label = "crow" if number % 2 else "wren"
         path = project.data("raw", "birds", label, f"{label}.{number}.wav")
         write_audio(path, tone(300 + 100 * number, 3, 16000, seed=number), 16000)
-    invoke(manifest.main, "birds")
+    invoke(manifest_stage.main, "birds")
     return project
 
 
@@ -50,19 +50,19 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(birds, name):
     for workers in ("1", "2"):
         for path in birds.data("cache").rglob("*.npy"):
             path.unlink()
-        invoke(extract.main, "birds", name, "--workers", workers)
+        invoke(features_stage.main, "birds", name, "--workers", workers)
         found.append(parquet(birds, name).read_bytes())
     assert found[0] == found[1]
 
 
 def test_the_summary_is_a_table_for_pandas(birds):
-    invoke(extract.main, "birds", "summary")
+    invoke(features_stage.main, "birds", "summary")
     table = pd.read_parquet(parquet(birds, "summary"))
     assert list(table.columns[:4]) == ["recording", "window", "chroma_stft", "rms"] and len(table) == 6
 
 
 def test_frames_are_readable_with_pandas_alone(birds):
-    invoke(extract.main, "birds", "log_mel")
+    invoke(features_stage.main, "birds", "log_mel")
     table = pd.read_parquet(parquet(birds, "log_mel"))
     row = table.iloc[0]
     assert row["values"].reshape(row["frames"], row["bins"]).shape == (147, 128)
@@ -70,28 +70,28 @@ def test_frames_are_readable_with_pandas_alone(birds):
 
 
 def test_one_more_file_costs_one_file(birds):
-    assert "6 recordings, 0 of them kept" in invoke(extract.main, "birds", "waveform")
+    assert "6 recordings, 0 of them kept" in invoke(features_stage.main, "birds", "waveform")
     write_audio(birds.data("raw", "birds", "wren", "wren.9.wav"), tone(900, 3, 16000), 16000)
-    invoke(manifest.main, "birds")
-    assert "7 recordings, 6 of them kept" in invoke(extract.main, "birds", "waveform")
+    invoke(manifest_stage.main, "birds")
+    assert "7 recordings, 6 of them kept" in invoke(features_stage.main, "birds", "waveform")
     assert len(list(birds.data("cache", "features", "waveform").rglob("*.npy"))) == 7
 
 
 def test_another_setting_is_not_taken_from_what_was_kept(birds):
-    invoke(extract.main, "birds", "log_mel")
+    invoke(features_stage.main, "birds", "log_mel")
     params = birds.params()
     birds.params(features=params["features"] | {"log_mel": {"n_mels": 64, "n_fft": 1024, "hop_length": 320}})
-    assert "0 of them kept" in invoke(extract.main, "birds", "log_mel")
+    assert "0 of them kept" in invoke(features_stage.main, "birds", "log_mel")
 
 
 def test_a_killed_extraction_goes_on_where_it_was(birds):
-    invoke(extract.main, "birds", "summary")
+    invoke(features_stage.main, "birds", "summary")
     whole = parquet(birds, "summary").read_bytes()
     parquet(birds, "summary").unlink()
     kept = sorted(birds.data("cache", "features", "summary").rglob("*.npy"))
     for path in kept:
         path.unlink()
-    with started("-m", "earshot.features", "birds", "summary", "--workers", "1", cwd=birds.root) as process:
+    with started("-m", "earshot.stages.features", "birds", "summary", "--workers", "1", cwd=birds.root) as process:
         while process.poll() is None and not any(path.exists() for path in kept):
             time.sleep(0.01)
         process.kill()
@@ -99,18 +99,18 @@ def test_a_killed_extraction_goes_on_where_it_was(birds):
     finished = [path for path in kept if path.exists()]
     assert 0 < len(finished) < 6 and not parquet(birds, "summary").exists()
     made = [path.stat().st_mtime_ns for path in finished]
-    assert f"{len(finished)} of them kept" in invoke(extract.main, "birds", "summary")
+    assert f"{len(finished)} of them kept" in invoke(features_stage.main, "birds", "summary")
     assert [path.stat().st_mtime_ns for path in finished] == made
     assert parquet(birds, "summary").read_bytes() == whole
 
 
 def test_extraction_does_not_wait_for_torch():
-    code = "import sys, earshot.features; raise SystemExit('torch' in sys.modules)"
+    code = "import sys, earshot.stages.features; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_workers_leave_with_the_stage(birds):
-    with started("-m", "earshot.features", "birds", "summary", "--workers", "2", cwd=birds.root) as process:
+    with started("-m", "earshot.stages.features", "birds", "summary", "--workers", "2", cwd=birds.root) as process:
         children: list[psutil.Process] = []
         deadline = time.monotonic() + 60
         while len(children) < 2 and time.monotonic() < deadline:
@@ -122,7 +122,7 @@ def test_workers_leave_with_the_stage(birds):
 def test_a_file_that_turned_bad_is_named(birds):
     bad = birds.data("raw", "birds", "wren", "wren.0.wav")
     bad.write_bytes(b"RIFF")
-    done = CliRunner().invoke(extract.main, ["birds", "waveform"])
+    done = CliRunner().invoke(features_stage.main, ["birds", "waveform"])
     assert done.exit_code == 1 and str(bad) in done.output
     assert not parquet(birds, "waveform").exists()
 
@@ -132,7 +132,7 @@ def build(project, name="log_mel"):
 
 
 def test_features_of_another_recipe_are_refused(birds):
-    invoke(extract.main, "birds", "log_mel")
+    invoke(features_stage.main, "birds", "log_mel")
     asked = inputs.recipe("log_mel", build(birds)) | {"n_mels": 64}
     with pytest.raises(EarshotError, match="log_mel.n_mels = 128, and 64 is asked for.*dvc repro features@birds"):
         features.read_features(parquet(birds, "log_mel"), asked)
@@ -142,7 +142,7 @@ def test_missing_and_torn_features_are_named(birds):
     recipe = inputs.recipe("log_mel", build(birds))
     with pytest.raises(EarshotError, match=r"log_mel.parquet is missing. Run `dvc repro`"):
         features.read_features(parquet(birds, "log_mel"), recipe)
-    invoke(extract.main, "birds", "log_mel")
+    invoke(features_stage.main, "birds", "log_mel")
     parquet(birds, "log_mel").write_bytes(parquet(birds, "log_mel").read_bytes()[:1000])
     with pytest.raises(EarshotError, match="can't be read"):
         features.read_features(parquet(birds, "log_mel"), recipe)
@@ -150,7 +150,7 @@ def test_missing_and_torn_features_are_named(birds):
 
 @pytest.mark.parametrize("name", ["waveform", "log_spectrogram", "log_mel"])
 def test_a_window_is_a_view_of_its_recording(birds, name):
-    invoke(extract.main, "birds", name)
+    invoke(features_stage.main, "birds", name)
     built = build(birds, name)
     stored = features.read_features(parquet(birds, name), inputs.recipe(name, built))
     spans = pd.DataFrame({"recording": ["wren/wren.4.wav"], "group": "g", "label": "wren", "start": 0.0, "stop": 3.0})
@@ -166,7 +166,7 @@ def test_a_window_is_a_view_of_its_recording(birds, name):
 
 
 def test_statistics_are_those_of_the_training_windows(birds):
-    invoke(extract.main, "birds", "log_mel")
+    invoke(features_stage.main, "birds", "log_mel")
     built = build(birds)
     stored = features.read_features(parquet(birds, "log_mel"), inputs.recipe("log_mel", built))
     spans = pd.DataFrame(

@@ -19,13 +19,16 @@ from conftest import PROJECT, noise, tone, write_audio
 from earshot import files
 from earshot.audio import decode
 from earshot.cli import main
-from earshot.datasets import manifest
 from earshot.datasets.card import load_card
 from earshot.datasets.download import dataset
-from earshot.leaks import audit, conditions, duplicates, heard, hints, scan
+from earshot.leaks import conditions, duplicates, heard, hints
 from earshot.leaks.fingerprint import SAMPLE_RATE
 from earshot.settings import window_of
-from earshot.splits import protocols, spans, windows
+from earshot.splits import spans, windows
+from earshot.stages import audit as audit_stage
+from earshot.stages import fingerprint as fingerprint_stage
+from earshot.stages import manifest as manifest_stage
+from earshot.stages import split as split_stage
 
 RATE = 16000
 
@@ -196,8 +199,8 @@ def folders(project):
     listed.append(("low.99.flac", "low-artist9"))
     table = pd.DataFrame(listed, columns=["filename", "group"])
     table.to_csv(project.data("raw", "clips", "artists.csv"), index=False)
-    invoke(manifest.main, "clips")
-    invoke(scan.main, "clips")
+    invoke(manifest_stage.main, "clips")
+    invoke(fingerprint_stage.main, "clips")
     return project
 
 
@@ -208,8 +211,8 @@ def invoke(command, *arguments, code=0):
 
 
 def test_groups_that_share_a_recording_are_split_as_one(folders):
-    invoke(protocols.main, "clips")
-    said = invoke(audit.main, "clips")
+    invoke(split_stage.main, "clips")
+    said = invoke(audit_stage.main, "clips")
     assert "grouped: 0.0% of" in said
     found = json.loads(folders.data("audit", "clips.json").read_text())
     assert found["duplicates"]["across_recordings"] >= 1 and not any(found["leaking"].values())
@@ -217,19 +220,19 @@ def test_groups_that_share_a_recording_are_split_as_one(folders):
 
 def test_too_few_groups_that_share_no_sound_are_explained(folders):
     folders.params(split=folders.params()["split"] | {"folds": {"default": 5}})
-    shared = invoke(protocols.main, "clips", code=1)
+    shared = invoke(split_stage.main, "clips", code=1)
     assert "high has 4, low has 4 (1 groups share sound with another and count with it; `earshot audit`)" in shared
 
 
 def test_no_split_at_all_is_refused(folders):
     folders.params(protocols=[])
-    assert "error: params.yaml asks for no split" in invoke(protocols.main, "clips", code=1)
+    assert "error: params.yaml asks for no split" in invoke(split_stage.main, "clips", code=1)
 
 
 def test_a_grouped_split_that_leaks_stops_the_pipeline(folders):
     folders.params(split=folders.params()["split"] | {"unite_duplicates": False})
-    invoke(protocols.main, "clips")
-    said = invoke(audit.main, "clips", code=1)
+    invoke(split_stage.main, "clips")
+    said = invoke(audit_stage.main, "clips", code=1)
     assert "the grouped split of clips calls itself leak-free" in said
     assert "low/low.00.wav" in said or "low/low.99.flac" in said
     assert "split.unite_duplicates" in said and "Traceback" not in said
@@ -238,12 +241,12 @@ def test_a_grouped_split_that_leaks_stops_the_pipeline(folders):
 
 
 def test_a_hand_made_grouped_split_is_audited_as_it_stands(folders):
-    invoke(protocols.main, "clips")
+    invoke(split_stage.main, "clips")
     path = folders.data("splits", "clips", "grouped.parquet")
     table = files.read_table(path)
     moved = table.index[(table["fold"] == 0) & (table["part"] == "test")][0]
     files.write_table(path, pd.concat([table, table.loc[[moved]].assign(part="train")]), {"protocol": "grouped"})
-    assert f"fold 0: {table.loc[moved, 'recording']}" in invoke(audit.main, "clips", code=1)
+    assert f"fold 0: {table.loc[moved, 'recording']}" in invoke(audit_stage.main, "clips", code=1)
 
 
 @pytest.fixture
@@ -252,7 +255,7 @@ def standin(project, mirror):
         shutil.copy(path, project.root / "conf" / "cards")
     project.params(datasets=["sirens_standin"])
     invoke(dataset.main, "sirens_standin")
-    invoke(manifest.main, "sirens_standin")
+    invoke(manifest_stage.main, "sirens_standin")
     return project
 
 
@@ -269,9 +272,9 @@ def test_the_audit_finds_the_leaks_of_real_recordings_without_the_segments(stand
     known = sources(standin, card)
     path = standin.root / "conf" / "cards" / "sirens_standin.yaml"
     path.write_text(path.read_text().partition("  segments:")[0])  # from here on, nobody is told the sources
-    invoke(scan.main, "sirens_standin")
+    invoke(fingerprint_stage.main, "sirens_standin")
     standin.params(protocols=["published"])
-    invoke(protocols.main, "sirens_standin")
+    invoke(split_stage.main, "sirens_standin")
     table = files.read_table(standin.data("splits", "sirens_standin", "published.parquet"))
     duplicates = files.read_table(standin.data("fingerprint", "sirens_standin", "duplicates.parquet"))
     test, train = (sourced(table[table["part"] == part], known) for part in ("test", "train"))
@@ -305,8 +308,8 @@ def test_a_planted_copy_of_a_real_recording_is_found(project, mirror):
     write_audio(project.data("raw", "songs", "rock", "planted.mp3"), copy, RATE, format="MP3")
     project.params(datasets=["songs"])
     project.card("songs", source={"folder": "."}, layout={"kind": "class_folders"})
-    invoke(manifest.main, "songs")
-    invoke(scan.main, "songs")
+    invoke(manifest_stage.main, "songs")
+    invoke(fingerprint_stage.main, "songs")
     found = files.read_table(project.data("fingerprint", "songs", "duplicates.parquet"))
     across = found[found["recording_a"] != found["recording_b"]]
     assert set(across["recording_a"]) == {"rock/2.wav"} and set(across["recording_b"]) == {"rock/planted.mp3"}

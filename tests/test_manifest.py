@@ -15,6 +15,7 @@ from earshot import files
 from earshot.audio import decode
 from earshot.datasets import manifest
 from earshot.datasets.card import load_card
+from earshot.stages import manifest as manifest_stage
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def build(folder):
 
 
 def run(*arguments):
-    return CliRunner().invoke(manifest.main, arguments)
+    return CliRunner().invoke(manifest_stage.main, arguments)
 
 
 def test_good_files_are_read(folder):

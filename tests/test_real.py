@@ -16,10 +16,10 @@ from conftest import PROJECT
 from earshot import files
 from earshot.audio import decode
 from earshot.batches import windows
-from earshot.datasets import manifest
 from earshot.datasets.download import dataset
-from earshot.leaks import scan
-from earshot.splits import protocols
+from earshot.stages import fingerprint as fingerprint_stage
+from earshot.stages import manifest as manifest_stage
+from earshot.stages import split as split_stage
 from test_inputs import build
 
 pytestmark = pytest.mark.real
@@ -36,22 +36,22 @@ def standin(project, mirror):
     for path in (PROJECT / "tests" / "cards").glob("sirens_standin.*"):
         shutil.copy(path, project.root / "conf" / "cards")
     invoke(dataset.main, "sirens_standin")
-    invoke(manifest.main, "sirens_standin")
-    invoke(scan.main, "sirens_standin")
+    invoke(manifest_stage.main, "sirens_standin")
+    invoke(fingerprint_stage.main, "sirens_standin")
     return project
 
 
 def test_the_stand_in_gives_the_tutorials_windows(standin):
-    shown = invoke(manifest.main, "sirens_standin")
+    shown = invoke(manifest_stage.main, "sirens_standin")
     assert "emergency 22050 Hz, non_emergency 16000 Hz" in shown, "what gives the classes away is told"
-    invoke(protocols.main, "sirens_standin")
+    invoke(split_stage.main, "sirens_standin")
     table = files.read_table(standin.data("splits", "sirens_standin", "published.parquet"))
     windows = table[table["part"].isin(["train", "test"])]["label"].value_counts()
     assert (windows["emergency"], windows["non_emergency"]) == (1374, 1628)
 
 
 def test_no_source_of_the_stand_in_stands_on_two_sides(standin):
-    invoke(protocols.main, "sirens_standin")
+    invoke(split_stage.main, "sirens_standin")
     table = files.read_table(standin.data("splits", "sirens_standin", "grouped.parquet"))
     window = {"length": 2.0, "hop": 1.0}
     for _, rows in table.groupby("fold"):
@@ -79,10 +79,10 @@ def sources_heard(cut: pd.DataFrame, raw) -> set[str]:
 
 def test_gtzan_mini_is_read_whole_and_split_by_artist(project, mirror):
     invoke(dataset.main, "gtzan_mini")
-    assert "101 files read, set aside: none" in invoke(manifest.main, "gtzan_mini")
+    assert "101 files read, set aside: none" in invoke(manifest_stage.main, "gtzan_mini")
     assert json.loads(project.data("manifest", "gtzan_mini.json").read_text())["classes"]["jazz"] == 11
-    invoke(scan.main, "gtzan_mini")
-    invoke(protocols.main, "gtzan_mini")
+    invoke(fingerprint_stage.main, "gtzan_mini")
+    invoke(split_stage.main, "gtzan_mini")
     table = files.read_table(project.data("splits", "gtzan_mini", "grouped.parquet"))
     artists = pd.read_csv(mirror / "gtzan_artists" / "artist_groups.csv").set_index("filename")["artist_group"]
     for _, rows in table.groupby("fold"):

@@ -19,7 +19,7 @@ from test_compare import sirens
 def done(tmp_path, monkeypatch):
     """A project with results, and a call that is recorded."""
     sample = sirens(tmp_path, monkeypatch).write()
-    compare.main()
+    compare.main.callback()
     provenance.record("earshot repro", 421.2, 0)
     return sample
 
@@ -45,7 +45,7 @@ def test_the_tutorials_results_stand_in_one_table(tmp_path, monkeypatch):
     sample = sirens(tmp_path, monkeypatch)
     sample.datasets = {"sirens_standin": ["a", "b"]}
     sample.write()
-    compare.main()
+    compare.main.callback()
     write()
     text = (sample.root / "docs" / "results.md").read_text()
     assert "## Real recordings" in text and "| sirens-waveform-cnn | 0.770 | sirens_standin | 0." in text

@@ -27,9 +27,10 @@ from earshot.errors import EarshotError
 from earshot.metrics import classification
 from earshot.settings import compose
 from earshot.stages import evaluate
+from earshot.stages import train as train_stage
 from earshot.tracking import logger, store
 from earshot.trained import model_folder, predict
-from earshot.training import experiments, fit, run_cache, runs
+from earshot.training import fit, run_cache, runs
 from imports import closure
 from tiny import invoke
 
@@ -208,7 +209,7 @@ def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
     )
     model = trained_on.root / "conf" / "model" / "cnn.yaml"
     model.write_text(model.read_text().replace("max_epochs: 10", "max_epochs: 2"))
-    invoke(experiments.main, "horns")
+    invoke(train_stage.main, "horns")
     made = sorted(path.name for path in trained_on.data("models", "horns", "log_mel-cnn").iterdir())
     assert len(made) == 2 * 2 * (1 + 3) and made[0] == "grouped-published-seed0-fold0"
     history = pd.read_csv(trained_on.data("history", "horns", "log_mel-cnn.csv"))
@@ -243,7 +244,7 @@ def test_a_run_is_trained_once_and_again_where_anything_changed(trained_on, monk
     model.write_text(before.replace("max_epochs: 100", "max_epochs: 2"))
 
     def logged() -> int:
-        invoke(experiments.main, "tunes", "--workers", "1")
+        invoke(train_stage.main, "tunes", "--workers", "1")
         return len(runs_of("genres")[1])
 
     folder = trained_on.data("models", "tunes", "summary-ann", "published-published-seed7-fold0")
@@ -274,5 +275,5 @@ def test_what_decides_a_runs_weights_is_in_its_key(trained_on):
 def test_every_module_that_trains_is_in_the_key_or_known_not_to_change_a_number():
     tells_or_reads = {"audio", "config", "errors", "names", "store", "card"}
     hashed = set(provenance.sources(run_cache.HERE, run_cache.CODE))
-    for path in closure("earshot.fit") | closure("earshot.prepared"):
+    for path in closure("earshot.training.fit"):
         assert path in hashed or path.stem in tells_or_reads, f"{path} decides weights: add it to kept.CODE"

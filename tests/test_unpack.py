@@ -199,7 +199,7 @@ def test_changed_byte_in_a_zip_is_noticed(tmp_path, guarded):
 
 def test_target_must_be_new(tmp_path):
     archive = make(tmp_path / "x.zip", [("a.wav", b"a")])
-    elsewhere = tmp_path / "elsewhere"
+    elsewhere = tmp_path / "cross_dataset"
     elsewhere.mkdir()
     (tmp_path / "target").symlink_to(elsewhere)
     with pytest.raises(FileExistsError):

@@ -7,10 +7,10 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from conftest import Project, tone, write_audio
-from earshot.datasets import manifest
-from earshot.inputs import extract
-from earshot.leaks import scan
-from earshot.splits import protocols
+from earshot.stages import features as features_stage
+from earshot.stages import fingerprint as fingerprint_stage
+from earshot.stages import manifest as manifest_stage
+from earshot.stages import split as split_stage
 
 RATE = 4000  # low; the windows stay as they are
 FEATURES = {
@@ -44,9 +44,9 @@ def tiny_project(root: Path) -> Project:
     write_audio(project.data("raw", "horns", "horn.wav"), tone(900, 40, RATE), RATE)
     write_audio(project.data("raw", "horns", "other.wav"), tone(300, 44, RATE, seed=1), RATE)
     for dataset in ("tunes", "horns"):
-        invoke(manifest.main, dataset)
-        invoke(scan.main, dataset)
-        invoke(protocols.main, dataset)
+        invoke(manifest_stage.main, dataset)
+        invoke(fingerprint_stage.main, dataset)
+        invoke(split_stage.main, dataset)
         for name in features_of:
-            invoke(extract.main, dataset, name, "--workers", "1")
+            invoke(features_stage.main, dataset, name, "--workers", "1")
     return project

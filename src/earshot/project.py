@@ -1,4 +1,4 @@
-"""Where things are, and the numbers in params.yaml that the data depends on."""
+"""The project's folder, and where each thing in its data/ stands."""
 
 from __future__ import annotations
 
@@ -25,3 +25,103 @@ def data(kind: str, *parts: str) -> Path:
     """
     base = workspace() if kind in SHARED else root()
     return base.joinpath("data", kind, *parts)
+
+
+def raw(dataset: str) -> Path:
+    """Return the folder of a dataset's files, as they came."""
+    return data("raw", dataset)
+
+
+def manifest(dataset: str) -> Path:
+    """Return the table of a dataset's files."""
+    return data("manifest", f"{dataset}.parquet")
+
+
+def manifest_counts(dataset: str) -> Path:
+    """Return the counts of a dataset's manifest."""
+    return data("manifest", f"{dataset}.json")
+
+
+def duplicates(dataset: str) -> Path:
+    """Return the table of the stretches that sound twice."""
+    return data("fingerprint", dataset, "duplicates.parquet")
+
+
+def conditions(dataset: str) -> Path:
+    """Return the table of how each window was recorded."""
+    return data("fingerprint", dataset, "conditions.parquet")
+
+
+def split(dataset: str, protocol: str) -> Path:
+    """Return the table of a protocol's train, validation and test parts."""
+    return data("splits", dataset, f"{protocol}.parquet")
+
+
+def audit(dataset: str) -> Path:
+    """Return what the leak audit found."""
+    return data("audit", f"{dataset}.json")
+
+
+def features(dataset: str, input_name: str) -> Path:
+    """Return the table of an input's features."""
+    return data("features", dataset, f"{input_name}.parquet")
+
+
+def models(*parts: str) -> Path:
+    """Return the folder of all trained models, of those of a DATASET, or of its experiment INPUT-MODEL."""
+    return data("models", *parts)
+
+
+def history(dataset: str, experiment: str) -> Path:
+    """Return the table of an experiment's scores by epoch."""
+    return data("history", dataset, f"{experiment}.csv")
+
+
+def predictions(dataset: str, experiment: str) -> Path:
+    """Return the table of an experiment's predictions of test windows."""
+    return data("predictions", dataset, f"{experiment}.parquet")
+
+
+def metrics(dataset: str, experiment: str) -> Path:
+    """Return the scores of an experiment's predictions."""
+    return data("metrics", dataset, f"{experiment}.json")
+
+
+def noise(dataset: str) -> Path:
+    """Return the table of test windows that were scored under noise."""
+    return data("noise", f"{dataset}.parquet")
+
+
+def cross_dataset(dataset: str) -> Path:
+    """Return the table of other datasets' windows, as the dataset's models predict them."""
+    return data("cross_dataset", f"{dataset}.parquet")
+
+
+def report(*parts: str) -> Path:
+    """Return the folder of the report, or a file in it."""
+    return data("report", *parts)
+
+
+def cache(*parts: str) -> Path:
+    """Return a place in the cache, which is shared by the workspace and the copies in which DVC runs experiments."""
+    return data("cache", *parts)
+
+
+def mlflow(*parts: str) -> Path:
+    """Return a place of the local MLflow store, shared as the cache is."""
+    return data("mlflow", *parts)
+
+
+def page(kind: str, *parts: str) -> Path:
+    """Return the place of a page that is made when it is asked for: of a sound, a dataset or mistakes."""
+    return data(kind, *parts)
+
+
+def search(dataset: str, experiment: str) -> Path:
+    """Return where the search of an experiment's settings is kept, without a suffix."""
+    return data("search", dataset, experiment)
+
+
+def calls() -> Path:
+    """Return the list of the pipeline's calls."""
+    return data("repro.json")

@@ -1,7 +1,11 @@
-"""What was run here, when and for how long: a line for every `earshot repro`, in data/repro.json."""
+"""What a result came from: the code and libraries it depends on, the commit, the machine and the call."""
 
 from __future__ import annotations
 
+import ast
+import functools
+import hashlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -11,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from earshot import files, project
+
+ROOMS = ("earshot", "custom")  # the packages whose code is the project's own
 
 
 def recorded(root: Path) -> list[dict[str, Any]]:
@@ -36,7 +42,7 @@ def record(command: str, seconds: float, status: int) -> None:
         "commit": commit(),
         "machine": machine(),
     }
-    files.write_json(project.data("repro.json"), [*recorded(project.root()), call])
+    files.write_json(project.calls(), [*recorded(project.root()), call])
 
 
 def commit() -> str:
@@ -60,7 +66,77 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {name}, {platform.system()}, Python {platform.python_version()}"
 
 
-def sources(folder: Path, names: list[str]) -> list[Path]:
-    """List the Python files that are named, or stand in a folder that is named; all in `folder`."""
-    named = [folder / name for name in names]
-    return [file for path in named for file in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
+def closure(*modules: str) -> list[Path]:
+    """Return the files of modules and of all that they import, directly or through others, sorted by name.
+
+    What is imported for type checkers alone does not count. Packages are this project's and the user's `custom`.
+
+    Parameters
+    ----------
+    modules : names such as "earshot.inputs.log_mel"
+    """
+    found: dict[str, Path] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and (path := _file_of(name)):
+            found[name] = path
+            waiting += _imports(path)
+            waiting.append(name.rpartition(".")[0])  # a package's __init__ runs first
+    return [found[name] for name in sorted(found)]
+
+
+@functools.cache
+def code(*modules: str) -> dict[str, str]:
+    """Return what decides a result beside its settings and data: digests of `code`, the closure's, and `libraries`."""
+    paths = closure(*modules)
+    parts = [(path.relative_to(_root_of(path)).as_posix(), path.read_text("utf-8")) for path in paths]
+    return {"code": digest(parts), "libraries": digest(_versions(paths))}
+
+
+def digest(facts: Any) -> str:
+    """Return the sha256 of facts that JSON knows, in hex."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _versions(paths: list[Path]) -> list[list[str]]:
+    """Return the name and version of each library that some files import."""
+    distributions = importlib.metadata.packages_distributions()
+    packages = {name.partition(".")[0] for path in paths for name in _imports(path)} - {*ROOMS}
+    names = {name for package in packages for name in distributions.get(package, [])}
+    return [[name, importlib.metadata.version(name)] for name in sorted(names)]
+
+
+def _file_of(module: str) -> Path | None:
+    """Return the file of a module or package of the project, or None."""
+    package, *rest = module.split(".")
+    if package not in ROOMS:
+        return None
+    path = _packages()[package].joinpath(*rest)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+@functools.cache
+def _imports(path: Path) -> list[str]:
+    """Return the modules that a file may import when it runs: of `from a import b` both a and a.b."""
+    names: list[str] = []
+    waiting: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        waiting += ast.iter_child_nodes(node)
+    return names
+
+
+def _packages() -> dict[str, Path]:
+    return {"earshot": Path(__file__).parent, "custom": project.root() / "custom"}
+
+
+def _root_of(path: Path) -> Path:
+    return next(folder.parent for folder in _packages().values() if path.is_relative_to(folder))

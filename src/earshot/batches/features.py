@@ -47,7 +47,7 @@ def read_features(path: Path, recipe: dict[str, Any]) -> Features:
                 f"in params.yaml and run `dvc repro features@{path.parent.name}`, or try several values"
                 f" with `dvc exp run -S`"
             )
-    mapped = project.data("cache", "rows", path.parent.name, f"{path.stem}-{stored['digest'][:16]}.npy")
+    mapped = project.cache("rows", path.parent.name, f"{path.stem}-{stored['digest'][:16]}.npy")
     with pq.ParquetFile(path) as file:
         sizes = _sizes(file)
         if not mapped.exists():

@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from earshot import files, inputs, project
 from earshot.batches.features import Features, read_features
 from earshot.batches.windows import Windows, windows_in
+from earshot.datasets import manifest
 from earshot.datasets.card import Card, ClassFolders, load_card
 from earshot.errors import EarshotError
 from earshot.inputs import Input
 from earshot.settings import window_of
-from earshot.splits.spans import classes_of
 
 READ = ["dataset", "datasets", "task", "input", "audio", "features", "windows"]  # by which features are chosen
 
@@ -59,10 +59,17 @@ def load(cfg: DictConfig) -> Data:
     params = OmegaConf.to_container(cfg, resolve=True)
     built = inputs.build(cfg.input, params, card.task, isinstance(card.layout, ClassFolders))
     recipe = inputs.recipe(cfg.input, built)
-    path = project.data("features", card.name, f"{cfg.input}.parquet")
+    path = project.features(card.name, cfg.input)
     features = read_features(path, recipe)
-    manifest = files.read_table(project.data("manifest", f"{card.name}.parquet"))
-    return Data(card, built, recipe, features, classes_of(manifest), files.read_recipe(path)["digest"], path)
+    return Data(
+        card,
+        built,
+        recipe,
+        features,
+        manifest.classes_of(manifest.read(card.name)),
+        files.read_recipe(path)["digest"],
+        path,
+    )
 
 
 def shared(cfg: DictConfig) -> Data:
@@ -77,7 +84,7 @@ def _shared(chosen: str) -> Data:
 
 def part(cfg: DictConfig, data: Data, name: str) -> Windows:
     """Return the windows of one part of the config's protocol and fold."""
-    path = project.data("splits", data.card.name, f"{cfg.protocol}.parquet")
+    path = project.split(data.card.name, cfg.protocol)
     split = files.read_table(path)
     spans = split[(split["fold"] == cfg.fold) & (split["part"] == name)].drop(columns=["fold", "part"])
     if spans.empty:

@@ -95,7 +95,7 @@ def repro(targets: tuple[str, ...]) -> None:
 
 def _compared() -> float | None:
     """Return when the comparison was made, or None."""
-    path = project.data("report", "comparison.json")
+    path = project.report("comparison.json")
     return path.stat().st_mtime if path.exists() else None
 
 
@@ -105,7 +105,7 @@ def _compared() -> float | None:
 def report(as_json: bool) -> None:
     """Show the comparison of the last run, and where its report is."""
     if as_json:
-        from earshot.stages.compare import read_summary
+        from earshot.report.summary import read_summary
 
         print(json.dumps(read_summary(), ensure_ascii=False))
     else:
@@ -113,7 +113,7 @@ def report(as_json: bool) -> None:
 
 
 def _summary() -> None:
-    from earshot.stages.compare import print_summary
+    from earshot.report.terminal import print_summary
 
     print_summary()
 
@@ -142,11 +142,11 @@ def evaluate(other: str, dataset: str | None, workers: int) -> None:
     What that dataset lacks (download, manifest, features) is made first.
     """
     from earshot.evaluation import cross_dataset
-    from earshot.report.terminal import print_elsewhere
+    from earshot.report.terminal import print_cross_dataset
 
     params = read_params()
     for name in [dataset] if dataset else cross_dataset.same_task(other, params):
-        print_elsewhere(name, cross_dataset.evaluate_prepared(name, other, params, workers))
+        print_cross_dataset(name, cross_dataset.evaluate_prepared(name, other, params, workers))
 
 
 @main.command(short_help="See and hear what an experiment got wrong.")
@@ -181,8 +181,9 @@ def audit(names: tuple[str, ...]) -> None:
     from earshot.report.terminal import print_inflation
 
     for name in names or read_params()["datasets"]:
-        card, found = load_card(name), audit.audit(name)
-        print(audit.told(card, found))
+        card = load_card(name)
+        found = audit.audit(card)
+        print(audit.summary_lines(card, found))
         print_inflation(name)
         audit.check(card, found)
 
@@ -227,11 +228,11 @@ def explore(what: str, out: Path | None, start: float, seconds: float, max_freq:
     if what in dataset_names():
         from earshot.explore import dataset
 
-        page = dataset.explore(what, out or project.data("explore", what), workers)
+        page = dataset.explore(what, out or project.page("explore", what), workers)
     elif Path(what).is_file():
         from earshot.explore import sound
 
-        page = sound.explore(Path(what), out or project.data("explore", Path(what).stem), start, seconds, max_freq)
+        page = sound.explore(Path(what), out or project.page("explore", Path(what).stem), start, seconds, max_freq)
     else:
         kind = "a folder, not a file" if Path(what).is_dir() else "neither a file nor a dataset"
         raise EarshotError(f"{what} is {kind}. Datasets there are: {', '.join(dataset_names()) or 'none'}")

@@ -45,7 +45,7 @@ def _trained() -> dict[str, Path]:
     """Return the champions, and of each experiment in data/models the first run that no group was shared in."""
     from earshot.deploy import find
 
-    folder = project.data("models")
+    folder = project.models()
     found = {f"champion of {dataset}": find.champion(dataset) for dataset in find.champions()}
     for experiment in sorted(folder.glob("*/*")):
         first = min(

@@ -51,7 +51,7 @@ class Archive(RemoteFile):
 
 
 class GeneratedBy(_Part):
-    """A dataset made by code: the module in `earshot.datasets` and its arguments."""
+    """A dataset made by code: the module in `earshot.datasets.synthetic` and its arguments."""
 
     module: Module
     arguments: dict[str, int | float | str] = {}

@@ -35,7 +35,7 @@ def of_run(run_id: str) -> Path:
 
 
 def _fetched(client: MlflowClient, run_id: str) -> Path:
-    place = project.data("cache", "fetched", run_id)
+    place = project.cache("fetched", run_id)
     place.mkdir(parents=True, exist_ok=True)
     found = list(Path(client.download_artifacts(run_id, f"{store.MODEL}/artifacts", str(place))).glob("*/config.json"))
     if not found:

@@ -32,9 +32,9 @@ def save(folder: Path, to: Path) -> None:
     tone = 0.1 * np.sin(2 * np.pi * 440 / rate * np.arange(round(facts["seconds"] * rate)))
     mlflow.pyfunc.save_model(
         to,
-        python_model=str(Path(__file__).parent / "served.py"),
+        python_model=str(Path(__file__).parent / "pyfunc.py"),
         artifacts={"model": str(folder)},
-        code_paths=[str(Path(__file__).parent)],
+        code_paths=[str(Path(__file__).parent.parent)],
         pip_requirements=_requirements(),
         signature=signature(),
         input_example=pd.DataFrame({"samples": [tone.round(6).tolist()], "sample_rate": [rate]}),

@@ -1,24 +1,22 @@
-"""Stage: the grouped protocol's models of one dataset on the others of its task, as they stand."""
+"""Cross-dataset test: the grouped protocol's models of one dataset on the others of its task, as they stand."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
 from typing import Any
 
-import click
 import pandas as pd
 
-from earshot import files, processes, project
+from earshot import processes, project
+from earshot.datasets import manifest
 from earshot.datasets.card import Card, load_card
-from earshot.errors import EarshotError, without_traceback
-from earshot.processes import leave_with_parent
+from earshot.errors import EarshotError
 from earshot.settings import experiments_of, read_params, window_of
 from earshot.splits import spans
 
-FACTS = ["on", "input", "model", "seed", "fold", "recording", "group", "start", "seconds", "label", "predicted"]
+COLUMNS = ["on", "input", "model", "seed", "fold", "recording", "group", "start", "seconds", "label", "predicted"]
 
 
 def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str) -> pd.DataFrame:
@@ -26,7 +24,7 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
 
     Returns
     -------
-    Columns `FACTS` and p_CLASS
+    Columns `COLUMNS` and p_CLASS
 
     Raises
     ------
@@ -44,8 +42,7 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
     torch.set_num_threads(1)
     cfg = compose([f"dataset={on}", f"input={input_name}", f"model={model}"])
     data = prepare.load(cfg)
-    manifest = files.read_table(project.data("manifest", f"{on}.parquet"))
-    whole = spans.grouped_spans(data.card, manifest, read_params(), project.data("raw", on))
+    whole = spans.grouped_spans(data.card, manifest.read(on), read_params(), project.raw(on))
     cut = windows_in(whole, data.input, window_of(cfg.windows, data.card.task))
     frames = []
     for trained in models(dataset, f"{input_name}-{model}", wiring):
@@ -58,7 +55,7 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
         found = predict.named(classes, predict.probabilities(trained.net, tested))
         frames.append(cut.assign(on=on, input=input_name, model=model, **trained.run, **found))
     frame = pd.concat(frames, ignore_index=True)
-    return frame[[*FACTS, *(name for name in frame.columns if name.startswith("p_"))]]
+    return frame[[*COLUMNS, *(name for name in frame.columns if name.startswith("p_"))]]
 
 
 def same_task(on: str, params: dict[str, Any]) -> list[str]:
@@ -85,11 +82,11 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
         If `dataset` has no trained models, or a stage fails; what it said stands above.
     """
     card = load_card(dataset)
-    if not project.data("models", dataset).is_dir():
-        raise EarshotError(f"{project.data('models', dataset)} is missing: there are no models of {dataset} to test")
-    made = {("download", on): project.data("raw", on), ("manifest", on): project.data("manifest", f"{on}.parquet")}
+    if not project.models(dataset).is_dir():
+        raise EarshotError(f"{project.models(dataset)} is missing: there are no models of {dataset} to test")
+    made = {("download", on): project.raw(on), ("manifest", on): project.manifest(on)}
     for name, _ in experiments_of(params):
-        made["features", on, name] = project.data("features", on, f"{name}.parquet")
+        made["features", on, name] = project.features(on, name)
     for (stage, *arguments), path in made.items():
         command = [sys.executable, "-m", f"earshot.{stage}", *arguments]
         if not path.exists() and subprocess.run(command, check=False).returncode:
@@ -108,7 +105,7 @@ def others(dataset: str, params: dict[str, Any]) -> list[str]:
 
 
 def _classes(dataset: str) -> list[str]:
-    return spans.classes_of(files.read_table(project.data("manifest", f"{dataset}.parquet")))
+    return manifest.classes_of(manifest.read(dataset))
 
 
 def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int) -> list[pd.DataFrame]:
@@ -119,22 +116,3 @@ def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int
     ]
     with processes.pool(workers) as pool:
         return list(processes.each(pool, evaluate_on, todo, card.label))
-
-
-@click.command()
-@click.argument("dataset")
-@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
-@without_traceback
-def main(dataset: str, workers: int) -> None:
-    """Write data/elsewhere/DATASET.parquet; empty where no other dataset has the same task and classes."""
-    leave_with_parent()
-    card, params = load_card(dataset), read_params()
-    on = others(dataset, params) if "grouped" in params["protocols"] else []
-    frames = evaluate_all(card, on, params, workers)
-    found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=FACTS)
-    files.write_table(project.data("elsewhere", f"{dataset}.parquet"), found, {"dataset": dataset, "on": on})
-    print(f"{card.label}: tested on {', '.join(on) or 'no other dataset'}")
-
-
-if __name__ == "__main__":
-    main()

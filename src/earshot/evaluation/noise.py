@@ -1,4 +1,4 @@
-"""Stage: the grouped test parts under street noise, from +20 dB down.
+"""The noise ladder: the grouped test parts under street noise, from +20 dB down.
 
 The noise of a fold is what its own test part holds of the background class, so nothing of it was trained on. The
 threshold of the alarm is each model's own, chosen on its validation part.
@@ -7,22 +7,18 @@ threshold of the alarm is each model's own, chosen on its validation part.
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
 import numpy as np
 import pandas as pd
 
-from earshot import files, processes, project
+from earshot import files, project
 from earshot.audio import decode
 from earshot.audio.mix import mixed
-from earshot.datasets.card import Card, load_card
-from earshot.errors import without_traceback
-from earshot.processes import leave_with_parent
-from earshot.settings import experiments_of, read_params
-from earshot.splits.spans import classes_of
+from earshot.datasets import manifest
+from earshot.datasets.card import Card
+from earshot.settings import experiments_of
 
 if TYPE_CHECKING:
     from earshot.batches import prepare
@@ -81,7 +77,7 @@ def threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(thresholds[f1[:-1].argmax()])
 
 
-def one(job: Job) -> pd.DataFrame:
+def score(job: Job) -> pd.DataFrame:
     """Score the test windows of one fold at every step of the ladder, with all models of one input."""
     import torch
 
@@ -120,12 +116,12 @@ def one(job: Job) -> pd.DataFrame:
 
 def _sounds(data: prepare.Data, table: pd.DataFrame) -> list[np.ndarray]:
     """Read the samples of each window, at the input's rate."""
-    manifest = files.read_table(project.data("manifest", f"{data.card.name}.parquet")).set_index("recording")
+    paths = manifest.paths(data.card.name)
     rate = data.input.sample_rate
 
     @functools.lru_cache(maxsize=2)  # windows come recording by recording
     def whole(recording: str) -> np.ndarray:
-        return decode.load(project.data("raw", data.card.name) / manifest.loc[recording, "path"], rate)
+        return decode.load(paths[recording], rate)
 
     return [
         whole(row.recording)[round(row.start * rate) : round((row.start + row.seconds) * rate)]
@@ -135,7 +131,7 @@ def _sounds(data: prepare.Data, table: pd.DataFrame) -> list[np.ndarray]:
 
 def jobs(dataset: str, params: dict[str, Any], inputs: list[str]) -> list[Job]:
     """List what there is to do: an entry per input and fold."""
-    split = files.read_table(project.data("splits", dataset, "grouped.parquet"))
+    split = files.read_table(project.split(dataset, "grouped"))
     compared = experiments_of(params)
     return [
         Job(
@@ -152,30 +148,8 @@ def asked_of(card: Card, params: dict[str, Any]) -> tuple[dict[str, Any] | None,
     asked = params["noise"].get(card.task)
     if not asked or "grouped" not in params["protocols"]:
         return None, "no noise is asked for"
-    manifest = files.read_table(project.data("manifest", f"{card.name}.parquet"))
-    classes = classes_of(manifest)
+    classes = manifest.classes_of(manifest.read(card.name))
     for key in ("alarm", "background"):
         if asked[key] not in classes:
             return None, f"no noise: noise.{card.task}.{key} in params.yaml is {asked[key]}, classes are {classes}"
     return asked, ""
-
-
-@click.command()
-@click.argument("dataset")
-@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
-@without_traceback
-def main(dataset: str, workers: int) -> None:
-    """Write data/noise/DATASET.parquet; empty where no noise is asked for."""
-    leave_with_parent()
-    card, params = load_card(dataset), read_params()
-    asked, why = asked_of(card, params)
-    todo = jobs(dataset, params, asked["inputs"]) if asked else []
-    with processes.pool(workers) as pool:
-        frames = list(processes.each(pool, one, [(job,) for job in todo], f"noise on {card.label}"))
-    found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
-    files.write_table(project.data("noise", f"{dataset}.parquet"), found, {"dataset": dataset, "asked": asked})
-    print(f"{card.label}: {why or f'{len(found)} windows scored under noise'}")
-
-
-if __name__ == "__main__":
-    main()

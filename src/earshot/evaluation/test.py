@@ -42,9 +42,9 @@ def evaluate(folder: Path, cfg: DictConfig, data: prepare.Data) -> tuple[pd.Data
 
 def heard_in_training(tested: pd.DataFrame, dataset: str, settings: dict[str, Any]) -> np.ndarray:
     """Tell which tested windows the training has heard, as the audit does: bool, shape (windows,)."""
-    split = files.read_table(project.data("splits", dataset, f"{settings['protocol']}.parquet"))
+    split = files.read_table(project.split(dataset, settings["protocol"]))
     trained = split[(split["fold"] == settings["fold"]) & (split["part"] == "train")]
-    duplicates = files.read_table(project.data("fingerprint", dataset, "duplicates.parquet"))
+    duplicates = files.read_table(project.duplicates(dataset))
     found = heard.flag(tested, trained, duplicates)
     return (found["overlap"] | found["duplicate"]).to_numpy()
 
@@ -73,15 +73,15 @@ def evaluate_all(dataset: str, input_name: str, model: str) -> list[str]:
     """Write the predictions and scores of an experiment's trained models; return the scores in words."""
     torch.set_num_threads(1)
     experiment = f"{input_name}-{model}"
-    folders = model_folder.folders(project.data("models", dataset, experiment))
+    folders = model_folder.folders(project.models(dataset, experiment))
     cfg = compose([f"dataset={dataset}", f"input={input_name}", f"model={model}"])
     data = prepare.load(cfg)
     frames, described = zip(*(evaluate(folder, cfg, data) for folder in folders), strict=True)
     frame = pd.concat(frames, ignore_index=True)
     recipe = {"dataset": dataset, "experiment": experiment, "runs": list(described)}
-    files.write_table(project.data("predictions", dataset, f"{experiment}.parquet"), frame, recipe)
+    files.write_table(project.predictions(dataset, experiment), frame, recipe)
     scores = mean_scores(frame)
-    files.write_json(project.data("metrics", dataset, f"{experiment}.json"), scores)
+    files.write_json(project.metrics(dataset, experiment), scores)
     return [
         f"{data.card.label} {experiment} {protocol} ({wiring} wiring): accuracy {values['accuracy']:.3f}"
         for protocol, wirings in scores.items()

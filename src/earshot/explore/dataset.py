@@ -39,8 +39,8 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
     """
     card = load_card(dataset)
     table = _manifest(card)
-    recordings = table[table["status"] == "read"].reset_index(drop=True)
-    recordings["file"] = [project.data("raw", dataset) / path for path in recordings["path"]]
+    recordings = manifest.of_status(table)
+    recordings["file"] = [project.raw(dataset) / path for path in recordings["path"]]
     recordings["picture"] = _picture_names(recordings)
     recordings["level"] = _draw_tracks(recordings, folder, card, workers)
     with page.styled():
@@ -58,7 +58,7 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
 
 
 def _manifest(card: Card) -> pd.DataFrame:
-    path = project.data("manifest", f"{card.name}.parquet")
+    path = project.manifest(card.name)
     if card.layout is None:
         raise EarshotError(f"{card.name} holds no recordings ({card.title}): explore the dataset that needs it")
     if not path.exists():
@@ -96,7 +96,7 @@ def _figures(dataset: str, recordings: pd.DataFrame) -> dict[str, Figure]:
         "Duration": classes.spread(seconds, labels, "seconds", (0, 1.05 * seconds.max())),
         "Loudness": classes.spread(level, labels, "RMS in dBFS", (level.min() - 2, level.max() + 2)),
     }
-    features = project.data("features", dataset, "summary.parquet")
+    features = project.features(dataset, "summary")
     if features.exists():
         rows = files.read_table(features).merge(recordings[["recording", "label"]], on="recording")
         points, shares = embed(rows.drop(columns=["recording", "window", "label"]).to_numpy())

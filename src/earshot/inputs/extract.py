@@ -1,4 +1,4 @@
-"""Stage: recordings -> data/features/DATASET/INPUT.parquet.
+"""Extraction: recordings -> data/features/DATASET/INPUT.parquet.
 
 What was computed for a recording is kept in data/cache by the recording's bytes, the input's settings and the
 code that computed it. One file added to ten thousand costs one file, and a killed run goes on where it was.
@@ -7,18 +7,14 @@ code that computed it. One file added to ten thousand costs one file, and a kill
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import itertools
-import json
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -28,23 +24,19 @@ from tqdm import tqdm
 
 from earshot import files, inputs, project, provenance
 from earshot.audio import decode
-from earshot.datasets.card import ClassFolders, load_card
-from earshot.errors import EarshotError, without_traceback
+from earshot.datasets import manifest
+from earshot.datasets.card import Card, ClassFolders
+from earshot.errors import EarshotError
 from earshot.processes import keep_memory, leave_with_parent
-from earshot.settings import experiments_of, read_params
 
-HERE = Path(__file__).parent
-CODE = ["audio.py", "windows.py", "inputs"]
-LIBRARIES = ("librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
 WARM_SECONDS = 4  # longer than most windows
 PART = 2**22  # values of a recording, or bytes of short ones, that are written at a time
 
 
-def cache_key(recipe: dict[str, Any]) -> str:
+def cache_key(built: inputs.Input, recipe: dict[str, Any]) -> str:
     """Return a hash of all that decides an input's values apart from the recording: settings, code, libraries."""
-    code = [path.read_text("utf-8") for path in provenance.sources(HERE, CODE)]
-    versions = [importlib.metadata.version(library) for library in LIBRARIES]
-    return hashlib.sha256(json.dumps([recipe, code, versions], sort_keys=True).encode()).hexdigest()[:16]
+    code = provenance.code(type(built).__module__, "earshot.audio.decode")
+    return provenance.digest([recipe, code])[:16]
 
 
 def parts(pieces: Iterable[Any], size: Callable[[Any], int], join: Callable[[list[Any]], Any]) -> Iterator[Any]:
@@ -114,13 +106,13 @@ def extract_all(jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int
                 raise EarshotError(f"{path}: its features can't be computed ({error!r})") from error
 
 
-def tables(manifest: pd.DataFrame, cached: list[Path], columns: list[str] | None) -> Iterator[pa.Table]:
+def tables(recordings: pd.DataFrame, cached: list[Path], columns: list[str] | None) -> Iterator[pa.Table]:
     """Yield a table for each part of each recording.
 
     Named features become columns, a row for each window; others become one row with the flat `values` of
     shape (frames, bins).
     """
-    for recording, sha256, path in zip(manifest["recording"], manifest["sha256"], cached, strict=True):
+    for recording, sha256, path in zip(recordings["recording"], recordings["sha256"], cached, strict=True):
         first = 0
         for rows in kept_parts(path):
             if columns:
@@ -148,37 +140,18 @@ def write(path: Path, tables: Iterator[pa.Table], recipe: dict[str, Any]) -> Non
             writer.write_table(part.cast(schema))
 
 
-@click.command()
-@click.argument("dataset")
-@click.argument("names", metavar="[INPUT]...", nargs=-1)
-@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
-@without_traceback
-def main(dataset: str, names: tuple[str, ...], workers: int) -> None:
-    """Write data/features/DATASET/INPUT.parquet; by default for every INPUT that params.yaml compares."""
-    leave_with_parent()
-    params = read_params()
-    for name in names or dict.fromkeys(name for name, _ in experiments_of(params)):
-        extract(dataset, name, params, workers)
-
-
-def extract(dataset: str, input_name: str, params: dict[str, Any], workers: int) -> None:
+def extract(card: Card, input_name: str, params: dict[str, Any], workers: int) -> None:
     """Write an input representation of all recordings of a dataset."""
-    card = load_card(dataset)
     built = inputs.build(input_name, params, card.task, isinstance(card.layout, ClassFolders))
     recipe = inputs.recipe(input_name, built)
-    key = cache_key(recipe)
-    manifest = files.read_table(project.data("manifest", f"{dataset}.parquet"))
-    manifest = manifest[manifest["status"] == "read"].reset_index(drop=True)
-    cached = [project.data("cache", "features", input_name, key, f"{sha256}.npy") for sha256 in manifest["sha256"]]
-    raw = project.data("raw", dataset)
-    jobs = [(kept, raw / path) for kept, path in zip(cached, manifest["path"], strict=True)]
+    key = cache_key(built, recipe)
+    recordings = manifest.read(card.name)
+    cached = [project.cache("features", input_name, key, f"{sha256}.npy") for sha256 in recordings["sha256"]]
+    raw = project.raw(card.name)
+    jobs = [(kept, raw / path) for kept, path in zip(cached, recordings["path"], strict=True)]
     known = sum(kept.exists() for kept in cached)
     extract_all(jobs, built, workers, f"{input_name} of {card.label}")
-    digest = hashlib.sha256("".join([key, *manifest["sha256"]]).encode()).hexdigest()
-    out = project.data("features", dataset, f"{input_name}.parquet")
-    write(out, tables(manifest, cached, built.columns), {**recipe, "dataset": dataset, "digest": digest})
+    digest = hashlib.sha256("".join([key, *recordings["sha256"]]).encode()).hexdigest()
+    out = project.features(card.name, input_name)
+    write(out, tables(recordings, cached, built.columns), {**recipe, "dataset": card.name, "digest": digest})
     print(f"{card.label}: {input_name} of {len(cached)} recordings, {known} of them kept from before")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,18 +1,16 @@
-"""Stage: what the test part of each split shares with its training part, found in the sound itself."""
+"""The leak audit: what the test part of each split shares with its training part, found in the sound itself."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import click
 import pandas as pd
 
 from earshot import files, project
-from earshot.datasets.card import Card, load_card
-from earshot.errors import EarshotError, without_traceback
+from earshot.datasets.card import Card
+from earshot.errors import EarshotError
 from earshot.leaks import heard, hints
-from earshot.processes import leave_with_parent
 from earshot.settings import read_params, window_of
 from earshot.splits.spans import windows_of
 
@@ -47,7 +45,7 @@ def summary(table: pd.DataFrame) -> dict[str, float | int]:
     }
 
 
-def audit(dataset: str) -> dict[str, Any]:
+def audit(card: Card) -> dict[str, Any]:
     """Audit every split of a dataset that params.yaml lists.
 
     Returns
@@ -56,15 +54,12 @@ def audit(dataset: str) -> dict[str, Any]:
     (see `summary`), `leaking` (for a protocol that calls itself leak-free and isn't: a line for each of the first
     windows) and `hints` (see `leaks.hints`)
     """
-    params, card = read_params(), load_card(dataset)
+    params, dataset = read_params(), card.name
     window = dict(window_of(params["windows"], card.task))
-    duplicates = files.read_table(project.data("fingerprint", dataset, "duplicates.parquet"))
-    splits = {
-        protocol: files.read_table(project.data("splits", dataset, f"{protocol}.parquet"))
-        for protocol in params["protocols"]
-    }
+    duplicates = files.read_table(project.duplicates(dataset))
+    splits = {protocol: files.read_table(project.split(dataset, protocol)) for protocol in params["protocols"]}
     tables = {protocol: leaks(split, duplicates, window) for protocol, split in splits.items()}
-    counts = json.loads(project.data("manifest", f"{dataset}.json").read_text("utf-8"))
+    counts = json.loads(project.manifest_counts(dataset).read_text("utf-8"))
     found = {
         "duplicates": {
             "stretches": len(duplicates),
@@ -90,7 +85,7 @@ def lines(table: pd.DataFrame) -> list[str]:
 
 
 def _hints(dataset: str, splits: dict[str, pd.DataFrame], window: dict[str, float]) -> dict[str, Any]:
-    conditions = files.read_table(project.data("fingerprint", dataset, "conditions.parquet"))
+    conditions = files.read_table(project.conditions(dataset))
     conditions = conditions.assign(key=conditions["start"].round(3)).drop(columns="start")
 
     def part(split: pd.DataFrame, fold: int, name: str) -> pd.DataFrame:
@@ -108,7 +103,7 @@ def _hints(dataset: str, splits: dict[str, pd.DataFrame], window: dict[str, floa
     return found
 
 
-def told(card: Card, found: dict[str, Any]) -> str:
+def summary_lines(card: Card, found: dict[str, Any]) -> str:
     """Say in lines what an audit found."""
     twice = found["duplicates"]
     said = [
@@ -150,20 +145,3 @@ def check(card: Card, found: dict[str, Any]) -> None:
                 + "\nGive what belongs together one group in the card's table of groups, list a copy under the card's "
                 "known_bad, or set split.unite_duplicates in params.yaml to true"
             )
-
-
-@click.command()
-@click.argument("dataset")
-@without_traceback
-def main(dataset: str) -> None:
-    """Write data/audit/DATASET.json; stop where a split that calls itself leak-free is not."""
-    leave_with_parent()
-    card = load_card(dataset)
-    found = audit(dataset)
-    print(told(card, found))
-    check(card, found)
-    files.write_json(project.data("audit", f"{dataset}.json"), found)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,12 +6,29 @@ import pandas as pd
 
 from earshot.metrics import classification
 
-PER_CLASS = 2
-MOST = 8
+
+def surest(predictions: pd.DataFrame, most: int, per_class: int | None = None) -> pd.DataFrame:
+    """Return the windows with the highest probability of the predicted class, of as many groups as there are.
+
+    Parameters
+    ----------
+    predictions : columns label, group and p_CLASS for each class
+    most : how many rows are returned at most
+    per_class : how many of them may have one label; by default any number
+
+    Returns
+    -------
+    Rows of `predictions` with the column probability, the surest first
+    """
+    ordered = _by_certainty(predictions)
+    turn = ordered.groupby("group").cumcount()  # every group's surest window, then every group's second
+    chosen = ordered.iloc[turn.to_numpy().argsort(kind="stable")]
+    if per_class is not None:
+        chosen = chosen.groupby("label").head(per_class)
+    return _by_certainty(chosen.head(most))
 
 
-def by_certainty(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Add the column probability, that of the predicted class, and put the surest window first."""
+def _by_certainty(predictions: pd.DataFrame) -> pd.DataFrame:
     columns = [classification.PROBABILITY + name for name in classification.classes_of(predictions)]
     found = predictions.assign(probability=predictions[columns].max(axis=1))
     return found.sort_values("probability", ascending=False, kind="stable")

@@ -23,7 +23,8 @@ from earshot.datasets import manifest
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError
 from earshot.files import write_text
-from earshot.metrics import classification, surest
+from earshot.metrics import classification
+from earshot.metrics.surest import surest
 from earshot.pages import html
 from earshot.report.results import read_cells
 from earshot.settings import compared, experiments_of, read_params
@@ -81,7 +82,7 @@ def write(asked: Asked) -> Path:
     """
     text = page(asked, report="../../report/index.html")
     which = [asked.experiment, asked.wiring, asked.protocol, asked.true or "any", asked.predicted or "another"]
-    path = project.data("windows", asked.dataset, quote("-".join(which), safe="") + ".html")
+    path = project.page("windows", asked.dataset, quote("-".join(which), safe="") + ".html")
     write_text(path, text)
     return path
 
@@ -98,13 +99,13 @@ def page(asked: Asked, report: str) -> str:
     inside = windows(predictions, asked.true, asked.predicted)
     if inside.empty:
         raise EarshotError(f"{asked.experiment} on {asked.dataset} ({asked.protocol}) has no window: {asked.what}")
-    classes, paths = classification.classes_of(predictions), manifest.recordings_of(asked.dataset)
+    classes, paths = classification.classes_of(predictions), manifest.paths(asked.dataset)
     return html.template(TEMPLATE).render(
         asked=asked,
         dataset=load_card(asked.dataset).label,
         back=f"{report}#{asked.matrix}",
         count=len(inside),
-        windows=[_shown(window, classes, paths) for window in surest(inside).to_dict("records")],
+        windows=[_shown(window, classes, paths) for window in surest(inside, MOST).to_dict("records")],
         several_seeds=predictions["seed"].nunique() > 1,
         kilohertz=range(clips.SAMPLE_RATE // 2000, -1, -2),
     )
@@ -118,13 +119,6 @@ def windows(predictions: pd.DataFrame, true: str | None, predicted: str | None) 
     if predicted is not None:
         inside = inside[inside["predicted"] == predicted]
     return inside[inside["label"] != inside["predicted"]] if None in (true, predicted) else inside
-
-
-def surest(inside: pd.DataFrame) -> pd.DataFrame:
-    """Return at most `MOST` rows, of as many groups as there are, the surest first; with the column probability."""
-    ordered = surest.by_certainty(inside)
-    turn = ordered.groupby("group").cumcount()  # every group's surest window, then every group's second
-    return surest.by_certainty(ordered.iloc[turn.to_numpy().argsort(kind="stable")[:MOST]])
 
 
 def picture(samples: np.ndarray) -> str:

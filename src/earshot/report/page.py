@@ -41,7 +41,7 @@ def _section(number: int, study: Study, all_pairs: list[Pair], summary: Summary)
     largest_class = _largest_class(study)
     tutorial = tutorial_figures(study.card.task)
     ladder, other = (
-        [row for row in summary[name] if row["dataset"] == study.card.name] for name in ("noise", "elsewhere")
+        [row for row in summary[name] if row["dataset"] == study.card.name] for name in ("noise", "cross_dataset")
     )
     alarm = study.asked["alarm"] if study.asked else ""
     return {
@@ -58,7 +58,7 @@ def _section(number: int, study: Study, all_pairs: list[Pair], summary: Summary)
         "ladder": ladder,
         "ladder_plot": ladder and Markup(plots.noise_ladder(ladder, f"noise-{number}", _said("Noise ladder", study))),
         "alarm": alarm,
-        "elsewhere": other,
+        "cross_dataset": other,
         "curves": [_curves(f"curves-{number}-{n}", study, pair) for n, pair in enumerate(pairs)],
         "reliability": [
             {"title": title, "plot": _reliability(f"reliability-{number}-{n}", study, title, both)}
@@ -66,7 +66,7 @@ def _section(number: int, study: Study, all_pairs: list[Pair], summary: Summary)
         ],
         "classes": [{"title": title, **_by_class(both)} for title, both in frames.items()],
         "confusions": [{"title": pair.title, "matrices": _matrices(pair, frames[pair.title])} for pair in pairs],
-        "examples": examples.surest(study.card.name, list(frames[pairs[0].title].values())[-1], right=False),
+        "examples": examples.examples(study.card.name, list(frames[pairs[0].title].values())[-1], right=False),
         "absent": _absent(study),
     }
 

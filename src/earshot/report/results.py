@@ -41,7 +41,7 @@ class Cell:
 class Study:
     """One dataset: its card, the counts of its manifest and what was trained and tested on it.
 
-    `audit` is what `earshot.audit` found; `noise` and `elsewhere` are the windows that those stages scored, with the
+    `audit` is what the stage `audit` found; `noise` and `cross_dataset` are the windows that those stages scored, with the
     recipe that says what was asked for.
     """
 
@@ -51,7 +51,7 @@ class Study:
     audit: dict[str, Any]
     noise: pd.DataFrame
     asked: dict[str, Any] | None
-    elsewhere: pd.DataFrame
+    cross_dataset: pd.DataFrame
 
 
 def read_study(dataset: str, settings: dict[str, Any]) -> Study:
@@ -62,14 +62,14 @@ def read_study(dataset: str, settings: dict[str, Any]) -> Study:
     EarshotError
         If a file or a listed run is missing, or a file can't be read.
     """
-    manifest = project.data("manifest", f"{dataset}.json")
+    manifest = project.manifest_counts(dataset)
     counts = _read(manifest, lambda path: json.loads(path.read_text("utf-8")))
     _checked(manifest, counts, ["read", "set_aside", "classes", "seconds", "warnings"])
     cells = [cell for named in experiments_of(settings) for cell in read_cells(dataset, *named, settings)]
-    found = project.data("audit", f"{dataset}.json")
+    found = project.audit(dataset)
     audit = _checked(found, _read(found, lambda path: json.loads(path.read_text("utf-8"))), ["protocols", "hints"])
-    noise = project.data("noise", f"{dataset}.parquet")
-    other = read_table(project.data("elsewhere", f"{dataset}.parquet"))
+    noise = project.noise(dataset)
+    other = read_table(project.cross_dataset(dataset))
     asked = read_recipe(noise)["asked"]
     return Study(load_card(dataset), counts, cells, audit, read_table(noise), asked, other)
 
@@ -83,10 +83,10 @@ def read_cells(dataset: str, input_name: str, model: str, settings: dict[str, An
         As `read_study` does.
     """
     experiment = f"{input_name}-{model}"
-    path = project.data("predictions", dataset, f"{experiment}.parquet")
+    path = project.predictions(dataset, experiment)
     predictions = _checked(path, read_table(path), [*RUN, "label", "predicted", "heard"])
     _check_classes(path, predictions)
-    curves = project.data("history", dataset, f"{experiment}.csv")
+    curves = project.history(dataset, experiment)
     history = _checked(curves, _read(curves, pd.read_csv), [*RUN, "epoch", "train_loss", "val_loss"])
     return [
         Cell(input_name, model, *key, _of(predictions, key), _of(history, key), _runs(path, predictions, key))

@@ -67,7 +67,7 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
     tutorial = tutorial_figures(pairs[0].task)
     audit = json.loads((folder / "data" / "audit" / f"{name}.json").read_text("utf-8"))
     counts = json.loads((folder / "data" / "manifest" / f"{name}.json").read_text("utf-8"))
-    ladder, other = ([row for row in summary[part] if row["dataset"] == name] for part in ("noise", "elsewhere"))
+    ladder, other = ([row for row in summary[part] if row["dataset"] == name] for part in ("noise", "cross_dataset"))
     by_name: dict[str, list[dict[str, Any]]] = {}
     for row in ladder:
         by_name.setdefault(f"{row['input']}-{row['model']}", []).append(row)
@@ -82,7 +82,7 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
         "ladder": by_name,
         "steps": [row["snr_db"] for row in first],
         "alarm": first[0]["alarm"] if first else "",
-        "elsewhere": other,
+        "cross_dataset": other,
     }
 
 

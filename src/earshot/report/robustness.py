@@ -19,7 +19,7 @@ def noise_ladder(frame: pd.DataFrame, alarm: str) -> list[dict[str, Any]]:
 
     Parameters
     ----------
-    frame : what `earshot.noise` writes
+    frame : what the stage `noise` writes
     alarm : the class to be detected
 
     Returns
@@ -82,12 +82,12 @@ def false_alarms(decided: pd.DataFrame) -> dict[str, float | None]:
     }
 
 
-def elsewhere(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def cross_dataset(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Score every experiment on every other dataset, over all seeds and folds.
 
     Parameters
     ----------
-    frame : what `earshot.elsewhere` writes
+    frame : what the stage `cross_dataset` writes
 
     Returns
     -------

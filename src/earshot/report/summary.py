@@ -6,30 +6,33 @@ data/report/summary.json.
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
 from statistics import fmean, stdev
 from typing import Any
 
 import pandas as pd
 
+from earshot import project
+from earshot.errors import EarshotError
 from earshot.files import rounded
 from earshot.metrics import classification, intervals
 from earshot.metrics.intervals import RECORDING, WINDOW
 from earshot.report import robustness
 from earshot.report.results import Cell, Study
 
-PARTS = ["scores", "inflation", "comparisons", "noise", "elsewhere"]
+PARTS = ["scores", "inflation", "comparisons", "noise", "cross_dataset"]
 DECIDED = {"windows": WINDOW, "recordings": RECORDING}
 EXPERIMENT = ["input", "model", "wiring"]
 MEAN = ["accuracy", "macro_f1", "loss", "calibration_error", "windows"]
 
 
 def summarise(studies: list[Study]) -> dict[str, list[dict[str, Any]]]:
-    """Return `scores`, `inflation`, `comparisons`, `noise` and `elsewhere`, a list of rows each.
+    """Return `scores`, `inflation`, `comparisons`, `noise` and `cross_dataset`, a list of rows each.
 
     `scores`: a row per dataset, experiment, wiring and protocol, over all seeds. `inflation`: published minus grouped
     accuracy of each experiment, over the classes that both test. `comparisons`: every two experiments of one dataset,
-    wiring and protocol. `noise` and `elsewhere`: see `report.street`.
+    wiring and protocol. `noise` and `cross_dataset`: see `report.street`.
     """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in PARTS}
     for study in studies:
@@ -43,7 +46,7 @@ def summarise(studies: list[Study]) -> dict[str, list[dict[str, Any]]]:
         found["comparisons"] += _comparisons(study, frames)
         ladder = robustness.noise_ladder(study.noise, study.asked["alarm"]) if len(study.noise) else []
         found["noise"] += [{"dataset": study.card.name, **row} for row in ladder]
-        found["elsewhere"] += [{"dataset": study.card.name, **row} for row in robustness.elsewhere(study.elsewhere)]
+        found["cross_dataset"] += [{"dataset": study.card.name, **row} for row in robustness.cross_dataset(study.cross_dataset)]
     return rounded(found)
 
 
@@ -128,3 +131,18 @@ def _comparisons(study: Study, frames: dict[tuple[str, ...], pd.DataFrame]) -> l
             }
         )
     return found
+
+
+def read_summary() -> dict[str, list[dict[str, Any]]]:
+    """Return the comparison, see `summarise`.
+
+    Raises
+    ------
+    EarshotError
+        If there is no comparison yet.
+    """
+    path = project.report("summary.json")
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise EarshotError(f"{path} is missing. Run `dvc repro` to make it") from None

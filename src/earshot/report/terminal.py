@@ -11,12 +11,17 @@ from earshot import project
 from earshot.pages.numbers import interval, score, with_interval
 from earshot.report import robustness
 from earshot.report.scores import Pair, changed, side_by_side
+from earshot.report.summary import read_summary
 from earshot.terminal import console, empty_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+LEGEND = """
+difference: published minus grouped; in brackets: 95 % intervals over groups; ≈: it holds 0
+report:     data/report/index.html
+dashboard:  make dashboard"""
 NUMBERS = ["published\naccuracy", "grouped\naccuracy", "difference", "grouped\nrecordings", "grouped\nmacro-F1"]
 
 
@@ -28,7 +33,7 @@ def print_table(pairs: list[Pair]) -> None:
 
 def print_inflation(dataset: str) -> None:
     """Print how much of each published score is inflation, where data/report/summary.json knows the dataset."""
-    path = project.data("report", "summary.json")
+    path = project.report("summary.json")
     if not path.exists():
         return
     pairs = [pair for pair in side_by_side(json.loads(path.read_text("utf-8"))) if pair.dataset == dataset]
@@ -45,9 +50,9 @@ def print_inflation(dataset: str) -> None:
     console().print(table)
 
 
-def print_elsewhere(dataset: str, predictions: pd.DataFrame) -> None:
-    """Print how the models of a dataset do on another one; see `report.street.elsewhere`."""
-    rows = robustness.elsewhere(predictions)
+def print_cross_dataset(dataset: str, predictions: pd.DataFrame) -> None:
+    """Print how the models of a dataset do on another one; see `report.robustness.cross_dataset`."""
+    rows = robustness.cross_dataset(predictions)
     table = empty_table(f"models of {dataset}, tested on {rows[0]['on']}")
     table.add_column("experiment")
     for name in ("accuracy", "macro-F1", *(f"F1 {label}" for label in rows[0]["f1"])):
@@ -80,3 +85,15 @@ def _numbers(pair: Pair) -> list[str]:
         score(pair.score("recording_accuracy", "grouped")),
         score(pair.score("macro_f1", "grouped")),
     ]
+
+
+def print_summary() -> None:
+    """Print the comparison that data/report/summary.json holds, and where to read on.
+
+    Raises
+    ------
+    EarshotError
+        If there is no comparison yet.
+    """
+    print_table(side_by_side(read_summary()))
+    console().print(LEGEND)

@@ -1,4 +1,4 @@
-"""Stage: recordings and groups -> train, validation and test, for each protocol.
+"""The protocols: recordings and groups -> train, validation and test parts.
 
 A split is a table of spans of recordings: fold, part, recording, group, label, start, stop (in seconds).
 Windows are cut inside the spans later, so no window stands on two sides of a leak-free split.
@@ -8,27 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from earshot import files, project
-from earshot.datasets.card import Card, ClassFolders, load_card
-from earshot.errors import EarshotError, without_traceback
-from earshot.processes import leave_with_parent
-from earshot.settings import for_task, read_params, window_of
+from earshot.datasets.card import Card, ClassFolders
+from earshot.errors import EarshotError
+from earshot.settings import for_task, window_of
 from earshot.splits import windows
-from earshot.splits.spans import (
-    SPAN,
-    classes_of,
-    grouped_by,
-    grouped_spans,
-    recordings,
-    single_windows,
-    train_only,
-    united,
-)
+from earshot.splits.spans import SPAN, grouped_by, grouped_spans, single_windows, train_only, united, whole_recordings
 
 PARTS = ("train", "validation", "test")
 PROTOCOLS = ("published", "grouped")
@@ -167,7 +155,7 @@ def with_train_only(split: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
 
 
 def make(
-    protocol: str, card: Card, manifest: pd.DataFrame, duplicates: pd.DataFrame, params: dict, folder: Path
+    protocol: str, card: Card, recordings: pd.DataFrame, duplicates: pd.DataFrame, params: dict, folder: Path
 ) -> pd.DataFrame:
     """Split a dataset by a protocol, `published` or `grouped`.
 
@@ -176,14 +164,14 @@ def make(
     setting, window = params["split"], window_of(params["windows"], card.task)
     if protocol not in PROTOCOLS:
         raise EarshotError(f"protocols in params.yaml: '{protocol}' is none of {', '.join(PROTOCOLS)}")
-    spans = grouped_spans(card, manifest, params, folder)
+    spans = grouped_spans(card, recordings, params, folder)
     named = spans["group"].nunique()
     if setting["unite_duplicates"]:
         spans = united(spans, duplicates)
     shared = named - spans["group"].nunique()
     if protocol == "published":
         # it splits through the groups; which window is of which group is kept for the audit and for intervals
-        whole = recordings(manifest)
+        whole = whole_recordings(recordings)
         if isinstance(card.layout, ClassFolders):
             groups = spans.set_index("recording")["group"]
             spans = whole.assign(group=whole["recording"].map(groups).fillna(whole["recording"]))
@@ -202,28 +190,3 @@ def make(
         setting["random_state"],
     )
     return with_train_only(split, spans[(n_windows > 0) & ~tested])
-
-
-@click.command()
-@click.argument("dataset")
-@without_traceback
-def main(dataset: str) -> None:
-    """Write data/splits/DATASET/PROTOCOL.parquet for the protocols in params.yaml."""
-    leave_with_parent()
-    card = load_card(dataset)
-    manifest = files.read_table(project.data("manifest", f"{dataset}.parquet"))
-    duplicates = files.read_table(project.data("fingerprint", dataset, "duplicates.parquet"))
-    params = read_params()
-    if not params["protocols"]:
-        raise EarshotError("params.yaml asks for no split: protocols needs an entry")
-    for protocol in params["protocols"]:
-        split = make(protocol, card, manifest, duplicates, params, project.data("raw", dataset))
-        check_parts(split, classes_of(manifest), train_only(card) if protocol == "grouped" else [], dataset)
-        files.write_table(project.data("splits", dataset, f"{protocol}.parquet"), split, {"protocol": protocol})
-        sizes = split.groupby(["fold", "part"], sort=False)["group"].agg(["size", "nunique"])
-        print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")
-        print(sizes.loc[0].rename(columns={"size": "spans", "nunique": "groups"}).to_string())
-
-
-if __name__ == "__main__":
-    main()

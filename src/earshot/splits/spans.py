@@ -16,15 +16,9 @@ from earshot.splits import windows
 SPAN = ["recording", "group", "label", "start", "stop"]  # start and stop in seconds
 
 
-def classes_of(manifest: pd.DataFrame) -> list[str]:
-    """Return the classes of the recordings that were read, sorted."""
-    return sorted(manifest.loc[manifest["status"] == "read", "label"].unique())
-
-
-def recordings(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return one span for each recording that was read: the whole of it."""
-    read = manifest[manifest["status"] == "read"]
-    return read.assign(start=0.0, stop=read["seconds"])[[*SPAN, "fold"]].reset_index(drop=True)
+def whole_recordings(recordings: pd.DataFrame) -> pd.DataFrame:
+    """Return one span for each recording (see `manifest.read`): the whole of it."""
+    return recordings.assign(start=0.0, stop=recordings["seconds"])[[*SPAN, "fold"]].reset_index(drop=True)
 
 
 def windows_of(spans: pd.DataFrame, window: Mapping[str, float]) -> pd.DataFrame:
@@ -115,13 +109,13 @@ def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
     return joined.assign(start=joined["start"] / sample_rate, stop=joined["stop"] / sample_rate).reset_index(drop=True)
 
 
-def grouped_spans(card: Card, manifest: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
+def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
     """Return the spans that must each stay whole: recordings, sources, or blocks of a long recording."""
-    spans = recordings(manifest)
+    spans = whole_recordings(recordings)
     if isinstance(card.layout, ClassFolders):
         return spans[spans["group"].notna()].reset_index(drop=True)
     if card.layout.segments:
-        rates = manifest.set_index("label")["sample_rate"]
+        rates = recordings.set_index("label")["sample_rate"]
         tables = {
             label: read_segments(folder / name, int(rates[label])) for label, name in card.layout.segments.items()
         }

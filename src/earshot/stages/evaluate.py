@@ -1,35 +1,29 @@
-"""Stage: trained models -> predictions. The only reader of the test part."""
+"""Stage: trained models -> predictions of their test parts, which no other stage reads but noise and cross_dataset."""
 
 from __future__ import annotations
 
-import os
-
-import click
 from tqdm import tqdm
 
 from earshot import processes
-from earshot.errors import without_traceback
-from earshot.processes import leave_with_parent
+from earshot.datasets.card import Card
 from earshot.settings import experiments_of, read_params
+from earshot.stages import stage, workers
 
 
-def one(dataset: str, input_name: str, model: str) -> list[str]:
-    """Write the predictions and scores of an experiment's trained models; return the scores in words."""
-    from earshot.evaluation import test  # the workers' alone: it takes seconds
+def evaluate(dataset: str, input_name: str, model: str) -> list[str]:
+    """Write the predictions and scores of an experiment's trained models; return a line for each score."""
+    from earshot.evaluation import test  # the worker processes' alone: it takes seconds
 
     return test.evaluate_all(dataset, input_name, model)
 
 
-@click.command()
-@click.argument("dataset")
-@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
-@without_traceback
-def main(dataset: str, workers: int) -> None:
+@stage
+@workers
+def main(card: Card, workers: int) -> None:
     """Write data/predictions/DATASET/INPUT-MODEL.parquet and data/metrics/DATASET/INPUT-MODEL.json."""
-    leave_with_parent()
-    todo = [(dataset, *experiment) for experiment in experiments_of(read_params())]
+    todo = [(card.name, *experiment) for experiment in experiments_of(read_params())]
     with processes.pool(workers) as pool:
-        for lines in processes.each(pool, one, todo, f"test {dataset}"):
+        for lines in processes.each(pool, evaluate, todo, f"test {card.name}"):
             tqdm.write("\n".join(lines))
 
 

@@ -9,29 +9,29 @@ import jinja2
 import pandas as pd
 
 from earshot.audio.clips import excerpt, mp3
-from earshot.datasets.manifest import recordings_of
+from earshot.datasets import manifest
 from earshot.metrics import intervals
-from earshot.metrics.surest import MOST, PER_CLASS, by_certainty
+from earshot.metrics.surest import surest
 
+PER_CLASS, MOST = 2, 8  # windows
 SECONDS = 5.0  # of a long window, its beginning
 
 
-def surest(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[str, Any]]:
-    """Return the windows that were named right, or wrong, with the highest probability, each of another group.
+def examples(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[str, Any]]:
+    """Return the windows that were named right, or wrong, with the highest probability.
 
     Parameters
     ----------
-    dataset : whose recordings_of stand in data/raw
+    dataset : whose recordings stand in data/raw
     predictions : of one experiment; over seeds the probabilities are averaged
 
     Returns
     -------
     label, predicted, probability, recording, start (seconds) and the sound as the data address of an MP3
     """
-    frame = by_certainty(intervals.pooled(predictions, intervals.WINDOW))
-    asked = frame[(frame["label"] == frame["predicted"]) == right]
-    chosen = asked.drop_duplicates("group").groupby("label").head(PER_CLASS).head(MOST)
-    found = recordings_of(dataset)
+    frame = intervals.pooled(predictions, intervals.WINDOW)
+    chosen = surest(frame[(frame["label"] == frame["predicted"]) == right], MOST, PER_CLASS)
+    found = manifest.paths(dataset)
     return [
         {
             **{name: getattr(row, name) for name in ("label", "predicted", "probability", "recording", "start")},
@@ -46,5 +46,5 @@ def page(dataset: str, predictions: pd.DataFrame, part: str) -> str:
     template = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
         (Path(__file__).parent / "examples.html.j2").read_text("utf-8")
     )
-    found = {title: surest(dataset, predictions, right) for title, right in (("wrong", False), ("right", True))}
+    found = {title: examples(dataset, predictions, right) for title, right in (("wrong", False), ("right", True))}
     return template.render(part=part, found=found)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def keep(record: Record, artifacts: Path) -> Path:
     """Keep what MLflow did not take in a folder of data/mlflow/unsent, for `sync`."""
     # names are sorted by time: what adds to a run comes after it
-    folder = project.data("mlflow", "unsent", f"{record.ended}-{uuid.uuid4().hex[:8]}")
+    folder = project.mlflow("unsent", f"{record.ended}-{uuid.uuid4().hex[:8]}")
     shutil.copytree(artifacts, folder / "artifacts")
     files.write_text(folder / "record.json", json.dumps(asdict(record), indent=2))  # the last: with it it is whole
     return folder
@@ -29,7 +29,7 @@ def keep(record: Record, artifacts: Path) -> Path:
 
 def unsent() -> list[Path]:
     """List the folders that `keep` made, the oldest first."""
-    return sorted(path.parent for path in project.data("mlflow", "unsent").glob("*/record.json"))
+    return sorted(path.parent for path in project.mlflow("unsent").glob("*/record.json"))
 
 
 def sync(told: Callable[[Record], Any]) -> None:

@@ -65,7 +65,7 @@ def which(weights: str, sweep: str | None = None) -> dict[str, str | None]:
 
 def local_uri() -> str:
     """Return the address of the project's own store, data/mlflow/mlflow.db."""
-    return f"sqlite:///{project.data('mlflow', 'mlflow.db')}"
+    return f"sqlite:///{project.mlflow('mlflow.db')}"
 
 
 def uri() -> str:
@@ -93,7 +93,7 @@ def connect() -> MlflowClient:
 
 def _turn() -> FileLock:
     """Two processes that start on a fresh sqlite file would break it for good, so they take turns."""
-    lock = project.data("mlflow", ".lock")
+    lock = project.mlflow(".lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(lock)
 
@@ -111,7 +111,7 @@ def create(client: MlflowClient, record: Record) -> None:
 
 def _artifacts() -> str | None:
     """Return where artifacts go: beside a local database; a server knows its own place."""
-    return project.data("mlflow", "artifacts").as_uri() if uri().startswith("sqlite") else None
+    return project.mlflow("artifacts").as_uri() if uri().startswith("sqlite") else None
 
 
 def _end_orphans(client: MlflowClient, experiment_id: str) -> None:

@@ -43,7 +43,7 @@ def models(dataset: str, experiment: str, wiring: str, fold: int | None = None) 
     EarshotError
         If there is none.
     """
-    for folder in predict.folders(project.data("models", dataset, experiment)):
+    for folder in predict.folders(project.models(dataset, experiment)):
         settings, weights = predict.read(folder)
         wired = "wiring" not in settings["model"] or settings["wiring"] == wiring
         if settings["protocol"] == "grouped" and wired and fold in (None, settings["fold"]):

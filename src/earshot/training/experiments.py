@@ -6,23 +6,18 @@ Each run is the one that `python -m earshot.train` makes of the same settings.
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
-import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from earshot import files, processes, project
-from earshot.datasets.card import load_card
-from earshot.errors import EarshotError, without_traceback
-from earshot.processes import leave_in_order, leave_with_parent
-from earshot.settings import compose, experiments_of, read_params, run_name
+from earshot.processes import leave_in_order
+from earshot.settings import compose, run_name
 
 
 def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictConfig]:
@@ -31,7 +26,7 @@ def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator
     # a model whose code and text agree has no wiring to choose
     wirings = cfg.wirings if "wiring" in cfg.model else [None]
     for protocol, wiring, seed in itertools.product(cfg.protocols, wirings, cfg.seeds):
-        split = files.read_table(project.data("splits", dataset, f"{protocol}.parquet"))
+        split = files.read_table(project.split(dataset, protocol))
         for fold in sorted(split["fold"].unique().tolist()):
             chosen = {"protocol": protocol, "seed": seed, "fold": fold}
             chosen |= {"model": {"wiring": wiring}} if wiring else {}
@@ -77,25 +72,3 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
             run = {key: settings[key] for key in ("protocol", "wiring", "seed", "fold")}
             epochs[experiment] += [run | epoch for epoch in scores]
     return epochs
-
-
-@click.command()
-@click.argument("dataset")
-@click.option("--workers", type=int, default=os.cpu_count, help="Processes; by default one per core.")
-@without_traceback
-def main(dataset: str, workers: int) -> None:
-    """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv of all that is compared."""
-    leave_with_parent()
-    card = load_card(dataset)
-    compared = experiments_of(read_params())
-    configs = [cfg for experiment in compared for cfg in configs_of(dataset, card.task, *experiment)]
-    if not configs:
-        raise EarshotError("params.yaml asks for no run: experiments, protocols, wirings and seeds each need an entry")
-    print(f"{len(compared)} experiments on {card.label}: {len(configs)} runs", flush=True)
-    for experiment, epochs in train_all(configs, project.data("models", dataset), workers, card.name).items():
-        history = pd.DataFrame(epochs).to_csv(index=False, float_format="%.6f")
-        files.write_text(project.data("history", dataset, f"{experiment}.csv"), history)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,11 +5,8 @@ A killed stage or sweep goes on where it was, and one more seed costs one more s
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,21 +15,6 @@ from earshot.batches.prepare import Data
 from earshot.trained import model_folder
 from earshot.training.fit import Trained
 
-HERE = Path(__file__).parent
-CODE = [
-    "datamodule.py",
-    "dataset.py",
-    "fit.py",
-    "module.py",
-    "predict.py",
-    "prepared.py",
-    "process.py",
-    "spans.py",
-    "windows.py",
-    "inputs",
-    "models",
-]
-LIBRARIES = ("hydra-core", "numpy", "pandas", "pytorch-lightning", "torch")
 SEEN = ["part", "recording", "label", "start", "stop"]  # of a split; a group's name trains nothing
 SETTINGS = ("dataset", "task", "input", "protocol", "seed", "fold", "model", "optimizer", "trainer", "windows")
 
@@ -49,30 +31,27 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
         "settings": {name: everything[name] for name in SETTINGS},
         "features": [data.recipe, data.digest, data.classes],
         "split": _seen(data.card.name, cfg.protocol, cfg.fold),
-        "code": [(path.name, path.read_text("utf-8")) for path in provenance.sources(HERE, CODE)],
-        "libraries": [importlib.metadata.version(library) for library in LIBRARIES],
+        **provenance.code("earshot.training.fit"),
     }
-    return {name: _digest(fact)[:16] for name, fact in found.items()}
+    return {name: provenance.digest(fact)[:16] for name, fact in found.items()}
 
 
 def splits(dataset: str, protocol: str) -> dict[int, str]:
     """Return for each fold the digest that `facts` gives of its split."""
-    split = files.read_table(project.data("splits", dataset, f"{protocol}.parquet"))
-    return {int(fold): _digest(_seen(dataset, protocol, fold))[:16] for fold in sorted(split["fold"].unique())}
+    split = files.read_table(project.split(dataset, protocol))
+    return {
+        int(fold): provenance.digest(_seen(dataset, protocol, fold))[:16] for fold in sorted(split["fold"].unique())
+    }
 
 
 def _seen(dataset: str, protocol: str, fold: int) -> str:
-    split = files.read_table(project.data("splits", dataset, f"{protocol}.parquet"))
+    split = files.read_table(project.split(dataset, protocol))
     return split.loc[(split["fold"] == fold) & (split["part"] != "test"), SEEN].to_csv(index=False)
-
-
-def _digest(fact: Any) -> str:
-    return hashlib.sha256(json.dumps(fact, sort_keys=True).encode()).hexdigest()
 
 
 def folder(cfg: DictConfig, data: Data) -> Path:
     """Return where the run of a config on a dataset's features is kept, or will be: data/cache/runs/KEY."""
-    return project.data("cache", "runs", _digest(facts(cfg, data))[:32])
+    return project.cache("runs", provenance.digest(facts(cfg, data))[:32])
 
 
 def is_whole(folder: Path) -> bool:

@@ -61,11 +61,11 @@ class Search:
         self.plan_name = plan_name or self.cfg.model.network
         self.plan = read_plan(self.plan_name)
         self.data = prepare.shared(self.cfg)
-        split = files.read_table(project.data("splits", self.data.card.name, f"{self.cfg.protocol}.parquet"))
+        split = files.read_table(project.split(self.data.card.name, self.cfg.protocol))
         self.folds = sorted(split["fold"].unique().tolist())
         self.defaults = {key: _written(OmegaConf.select(self.cfg, key)) for key in self.plan.space}
         self._check_space()
-        place = project.data("search", self.data.card.name, experiment)
+        place = project.search(self.data.card.name, experiment)
         place.parent.mkdir(parents=True, exist_ok=True)
         self.database, self.csv = place.with_suffix(".db"), place.with_suffix(".csv")
         self.study = self._opened()

@@ -52,7 +52,7 @@ def start(port: int) -> None:
     if uri.startswith("http"):
         print(f"runs are kept by the server at {uri}: open that address")
         return
-    if uri == store.local_uri() and not project.data("mlflow", "mlflow.db").exists():
+    if uri == store.local_uri() and not project.mlflow("mlflow.db").exists():
         raise EarshotError("there are no runs yet. Run `make repro` or `python -m earshot.train` first")
     ports.check("127.0.0.1", port)
     address = f"http://127.0.0.1:{port}"
@@ -77,7 +77,7 @@ def app() -> FastAPI:
         Route(links.WINDOWS, _windows),
         Route(links.REPORT, _report),
         # it leaves its folder neither by .. nor by a link
-        Mount(links.REPORT, StaticFiles(directory=project.data("report"), check_dir=False)),
+        Mount(links.REPORT, StaticFiles(directory=project.report(), check_dir=False)),
     ]
     return served
 
@@ -109,7 +109,7 @@ def _report(_: Request) -> Response:
     """The report; its links lead to this dashboard, whatever its port."""
     from starlette.responses import HTMLResponse, PlainTextResponse
 
-    path = project.data("report", "index.html")
+    path = project.report("index.html")
     if not path.is_file():
         return PlainTextResponse("there is no report yet: `make repro` makes it", 404)
     return HTMLResponse(path.read_text("utf-8").replace(f'"{links.ADDRESS}/', '"/'))

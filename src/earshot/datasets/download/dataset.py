@@ -1,4 +1,4 @@
-"""Stage: card -> `data/raw/DATASET/`, complete and verified, or not there at all.
+"""Card -> `data/raw/DATASET/`, complete and verified, or not there at all.
 
 Everything is put together in `data/cache/download/DATASET/`, where the run after a killed one finds what had
 arrived, and moved into place in one step at the end.
@@ -12,19 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
 import filelock
 
 from earshot import project
 from earshot.datasets.card import Card, load_card
 from earshot.datasets.download.obtain import Obtained, obtain
-from earshot.errors import EarshotError, without_traceback
-from earshot.processes import leave_with_parent
+from earshot.errors import EarshotError
 
 LOCK_SECONDS = 10.0  # a run whose parent was killed is gone by then
 
 
-def download(name: str) -> None:
+def download(card: Card) -> None:
     """Bring dataset `name`, and the group labels it needs, to `data/raw/NAME/`.
 
     Raises
@@ -32,9 +30,9 @@ def download(name: str) -> None:
     EarshotError
         If there is no such card, its files can't be had or are wrong, or they can't be written.
     """
-    card = load_card(name)
+    name = card.name
     needed = load_card(card.needs) if card.needs else None
-    work = project.data("cache", "download", name)
+    work = project.cache("download", name)
     try:
         with _alone(work):
             _remove_links(work)
@@ -42,7 +40,7 @@ def download(name: str) -> None:
             print(_summary(card, obtained))
             if needed:
                 _add(needed, work / needed.name, obtained.files)
-            _publish(obtained.files, project.data("raw", name), work)
+            _publish(obtained.files, project.raw(name), work)
     except OSError as error:
         place = error.filename or work
         raise EarshotError(f"{name}: {place}: {error.strerror or error}. What has arrived is kept in {work}") from None
@@ -97,16 +95,3 @@ def _publish(files: Path, final: Path, work: Path) -> None:
         final.rename(work / "replaced")
     files.rename(final)
     shutil.rmtree(work)
-
-
-@click.command()
-@click.argument("dataset")
-@without_traceback
-def main(dataset: str) -> None:
-    """Download DATASET, verify it and put it into data/raw/DATASET/."""
-    leave_with_parent()
-    download(dataset)
-
-
-if __name__ == "__main__":
-    main()

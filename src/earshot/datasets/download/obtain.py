@@ -59,7 +59,7 @@ def _state(card: Card) -> str:
 
 def _generate(card: Card, files: Path) -> str:
     made_by = card.source.generated
-    name = f"earshot.datasets.{made_by.module}"
+    name = f"earshot.datasets.synthetic.{made_by.module}"
     try:
         generate = importlib.import_module(name).generate
         inspect.signature(generate).bind(files, **made_by.arguments)

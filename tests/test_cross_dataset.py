@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 
 from conftest import Project, noise, tone, write_audio
 from earshot import files, project
-from earshot.cli import main
-from earshot.datasets import manifest
 from earshot.audio.mix import mixed as mixed_sound
-from earshot.evaluation import cross_dataset
+from earshot.cli import main
 from earshot.evaluation import noise as ladder
-from earshot.inputs import extract
-from earshot.leaks import scan
 from earshot.report import robustness
-from earshot.splits import protocols
+from earshot.stages import cross_dataset as cross_dataset_stage
 from earshot.stages import evaluate
-from earshot.training import experiments
+from earshot.stages import features as features_stage
+from earshot.stages import fingerprint as fingerprint_stage
+from earshot.stages import manifest as manifest_stage
+from earshot.stages import noise as noise_stage
+from earshot.stages import split as split_stage
+from earshot.stages import train as train_stage
 
 RATE = 4000
 
@@ -61,12 +62,12 @@ def towns(tmp_path_factory):
                 shifted = pitch + 40 * (name == "there")
                 for place in (project.data("raw", name, file), project.root / "sounds" / name / file):
                     write_audio(place, tone(shifted, 60, RATE, seed), RATE)
-            invoke(manifest.main, name)
+            invoke(manifest_stage.main, name)
         for name in ("here", "there"):
-            invoke(scan.main, name)
-            invoke(protocols.main, name)
-        invoke(extract.main, "here", "--workers", "1")
-        invoke(experiments.main, "here", "--workers", "2")
+            invoke(fingerprint_stage.main, name)
+            invoke(split_stage.main, name)
+        invoke(features_stage.main, "here", "--workers", "1")
+        invoke(train_stage.main, "here", "--workers", "2")
         invoke(evaluate.main, "here", "--workers", "1")
         yield project
 
@@ -101,7 +102,7 @@ def test_the_threshold_has_the_highest_f1():
 
 
 def test_without_noise_the_scores_are_those_of_evaluate(towns):
-    invoke(ladder.main, "here", "--workers", "2")
+    invoke(noise_stage.main, "here", "--workers", "2")
     found = files.read_table(towns.data("noise", "here.parquet"))
     assert sorted(found["snr_db"].unique()) == [-20, 20, np.inf]
     known = files.read_table(towns.data("predictions", "here", "log_mel-cnn.parquet"))
@@ -117,9 +118,9 @@ def test_without_noise_the_scores_are_those_of_evaluate(towns):
 def test_a_task_that_is_not_named_gets_no_noise(towns):
     params = towns.params()
     towns.params(noise={})
-    assert "no noise is asked for" in invoke(ladder.main, "here")
+    assert "no noise is asked for" in invoke(noise_stage.main, "here")
     towns.params(noise={"sirens": params["noise"]["sirens"] | {"alarm": "horn"}})
-    assert "noise.sirens.alarm in params.yaml is horn, classes are" in invoke(ladder.main, "here")
+    assert "noise.sirens.alarm in params.yaml is horn, classes are" in invoke(noise_stage.main, "here")
     assert files.read_table(towns.data("noise", "here.parquet")).empty
     towns.params(noise=params["noise"])
 
@@ -140,10 +141,10 @@ def test_the_command_makes_what_is_missing_and_tests_on_it(towns):
     said = invoke(main.main, "evaluate", "--on", "there", "--of", "here", "--workers", "1")
     assert "models of here, tested on there" in said and "log_mel-cnn" in said
     assert project.data("features", "there", "log_mel.parquet").exists()
-    invoke(cross_dataset.main, "here", "--workers", "1")
-    found = files.read_table(towns.data("elsewhere", "here.parquet"))
+    invoke(cross_dataset_stage.main, "here", "--workers", "1")
+    found = files.read_table(towns.data("cross_dataset", "here.parquet"))
     assert set(found["on"]) == {"there"} and found["fold"].nunique() == 3
-    (row,) = robustness.elsewhere(found)
+    (row,) = robustness.cross_dataset(found)
     assert row["models"] == 3 and row["accuracy"] > 0.9 and set(row["f1"]) == {"emergency", "non_emergency"}
     assert json.dumps(row) and f"{row['accuracy']:.3f}" in said
 

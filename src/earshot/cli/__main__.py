@@ -1,0 +1,3 @@
+from earshot.cli.main import main
+
+main()

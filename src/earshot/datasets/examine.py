@@ -1,0 +1,173 @@
+"""Making the manifest: every file of a dataset is decoded, and read or set aside with the reason."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from earshot.audio import decode
+from earshot.audio.suffixes import AUDIO_SUFFIXES
+from earshot.datasets.card import Card, ClassFolders
+from earshot.datasets.manifest import COLUMNS, READ, SET_ASIDE, classes_of, of_status
+from earshot.errors import EarshotError
+from earshot.files import digest
+
+
+def find_files(card: Card, folder: Path) -> list[dict[str, Any]]:
+    """List the dataset's files as rows with recording, path and label, in the order of their names.
+
+    A file outside a class folder has no label. Files that the card names for another purpose (groups,
+    segments) are not recordings and are left out.
+
+    Raises
+    ------
+    EarshotError
+        If a recording that the card names is missing, or there is no file at all.
+    """
+    rows = _long_files(card, folder) if _is_long(card) else _class_folder_files(card, folder)
+    if not rows:
+        raise EarshotError(f"{folder} holds no recordings of {card.name}. Run `dvc repro -f download@{card.name}`")
+    return rows
+
+
+def _class_folder_files(card: Card, folder: Path) -> list[dict[str, Any]]:
+    top = folder / card.layout.folder
+    files = sorted(path for path in top.rglob("*") if path.is_file())
+    tables = {folder / card.layout.groups.file} if card.layout.groups else set()
+    rows = []
+    for path in files:
+        if path in tables:
+            continue
+        name = path.relative_to(top)
+        label = name.parts[0] if len(name.parts) > 1 else None
+        rows.append({"recording": name.as_posix(), "path": path.relative_to(folder).as_posix(), "label": label})
+    return rows
+
+
+def _long_files(card: Card, folder: Path) -> list[dict[str, Any]]:
+    for label, name in card.layout.recordings.items():
+        if not (folder / name).is_file():
+            raise EarshotError(f"{folder / name} is missing: the card of {card.name} names it for class '{label}'")
+    return [{"recording": name, "path": name, "label": label} for label, name in sorted(card.layout.recordings.items())]
+
+
+def examine(path: Path, shortest: float, silence_dbfs: float) -> dict[str, Any]:
+    """Decode one file and say what it is, or why it is set aside.
+
+    Parameters
+    ----------
+    path : the file
+    shortest : seconds; a recording below that has no window
+    silence_dbfs : a recording whose peak is below this (dB of full scale) is silent
+    """
+    facts = {"sha256": digest(path), "reason": None}
+    if path.stat().st_size == 0:
+        return facts | {"reason": "empty"}
+    if path.suffix.lower() not in AUDIO_SUFFIXES:
+        return facts | {"reason": "not an audio file"}
+    try:
+        samples, sample_rate = decode.read(path)
+    except ValueError:
+        return facts | {"reason": "does not decode"}
+    frames, channels = samples.shape
+    facts |= {"seconds": frames / sample_rate, "sample_rate": sample_rate, "channels": channels}
+    return facts | {"reason": _fault_of_samples(samples, frames / sample_rate, shortest, silence_dbfs)}
+
+
+def _fault_of_samples(samples: np.ndarray, seconds: float, shortest: float, silence_dbfs: float) -> str | None:
+    if samples.size == 0:
+        return "empty"
+    if not np.isfinite(samples).all():
+        return "not finite"
+    if seconds < shortest:
+        return "shorter than a window"
+    if np.abs(samples).max() < 10 ** (silence_dbfs / 20):
+        return "silent"
+    return None
+
+
+def _fault_of_label(row: dict[str, Any], labels: set[str]) -> str | None:
+    """Name a label that can't be right: no class folder, or a file named after another class."""
+    if row["label"] is None:
+        return "no class folder"
+    named_after = Path(row["path"]).name.split(".")[0]
+    if named_after in labels and named_after != row["label"]:
+        return "wrong label folder"
+    return None
+
+
+def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.DataFrame:
+    """Examine every file of a dataset.
+
+    Returns
+    -------
+    A row per file with the columns `COLUMNS`; `status` is "read" or "set aside".
+    """
+    rows = find_files(card, folder)
+    with ThreadPoolExecutor() as pool:
+        examined = pool.map(lambda row: examine(folder / row["path"], shortest, silence_dbfs), rows)
+        progress = tqdm(examined, total=len(rows), desc=f"manifest {card.name}", unit="file", disable=None)
+        rows = [row | facts for row, facts in zip(rows, progress, strict=True)]
+    labels = {row["label"] for row in rows if row["label"]}
+    first_with: dict[str, str] = {}
+    for row in rows:
+        row["reason"] = row["reason"] or (None if _is_long(card) else _fault_of_label(row, labels))
+        if row["reason"] is None and first_with.setdefault(row["sha256"], row["recording"]) != row["recording"]:
+            row["reason"] = "duplicate bytes"
+        if row["reason"] and row["path"] in card.known_bad:
+            row["reason"] += f" (known: {card.known_bad[row['path']]})"
+        row["status"] = SET_ASIDE if row["reason"] else READ
+    frame = pd.DataFrame(rows).merge(_groups(card, folder, rows), on="recording", how="left")
+    return frame.reindex(columns=COLUMNS)
+
+
+def _is_long(card: Card) -> bool:
+    return not isinstance(card.layout, ClassFolders)
+
+
+def _groups(card: Card, folder: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return recording, group and fold.
+
+    Where the dataset has a table of groups, a recording that is not in it has none; without a table each
+    recording is its own group.
+    """
+    recordings = pd.DataFrame({"recording": [row["recording"] for row in rows]})
+    if _is_long(card) or card.layout.groups is None:
+        return recordings.assign(group=recordings["recording"], fold=pd.NA)
+    groups = card.layout.groups
+    path = folder / groups.file
+    table = pd.read_csv(path, dtype=str)
+    wanted = [groups.filename, groups.group, *([groups.fold] if groups.fold else [])]
+    if absent := [column for column in wanted if column not in table]:
+        raise EarshotError(f"{path} has no column {', '.join(absent)}; it has {', '.join(table.columns)}")
+    by_name = table.set_index(groups.filename)
+    names = recordings["recording"].map(lambda recording: Path(recording).name)
+    return recordings.assign(
+        group=names.map(by_name[groups.group]),
+        fold=names.map(by_name[groups.fold]) if groups.fold else pd.NA,
+    )
+
+
+def check(frame: pd.DataFrame, dataset: str, max_set_aside: float) -> None:
+    """Stop where too much was set aside, or fewer than two classes are left.
+
+    Raises
+    ------
+    EarshotError
+        Naming the files, the share and the setting.
+    """
+    aside = of_status(frame, SET_ASIDE)
+    if len(aside) > max_set_aside * len(frame):
+        listed = "\n".join(f"  {row.path}: {row.reason}" for row in aside.head(20).itertuples())
+        raise EarshotError(
+            f"{len(aside)} of {len(frame)} files of {dataset} were set aside, more than manifest.max_set_aside "
+            f"({max_set_aside:g}) in params.yaml allows. Mend or remove them, or raise the limit:\n{listed}"
+        )
+    classes = classes_of(of_status(frame))
+    if len(classes) < 2:
+        raise EarshotError(f"{dataset} has recordings of {len(classes)} class(es); a comparison needs two or more")

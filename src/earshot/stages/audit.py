@@ -1,0 +1,21 @@
+"""Stage: what the test part of each split shares with its training part, found in the sound itself."""
+
+from __future__ import annotations
+
+from earshot import files, project
+from earshot.datasets.card import Card
+from earshot.leaks import audit
+from earshot.stages import stage
+
+
+@stage
+def main(card: Card) -> None:
+    """Write data/audit/DATASET.json; stop where a split that calls itself leak-free is not."""
+    found = audit.audit(card)
+    print(audit.summary_lines(card, found))
+    audit.check(card, found)
+    files.write_json(project.audit(card.name), found)
+
+
+if __name__ == "__main__":
+    main()

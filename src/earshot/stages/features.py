@@ -1,0 +1,24 @@
+"""Stage: recordings -> the input representations, data/features/DATASET/INPUT.parquet."""
+
+from __future__ import annotations
+
+import click
+
+from earshot.datasets.card import Card
+from earshot.inputs.extract import extract
+from earshot.settings import experiments_of, read_params
+from earshot.stages import stage, workers
+
+
+@stage
+@click.argument("names", metavar="[INPUT]...", nargs=-1)
+@workers
+def main(card: Card, names: tuple[str, ...], workers: int) -> None:
+    """Write data/features/DATASET/INPUT.parquet; by default for every INPUT that params.yaml compares."""
+    params = read_params()
+    for name in names or dict.fromkeys(name for name, _ in experiments_of(params)):
+        extract(card, name, params, workers)
+
+
+if __name__ == "__main__":
+    main()

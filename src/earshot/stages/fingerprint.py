@@ -1,0 +1,28 @@
+"""Stage: recordings -> the stretches that sound twice, and how each window was recorded."""
+
+from __future__ import annotations
+
+from earshot import files, project
+from earshot.datasets import manifest
+from earshot.datasets.card import Card
+from earshot.leaks import scan
+from earshot.settings import read_params, window_of
+from earshot.stages import stage
+
+
+@stage
+def main(card: Card) -> None:
+    """Write data/fingerprint/DATASET/duplicates.parquet and conditions.parquet."""
+    window = dict(window_of(read_params()["windows"], card.task))
+    duplicates, conditions = scan.scan(card, manifest.read(card.name), window)
+    files.write_table(project.conditions(card.name), conditions, {"dataset": card.name})
+    files.write_table(project.duplicates(card.name), duplicates, {"dataset": card.name})
+    across = (duplicates["recording_a"] != duplicates["recording_b"]).sum()
+    print(
+        f"{card.label}: {len(duplicates)} stretches sound twice ({duplicates['seconds'].sum():.0f} s), "
+        f"{across} of them in two recordings"
+    )
+
+
+if __name__ == "__main__":
+    main()

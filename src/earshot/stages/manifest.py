@@ -1,0 +1,32 @@
+"""Stage: every file of a dataset becomes a row, read or set aside with the reason."""
+
+from __future__ import annotations
+
+from earshot import files, project
+from earshot.datasets import examine, manifest
+from earshot.datasets.card import Card
+from earshot.errors import EarshotError
+from earshot.settings import read_params, window_of
+from earshot.stages import stage
+
+
+@stage
+def main(card: Card) -> None:
+    """Write data/manifest/DATASET.parquet and its counts beside it."""
+    if card.layout is None:
+        raise EarshotError(f"{card.name} holds no recordings: take it out of datasets in params.yaml ({card.title})")
+    params = read_params()
+    shortest = window_of(params["windows"], card.task)["length"]
+    frame = examine.build(card, project.raw(card.name), shortest, params["manifest"]["silence_dbfs"])
+    counts = manifest.counts(frame)
+    aside = ", ".join(f"{number} {reason}" for reason, number in counts["set_aside"].items()) or "none"
+    print(f"{card.label}: {counts['read']} files read, set aside: {aside}")
+    for warning in counts["warnings"]:
+        print(f"  warning: {warning}")
+    examine.check(frame, card.name, params["manifest"]["max_set_aside"])
+    files.write_table(project.manifest(card.name), frame, {"dataset": card.name})
+    files.write_json(project.manifest_counts(card.name), counts)
+
+
+if __name__ == "__main__":
+    main()

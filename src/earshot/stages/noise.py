@@ -1,0 +1,29 @@
+"""Stage: the grouped test parts under street noise, from +20 dB down."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from earshot import files, processes, project
+from earshot.datasets.card import Card
+from earshot.evaluation import noise
+from earshot.settings import read_params
+from earshot.stages import stage, workers
+
+
+@stage
+@workers
+def main(card: Card, workers: int) -> None:
+    """Write data/noise/DATASET.parquet; empty where no noise is asked for."""
+    params = read_params()
+    asked, why = noise.asked_of(card, params)
+    todo = noise.jobs(card.name, params, asked["inputs"]) if asked else []
+    with processes.pool(workers) as pool:
+        frames = list(processes.each(pool, noise.score, [(job,) for job in todo], f"noise on {card.label}"))
+    found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=noise.COLUMNS)
+    files.write_table(project.noise(card.name), found, {"dataset": card.name, "asked": asked})
+    print(f"{card.label}: {why or f'{len(found)} windows scored under noise'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Stage: recordings and groups -> train, validation and test parts, for each protocol."""
+
+from __future__ import annotations
+
+from earshot import files, project
+from earshot.datasets import manifest
+from earshot.datasets.card import Card
+from earshot.errors import EarshotError
+from earshot.settings import read_params
+from earshot.splits.protocols import check_parts, make
+from earshot.splits.spans import train_only
+from earshot.stages import stage
+
+
+@stage
+def main(card: Card) -> None:
+    """Write data/splits/DATASET/PROTOCOL.parquet for the protocols in params.yaml."""
+    recordings, params = manifest.read(card.name), read_params()
+    duplicates = files.read_table(project.duplicates(card.name))
+    if not params["protocols"]:
+        raise EarshotError("params.yaml asks for no split: protocols needs an entry")
+    for protocol in params["protocols"]:
+        split = make(protocol, card, recordings, duplicates, params, project.raw(card.name))
+        untested = train_only(card) if protocol == "grouped" else []
+        check_parts(split, manifest.classes_of(recordings), untested, card.name)
+        files.write_table(project.split(card.name, protocol), split, {"protocol": protocol})
+        sizes = split.groupby(["fold", "part"], sort=False)["group"].agg(["size", "nunique"])
+        print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")
+        print(sizes.loc[0].rename(columns={"size": "spans", "nunique": "groups"}).to_string())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Stage: the experiments on one dataset, for every protocol, wiring, seed and fold.
+
+Each run is the one that `earshot train` makes of the same settings.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from earshot import files, project
+from earshot.datasets.card import Card
+from earshot.errors import EarshotError
+from earshot.settings import experiments_of, read_params
+from earshot.stages import stage, workers
+from earshot.training.experiments import configs_of, train_all
+
+
+@stage
+@workers
+def main(card: Card, workers: int) -> None:
+    """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv of all that is compared."""
+    compared = experiments_of(read_params())
+    configs = [cfg for experiment in compared for cfg in configs_of(card.name, card.task, *experiment)]
+    if not configs:
+        raise EarshotError("params.yaml asks for no run: experiments, protocols, wirings and seeds each need an entry")
+    print(f"{len(compared)} experiments on {card.label}: {len(configs)} runs", flush=True)
+    for experiment, epochs in train_all(configs, project.models(card.name), workers, card.name).items():
+        history = pd.DataFrame(epochs).to_csv(index=False, float_format="%.6f")
+        files.write_text(project.history(card.name, experiment), history)
+
+
+if __name__ == "__main__":
+    main()
