@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
@@ -28,7 +27,7 @@ def rooms_of(name: str) -> set[str]:
     """Return the rooms, and the flat files that decide something, of all that a stage imports, and its own file."""
     found = {f"stages/{name}.py"}
     for path in provenance.closure(f"earshot.stages.{name}"):
-        first, *rest = path.relative_to(PACKAGE).parts
+        first, *_ = path.relative_to(PACKAGE).parts
         found |= {first} if first not in {"__init__.py", "stages", *SETTLE_NOTHING} else set()
     return found
 

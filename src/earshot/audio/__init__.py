@@ -1,0 +1,1 @@
+"""Recordings as samples: decoded, cut, mixed, transformed to spectra, and made into clips and pictures."""

@@ -11,10 +11,13 @@ import scipy.fft
 import scipy.signal
 
 from earshot.audio.cut import stretches
-from earshot.audio.loops import loops
 
 FRAMES_AT_ONCE = 256  # few enough for the processor's cache
 BANDS_AT_ONCE = 16  # neighbouring mel bands see a small part of the spectrum: only that is multiplied
+
+# For loops that numpy would need many passes over memory for. Sums may be taken in another order, and so several
+# numbers at a time; not-a-number keeps its meaning.
+loops = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 
 
 @loops

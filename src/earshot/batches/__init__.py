@@ -1,0 +1,1 @@
+"""Batches of windows for training and prediction, cut from stored features."""

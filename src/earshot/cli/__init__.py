@@ -1,0 +1,1 @@
+"""`earshot ...`, the commands that people run: a file for each section of the help."""

@@ -1,0 +1,1 @@
+"""Models for use without the pipeline: the champion of a dataset, MLflow packages and ONNX files."""

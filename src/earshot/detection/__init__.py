@@ -1,1 +1,1 @@
-"""Trained models at work on any sound: windows, a timeline of scores, events."""
+"""Trained models at work on any recording: windows, a timeline of scores, events."""

@@ -88,7 +88,7 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
     for name, _ in experiments_of(params):
         made["features", on, name] = project.features(on, name)
     for (stage, *arguments), path in made.items():
-        command = [sys.executable, "-m", f"earshot.{stage}", *arguments]
+        command = [sys.executable, "-m", f"earshot.stages.{stage}", *arguments]
         if not path.exists() and subprocess.run(command, check=False).returncode:
             raise EarshotError(f"{path} can't be made")
     return pd.concat(evaluate_all(card, [on], params, workers), ignore_index=True)

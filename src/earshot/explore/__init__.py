@@ -1,3 +1,3 @@
-"""Sounds to be seen and heard, before they are classified."""
+"""Pictures and sounds of a recording or a dataset, before anything is classified."""
 
 SECONDS = 30.0  # of a recording that are shown

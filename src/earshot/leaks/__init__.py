@@ -1,0 +1,1 @@
+"""Leaks: what test and training parts share, found in the sound itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
@@ -9,23 +10,21 @@ from markupsafe import Markup
 
 from earshot.pages import numbers
 from earshot.pages.svg import STYLE_SHEET
-from earshot.report import scores
 
 HERE = Path(__file__).parent
-WRITTEN = [
+FILTERS = [
     numbers.score,
     numbers.signed,
     numbers.percent,
     numbers.whole,
     numbers.duration,
-    scores.changed,
     numbers.p_value,
     numbers.dbfs,
 ]
 
 
-def template(path: Path) -> jinja2.Template:
-    """Return the template of a page; it may extend base.html.j2."""
+def template(path: Path, *filters: Callable) -> jinja2.Template:
+    """Return the template of a page, which may extend base.html.j2; `filters` are its own, beside `FILTERS`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([path.parent, HERE]),
         autoescape=True,  # class and dataset names come from the user's folders
@@ -33,7 +32,7 @@ def template(path: Path) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for write in WRITTEN:
+    for write in (*FILTERS, *filters):
         environment.filters[write.__name__] = write
     environment.globals["style"] = Markup(STYLE_SHEET)
     return environment.get_template(path.name)

@@ -1,1 +1,1 @@
-"""The comparison as people read it: one HTML page and a table in the terminal."""
+"""The comparison as people read it: the report, docs/results.md and tables in the terminal."""

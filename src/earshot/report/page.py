@@ -13,7 +13,7 @@ from earshot.metrics import classification
 from earshot.pages import html
 from earshot.report import plots, words
 from earshot.report.results import Cell, Study
-from earshot.report.scores import Pair, Summary, ranked, same_input, same_model, side_by_side
+from earshot.report.scores import Pair, Summary, changed, ranked, same_input, same_model, side_by_side
 from earshot.tracking import examples
 
 HERE = Path(__file__).parent
@@ -25,7 +25,7 @@ def render(studies: list[Study], summary: Summary) -> str:
     pairs = side_by_side(summary)
     sections = [_section(number, study, pairs, summary) for number, study in enumerate(studies)]
     seeds = max(row["seeds"] for row in summary["scores"])
-    return html.template(HERE / "page.html.j2").render(sections=sections, seeds=seeds)
+    return html.template(HERE / "page.html.j2", changed).render(sections=sections, seeds=seeds)
 
 
 def tutorial_figures(task: str) -> dict[str, Any] | None:

@@ -41,8 +41,8 @@ class Cell:
 class Study:
     """One dataset: its card, the counts of its manifest and what was trained and tested on it.
 
-    `audit` is what the stage `audit` found; `noise` and `cross_dataset` are the windows that those stages scored, with the
-    recipe that says what was asked for.
+    `audit` is what the stage of that name found; `noise` and `cross_dataset` are the windows that those stages scored;
+    `asked` is what params.yaml asked the noise stage for.
     """
 
     card: Card

@@ -46,7 +46,9 @@ def summarise(studies: list[Study]) -> dict[str, list[dict[str, Any]]]:
         found["comparisons"] += _comparisons(study, frames)
         ladder = robustness.noise_ladder(study.noise, study.asked["alarm"]) if len(study.noise) else []
         found["noise"] += [{"dataset": study.card.name, **row} for row in ladder]
-        found["cross_dataset"] += [{"dataset": study.card.name, **row} for row in robustness.cross_dataset(study.cross_dataset)]
+        found["cross_dataset"] += [
+            {"dataset": study.card.name, **row} for row in robustness.cross_dataset(study.cross_dataset)
+        ]
     return rounded(found)
 
 

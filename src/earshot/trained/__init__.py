@@ -1,0 +1,1 @@
+"""Trained models: the folder that holds one, and its predictions."""

@@ -15,7 +15,6 @@ from torch import nn
 from earshot import project
 from earshot.errors import EarshotError
 from earshot.inputs import INPUTS, Input
-from earshot.trained import predict
 
 RUN = ["seed", "fold"]
 
@@ -43,11 +42,11 @@ def models(dataset: str, experiment: str, wiring: str, fold: int | None = None) 
     EarshotError
         If there is none.
     """
-    for folder in predict.folders(project.models(dataset, experiment)):
-        settings, weights = predict.read(folder)
+    for folder in folders(project.models(dataset, experiment)):
+        settings, weights = read(folder)
         wired = "wiring" not in settings["model"] or settings["wiring"] == wiring
         if settings["protocol"] == "grouped" and wired and fold in (None, settings["fold"]):
-            yield Model(settings, predict.restore(settings, weights))
+            yield Model(settings, restore(settings, weights))
 
 
 def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:

@@ -1,0 +1,1 @@
+"""Training: one run fitted, cached, logged and reproduced."""

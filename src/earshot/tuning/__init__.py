@@ -1,0 +1,1 @@
+"""Tuning: sweeps over settings, searches for the best, and promoting what was found."""

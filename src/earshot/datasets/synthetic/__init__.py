@@ -1,0 +1,1 @@
+"""Synthetic datasets: music and traffic that are made by code."""

@@ -1,1 +1,0 @@
-"""Trained models as ONNX files: samples in, probabilities out."""
