@@ -19,12 +19,12 @@ def network(model: str, wiring: str, shape: tuple[int, int]):
 
     inputs = x = keras.Input(shape)
     if model == "cnn":
-        for filters, kernel in ((8, 13), (16, 11))[wiring == "published" :]:
+        for filters, kernel in ((8, 13), (16, 11))[wiring == "as_coded" :]:
             x = layers.Conv1D(filters, kernel, padding="same", activation="relu")(x)
             x = layers.MaxPooling1D(2)(layers.Dropout(0.3)(x))
         x = layers.Dense(16, activation="relu")(layers.GlobalMaxPool1D()(x))
     else:
-        for units in (128, 128)[2 * (wiring == "published") :]:
+        for units in (128, 128)[2 * (wiring == "as_coded") :]:
             x = layers.Dropout(0.3)(layers.LSTM(units, return_sequences=True)(x))
         x = layers.Dense(64, activation="relu")(layers.Dropout(0.3)(layers.LSTM(64)(x)))
     built = keras.Model(inputs, layers.Dense(1, activation="sigmoid")(x))

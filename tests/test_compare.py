@@ -42,7 +42,7 @@ class Sample:
     datasets: dict[str, list[str]]
     experiments: list[str] = field(default_factory=lambda: EXPERIMENTS)
     protocols: dict[str, int] = field(default_factory=lambda: {"published": 1, "grouped": 3})
-    wirings: list[str] = field(default_factory=lambda: ["published"])
+    wirings: list[str] = field(default_factory=lambda: ["as_coded"])
     seeds: list[int] = field(default_factory=lambda: [0])
     windows: int = 120
     epochs: int = 10
@@ -242,7 +242,7 @@ def failure(capsys) -> str:
 
 
 def test_one_row_per_dataset_experiment_wiring_protocol_and_seed(sample):
-    sample.wirings, sample.seeds = ["published", "stacked"], [0, 1]
+    sample.wirings, sample.seeds = ["as_coded", "as_described"], [0, 1]
     sample.write()
     compare.main.callback()
     keys = ["dataset", "input", "model", "wiring", "protocol", "seed"]
@@ -273,10 +273,10 @@ def test_what_params_does_not_list_is_left_out(sample):
 
 def test_a_model_without_wirings_is_compared_whatever_is_listed(sample):
     sample.write()
-    sample.wirings = ["stacked"]
+    sample.wirings = ["as_described"]
     sample.write_params()
     compare.main.callback()
-    assert {row["wiring"] for row in rows(sample)} == {"published"}
+    assert {row["wiring"] for row in rows(sample)} == {"as_coded"}
 
 
 def test_the_same_bytes_twice(sample):
@@ -310,7 +310,7 @@ def test_every_row_of_scores_has_an_anchor_and_links_to_its_runs(compared):
     page = Page(html(compared))
     for dataset in compared.datasets:
         for experiment in compared.experiments:
-            what = (dataset, *experiment.split("-"), "published")
+            what = (dataset, *experiment.split("-"), "as_coded")
             assert links.anchor(*what) in page.ids
             assert {links.runs(*what, protocol) for protocol in compared.protocols} <= set(page.links)
 
@@ -385,7 +385,7 @@ def test_a_listed_run_that_is_missing_is_one_clear_error(sample, capsys):
     sample.write()
     sample.seeds = [0, 7]
     sample.write_params()
-    assert "lacks protocol published, wiring published, seed 7" in failure(capsys)
+    assert "lacks protocol published, wiring as_coded, seed 7" in failure(capsys)
 
 
 def test_a_fold_that_is_missing_is_one_clear_error(sample, capsys):
@@ -397,7 +397,7 @@ def test_a_fold_that_is_missing_is_one_clear_error(sample, capsys):
 
 
 def test_the_summary_is_plain_text_without_a_terminal(sample, capsys):
-    sample.wirings = ["published", "stacked"]
+    sample.wirings = ["as_coded", "as_described"]
     sample.write()
     compare.main.callback()
     first = capsys.readouterr().out
@@ -420,13 +420,13 @@ def made_up(margin: float = 0.02, **accuracies: tuple[float, float]) -> list:
     for name, both in accuracies.items():
         source, model = name.split("__")
         what = {"dataset": "d", "synthetic": False, "task": "sirens", "input": source, "model": model}
-        what["wiring"] = "published"
+        what["wiring"] = "as_coded"
         for protocol, value in zip(("published", "grouped"), both, strict=True):
             bounds = {"accuracy_low": value - margin, "accuracy_high": value + margin}
             scores.append({**what, "protocol": protocol, "accuracy": value, **bounds})
         inflated.append({**what, **around(both[0] - both[1], margin)})
     comparisons = [
-        {"dataset": "d", "wiring": "published", "protocol": protocol, "a": a, "b": b, **around(one - two, margin)}
+        {"dataset": "d", "wiring": "as_coded", "protocol": protocol, "a": a, "b": b, **around(one - two, margin)}
         for place, protocol in enumerate(("published", "grouped"))
         for (a, one), (b, two) in combinations(
             [(name.replace("__", "-"), both[place]) for name, both in accuracies.items()], 2

@@ -39,7 +39,7 @@ LOCAL = ("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:")
 RATE = 4000  # low, so that training takes no time
 PATIENCE = 30_000  # milliseconds
 LEARNING_RATES = [0.001, 0.01, 0.1]
-ROW = ("tunes", "summary", "ann", "published")
+ROW = ("tunes", "summary", "ann", "as_coded")
 
 
 @dataclass
@@ -140,7 +140,7 @@ def test_the_runs_are_found_by_name_with_their_scores(shown, page):
     page.get_by_placeholder("metrics.rmse").fill("attributes.run_name LIKE '%grouped%fold1%'")
     page.keyboard.press("Enter")
     expect(page.get_by_text("1 matching run")).to_be_visible()
-    expect(page.get_by_role("link", name=re.compile("summary-ann grouped-published-seed0-fold1 tunes"))).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile("summary-ann grouped-as_coded-seed0-fold1 tunes"))).to_be_visible()
 
 
 @needs_a_browser
@@ -164,7 +164,7 @@ def test_a_row_of_the_report_leads_to_its_run_and_back(shown, page):
     expect(page.get_by_text("3 matching runs")).to_be_visible()
     page.go_back()
     row.get_by_role("link", name="published").click()
-    expect(page.get_by_role("heading", name="summary-ann published-published-seed0-fold0 tunes")).to_be_visible()
+    expect(page.get_by_role("heading", name="summary-ann published-as_coded-seed0-fold0 tunes")).to_be_visible()
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Its row in the report").click()
     assert opened.value.url == f"{shown.address}{links.REPORT}#{links.anchor(*ROW)}"

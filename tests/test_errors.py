@@ -33,7 +33,7 @@ ASKED = {
     "dataset": "synthetic_sirens",
     "input": "log_mel",
     "model": "cnn",
-    "wiring": "published",
+    "wiring": "as_coded",
     "protocol": "grouped",
 }
 RATE = clips.SAMPLE_RATE
@@ -176,7 +176,7 @@ def test_a_page_asks_nobody_for_anything(compared):
         ({"dataset": "../secrets"}, "no dataset is called '../secrets'. There are: synthetic_sirens"),
         ({"input": "../log_mel"}, "no experiment is called '../log_mel-cnn'. There are: log_mel-cnn"),
         ({"protocol": "honest"}, "no protocol is called 'honest'. There are: published, grouped"),
-        ({"wiring": "stacked"}, "no wiring is called 'stacked'. There are: published"),
+        ({"wiring": "as_described"}, "no wiring is called 'as_described'. There are: as_coded"),
         ({"true": "birds"}, "no class is called 'birds'. There are: "),
         ({"predicted": ""}, "no class is called ''. There are: "),
     ],

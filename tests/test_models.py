@@ -32,13 +32,13 @@ def keras_lstm(n_in: int, units: int) -> int:
 @pytest.mark.parametrize(
     ("name", "wiring", "shape", "parameters"),
     [
-        ("cnn", "published", SHAPES["waveform"], 481),
-        ("cnn", "stacked", SHAPES["waveform"], (13 + 1) * 8 + (8 * 11 + 1) * 16 + 17 * 16 + 17),
-        ("cnn", "published", SHAPES["log_spectrogram"], (161 * 11 + 1) * 16 + 17 * 16 + 17),
-        ("lstm", "published", SHAPES["waveform"], keras_lstm(160, 64) + 65 * 64 + 65),
+        ("cnn", "as_coded", SHAPES["waveform"], 481),
+        ("cnn", "as_described", SHAPES["waveform"], (13 + 1) * 8 + (8 * 11 + 1) * 16 + 17 * 16 + 17),
+        ("cnn", "as_coded", SHAPES["log_spectrogram"], (161 * 11 + 1) * 16 + 17 * 16 + 17),
+        ("lstm", "as_coded", SHAPES["waveform"], keras_lstm(160, 64) + 65 * 64 + 65),
         (
             "lstm",
-            "stacked",
+            "as_described",
             SHAPES["log_spectrogram"],
             keras_lstm(161, 128) + keras_lstm(128, 128) + keras_lstm(128, 64) + 65 * 64 + 65,
         ),
@@ -90,7 +90,7 @@ def test_a_wrong_setting_is_named(changes, said):
 
 
 def test_weights_start_as_in_keras():
-    net = models.build(settings("lstm", wiring="stacked"), False, 199, 161, 2)
+    net = models.build(settings("lstm", wiring="as_described"), False, 199, 161, 2)
     first = net.model.recurrent[0]
     limit = np.sqrt(6 / (161 + 4 * 128))
     assert first.weight_ih_l0.abs().max() <= limit and first.weight_ih_l0.abs().max() > 0.99 * limit
@@ -102,7 +102,7 @@ def test_weights_start_as_in_keras():
     assert 0.99 * limit < convolution.weight.abs().max() <= limit and not convolution.bias.any()
 
 
-@pytest.mark.parametrize("wiring", ["published", "stacked"])
+@pytest.mark.parametrize("wiring", ["as_coded", "as_described"])
 def test_an_lstm_that_is_trained_stretch_by_stretch_is_the_whole_one(wiring):
     torch.manual_seed(0)
     net = models.build(settings("lstm", wiring=wiring, dropout=0.0), False, 199, 161, 2)

@@ -38,7 +38,7 @@ from tiny import FEATURES, RATE
 WINDOW = {"length": 0.4, "hop": 0.2}  # short: torch looks at each step of an LSTM
 
 
-def model(place: Path, name: str, network: str, wiring: str = "published", clips: bool = False) -> Path:
+def model(place: Path, name: str, network: str, wiring: str = "as_coded", clips: bool = False) -> Path:
     """Write a small model of random weights, larger than a training begins with, so that each sound has its scores."""
     features = {kind: (PARAMS["features"][kind] or {}) | FEATURES.get(kind, {}) for kind in PARAMS["features"]}
     params = PARAMS | {"features": features, "audio": {"sample_rate": RATE}, "windows": {"default": WINDOW}}
@@ -46,7 +46,7 @@ def model(place: Path, name: str, network: str, wiring: str = "published", clips
     rows = torch.from_numpy(np.stack([built.extract(sound) for sound in sounds(WINDOW["length"])]))
     chosen = yaml.safe_load((PROJECT / "conf" / "model" / f"{network}.yaml").read_text())
     chosen |= {"wiring": wiring} if "wiring" in chosen else {}
-    classes = ["horn", "bell", "other"] if wiring == "stacked" else ["horn", "other"]
+    classes = ["horn", "bell", "other"] if wiring == "as_described" else ["horn", "other"]
     torch.manual_seed(1)
     net = models.build(chosen, built.standardised, *rows.shape[1:], len(classes))
     if built.standardised:
@@ -91,12 +91,12 @@ def ours(folder: Path, samples: np.ndarray) -> np.ndarray:
     "kind",
     [
         ("summary", "ann"),
-        ("waveform", "cnn", "published"),
-        ("waveform", "lstm", "stacked"),
-        ("log_spectrogram", "cnn", "stacked"),
-        ("log_spectrogram", "lstm", "published"),
-        ("log_mel", "cnn", "published"),
-        ("log_mel", "lstm", "published"),
+        ("waveform", "cnn", "as_coded"),
+        ("waveform", "lstm", "as_described"),
+        ("log_spectrogram", "cnn", "as_described"),
+        ("log_spectrogram", "lstm", "as_coded"),
+        ("log_mel", "cnn", "as_coded"),
+        ("log_mel", "lstm", "as_coded"),
     ],
     ids="-".join,
 )

@@ -51,7 +51,7 @@ def start(root, *arguments: str) -> AbstractContextManager[subprocess.Popen]:
         ),
         ("split.test_share=0.3", "use `dvc exp run -S 'split.test_share=0.3'`"),
         ("seeds=[0,1]", r"use seed=0,1 \(several: with -m\)"),
-        ("wirings=[stacked]", "use model.wiring=stacked"),
+        ("wirings=[as_described]", "use model.wiring=as_described"),
         ("experiments=x", "use experiment=NAME"),
     ],
 )
@@ -97,7 +97,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
     assert sorted(int(run.data.params["seed"]) for run in finished) == list(range(10)), "each once"
     assert {run.info.status for run in found} <= {"FINISHED", "FAILED"}
     names = {run.info.run_name for run in finished}
-    assert "model.training.max_epochs=40 seed=3 summary-ann grouped-published-seed3-fold0 tunes" in names
+    assert "model.training.max_epochs=40 seed=3 summary-ann grouped-as_coded-seed3-fold0 tunes" in names
     (table,) = trained_on.root.glob("outputs/sweeps/*/runs.csv")
     assert sorted(pd.read_csv(table)["seed"]) == list(range(10))
 

@@ -53,7 +53,7 @@ def test_every_experiment_trains_two_epochs(trained_on, tmp_path, name):
     assert all(torch.equal(weights[key], trained.weights[key]) for key in trained.weights)
 
 
-@pytest.mark.parametrize("wiring", ["published", "stacked"])
+@pytest.mark.parametrize("wiring", ["as_coded", "as_described"])
 @pytest.mark.parametrize("name", ["cnn", "lstm"])
 def test_one_batch_is_overfitted(trained_on, tmp_path, name, wiring):
     changed = ["dropout=0.0", "training.max_epochs=60", "training.batch_size=16", f"wiring={wiring}"]
@@ -203,22 +203,22 @@ def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
     trained_on.params(
         protocols=["published", "grouped"],
         seeds=[0, 1],
-        wirings=["published", "stacked"],
+        wirings=["as_coded", "as_described"],
         experiments={"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
     )
     model = trained_on.root / "conf" / "model" / "cnn.yaml"
     model.write_text(model.read_text().replace("max_epochs: 10", "max_epochs: 2"))
     invoke(train_stage.main, "horns")
     made = sorted(path.name for path in trained_on.data("models", "horns", "log_mel-cnn").iterdir())
-    assert len(made) == 2 * 2 * (1 + 3) and made[0] == "grouped-published-seed0-fold0"
+    assert len(made) == 2 * 2 * (1 + 3) and made[0] == "grouped-as_coded-seed0-fold0"
     history = pd.read_csv(trained_on.data("history", "horns", "log_mel-cnn.csv"))
     assert len(history) == 2 * len(made)
 
-    overrides = ["protocol=grouped", "fold=2", "seed=1", "model.wiring=stacked"]
+    overrides = ["protocol=grouped", "fold=2", "seed=1", "model.wiring=as_described"]
     with start(*overrides, f"hydra.run.dir={tmp_path}", cwd=trained_on.root) as process:
         said, _ = process.communicate(timeout=120)
         assert process.returncode == 0, said
-    stage = trained_on.data("models", "horns", "log_mel-cnn", "grouped-stacked-seed1-fold2", "model.safetensors")
+    stage = trained_on.data("models", "horns", "log_mel-cnn", "grouped-as_described-seed1-fold2", "model.safetensors")
     assert (tmp_path / "model.safetensors").read_bytes() == stage.read_bytes()
 
     invoke(evaluate.main, "horns")
@@ -228,16 +228,16 @@ def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
     for key, rows in predictions[predictions["protocol"] == "grouped"].groupby(["wiring", "seed"]):
         assert not rows.duplicated(["recording", "start"]).any(), key
     told = json.loads(trained_on.data("metrics", "horns", "log_mel-cnn.json").read_text())
-    chosen = predictions[(predictions["protocol"] == "published") & (predictions["wiring"] == "stacked")]
+    chosen = predictions[(predictions["protocol"] == "published") & (predictions["wiring"] == "as_described")]
     by_seed = [classification.scores(rows)["accuracy"] for _, rows in chosen.groupby("seed")]
-    assert told["published"]["stacked"]["accuracy"] == pytest.approx(np.mean(by_seed), abs=1e-6)
+    assert told["published"]["as_described"]["accuracy"] == pytest.approx(np.mean(by_seed), abs=1e-6)
     tested = [run for run in runs_of("sirens")[1] if "test_accuracy" in run.data.metrics]
     assert len(tested) == len(made)
 
 
 def test_a_run_is_trained_once_and_again_where_anything_changed(trained_on, monkeypatch):
     experiments = {"summarised": {"inputs": ["summary"], "models": ["ann"]}}
-    trained_on.params(protocols=["published"], seeds=[7], wirings=["published"], experiments=experiments)
+    trained_on.params(protocols=["published"], seeds=[7], wirings=["as_coded"], experiments=experiments)
     model = trained_on.root / "conf" / "model" / "ann.yaml"
     before = model.read_text()
     model.write_text(before.replace("max_epochs: 100", "max_epochs: 2"))
@@ -246,7 +246,7 @@ def test_a_run_is_trained_once_and_again_where_anything_changed(trained_on, monk
         invoke(train_stage.main, "tunes", "--workers", "1")
         return len(runs_of("genres")[1])
 
-    folder = trained_on.data("models", "tunes", "summary-ann", "published-published-seed7-fold0")
+    folder = trained_on.data("models", "tunes", "summary-ann", "published-as_coded-seed7-fold0")
     assert logged() == 1
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").unlink()

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
+# a model as the tutorial's code connects its layers, and as the tutorial's text describes it
+WIRINGS = ("as_coded", "as_described")
+FORMER_WIRINGS = {"published": "as_coded", "stacked": "as_described"}  # their names until version 0.2
 COMPARED = ["datasets", "experiments", "protocols", "wirings", "seeds"]
 # what params.yaml lists, and the setting that takes one of the list
 LISTS = {"seeds": "seed", "protocols": "protocol", "wirings": "model.wiring", "datasets": "dataset"}
@@ -50,6 +53,10 @@ def compared(params: Mapping[str, Any]) -> dict[str, Any]:
     missing = [name for name in COMPARED if not params.get(name)]
     if missing:
         raise EarshotError(f"{project.root() / 'params.yaml'} lists nothing under {', '.join(missing)}")
+    for wiring in params["wirings"]:
+        if wiring not in WIRINGS:
+            renamed = f": it is called {FORMER_WIRINGS[wiring]} now" if wiring in FORMER_WIRINGS else ""
+            raise EarshotError(f"wirings in params.yaml: '{wiring}' is none of {', '.join(WIRINGS)}{renamed}")
     return {name: params[name] for name in COMPARED}
 
 
@@ -75,7 +82,7 @@ def window_of(windows: Mapping[str, Any], task: str | None) -> Mapping[str, floa
 
 def run_name(cfg: DictConfig) -> str:
     """Return a short name that tells one run of an experiment from the others."""
-    wiring = cfg.model.get("wiring", "published")
+    wiring = cfg.model.get("wiring", WIRINGS[0])
     return f"{cfg.protocol}-{wiring}-seed{cfg.seed}-fold{cfg.fold}"
 
 

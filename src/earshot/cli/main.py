@@ -155,7 +155,7 @@ def evaluate(other: str, dataset: str | None, workers: int) -> None:
 @click.option("--true", metavar="CLASS", help="Windows of this class; by default of any.")
 @click.option("--predicted", metavar="CLASS", help="Windows taken for this class; by default for any other.")
 @click.option("--protocol", default="grouped", show_default=True)
-@click.option("--wiring", default="published", show_default=True)
+@click.option("--wiring", default="as_coded", show_default=True)
 @without_traceback
 def errors(dataset: str, experiment: str, **which: str | None) -> None:
     """Write a page of the windows that an experiment was surest of and wrong about, to be seen and heard.

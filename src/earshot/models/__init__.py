@@ -13,9 +13,9 @@ from earshot.models.ann import ANN
 from earshot.models.cnn import CNN
 from earshot.models.lstm import LSTM
 from earshot.models.standardiser import Standardiser
+from earshot.settings import WIRINGS
 
 MODELS = {"ann": ANN, "cnn": CNN, "lstm": LSTM}
-WIRINGS = ("published", "stacked")
 
 
 def build(settings: Mapping[str, Any], standardised: bool, n_rows: int, n_bins: int, n_classes: int) -> nn.Sequential:

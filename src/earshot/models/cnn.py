@@ -19,8 +19,8 @@ class CNN(nn.Module):
     """Convolutions over time, their maximum over time, a dense layer: (B, T, F) -> logits (B, 1) or (B, classes).
 
     Each convolution ("same" padding, ReLU) is followed by dropout and max-pooling by 2. The tutorial means two
-    in a row, 8 filters x 13 and 16 x 11 (`stacked`). Its code connects both to the input, so that only the last
-    one counts (`published`): 481 parameters on the waveform.
+    in a row, 8 filters x 13 and 16 x 11 (`as_described`). Its code connects both to the input, so that only the last
+    one counts (`as_coded`): 481 parameters on the waveform.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class CNN(nn.Module):
         filters, kernels : of each convolution: how many, and how many rows long; a kernel is odd
         dropout : share of a convolution's outputs that is dropped in training
         dense : units of the dense layer
-        wiring : "published" or "stacked"
+        wiring : "as_coded" or "as_described"
 
         Raises
         ------
@@ -55,7 +55,7 @@ class CNN(nn.Module):
                 f"the CNN runs over time with kernels of {max(kernels)} rows, a window here has {n_rows}: use model=ann"
             )
         layers = list(zip(filters, kernels, strict=True))
-        layers = layers if wiring == "stacked" else layers[-1:]
+        layers = layers if wiring == "as_described" else layers[-1:]
         channels = [n_bins, *(count for count, _ in layers)]
         convolutions = [
             nn.Conv1d(n_in, count, kernel, padding=kernel // 2)

@@ -18,8 +18,8 @@ FRAMES_AT_ONCE = 3200  # of all windows of a batch: of more, oneDNN computes for
 class LSTM(nn.Module):
     """Recurrent layers, their last output, a dense layer: (B, T, F) -> logits (B, 1) or (B, classes).
 
-    The tutorial means layers of 128, 128 and 64 units in a row (`stacked`). Its code connects each of them to
-    the input, so that only the last one counts (`published`).
+    The tutorial means layers of 128, 128 and 64 units in a row (`as_described`). Its code connects each of them to
+    the input, so that only the last one counts (`as_coded`).
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class LSTM(nn.Module):
         dropout : share of a layer's outputs that is dropped in training
         dense : units of the dense layer
         samples_per_step : a waveform, (T, 1), is seen as (T / samples_per_step, samples_per_step)
-        wiring : "published" or "stacked"
+        wiring : "as_coded" or "as_described"
 
         Raises
         ------
@@ -57,7 +57,7 @@ class LSTM(nn.Module):
                 f"model.samples_per_step ({samples_per_step}) does not divide a window of {n_rows} samples"
             )
         self.step = samples_per_step if n_bins == 1 else n_bins
-        sizes = [self.step, *units] if wiring == "stacked" else [self.step, units[-1]]
+        sizes = [self.step, *units] if wiring == "as_described" else [self.step, units[-1]]
         self.recurrent = nn.ModuleList(nn.LSTM(n_in, n_out, batch_first=True) for n_in, n_out in pairwise(sizes))
         self.dropout = Dropout(dropout)
         self.dense = nn.Linear(units[-1], dense)

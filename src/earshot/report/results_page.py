@@ -14,6 +14,7 @@ from earshot.pages import numbers
 from earshot.report import words
 from earshot.report.page import tutorial_figures
 from earshot.report.scores import Pair, Summary, ranked, side_by_side
+from earshot.settings import WIRINGS
 
 FILTERS = [numbers.score, numbers.signed, numbers.percent, numbers.duration]
 
@@ -57,7 +58,7 @@ def _run(folder: Path) -> dict[str, Any]:
 def _reproduction(pairs: list[Pair]) -> list[tuple[float, Pair]]:
     """Return the tutorials' figures, each with the experiment that repeats it on real recordings."""
     figures = {pair.task: (tutorial_figures(pair.task) or {}).get("accuracy", {}) for pair in pairs}
-    repeated = [pair for pair in pairs if not pair.synthetic and pair.wiring == "published"]
+    repeated = [pair for pair in pairs if not pair.synthetic and pair.wiring == WIRINGS[0]]
     return [(figures[pair.task][pair.experiment], pair) for pair in repeated if pair.experiment in figures[pair.task]]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from earshot.pages.numbers import interval, percent, score, signed, whole
 from earshot.report.scores import Difference, Pair, ranked, same_input, same_model
+from earshot.settings import WIRINGS
 
 STREET_DB = 0.0  # as loud as the street: the step of the noise ladder that is put into words
 
@@ -104,7 +105,7 @@ def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any
     known = [
         pair
         for pair in ranked(pairs, "published")
-        if tutorial and pair.wiring == "published" and pair.experiment in tutorial["accuracy"] and pair.inflation
+        if tutorial and pair.wiring == WIRINGS[0] and pair.experiment in tutorial["accuracy"] and pair.inflation
     ]
     if known:
         top = max(known, key=lambda pair: tutorial["accuracy"][pair.experiment])

@@ -37,6 +37,6 @@ def windows(dataset: str, input_name: str, model: str, wiring: str, protocol: st
     return f"{ADDRESS}{WINDOWS}?{urlencode(asked | {'true': true, 'predicted': predicted})}"
 
 
-def note(dataset: str, input_name: str, model: str, wiring: str = "published") -> str:
+def note(dataset: str, input_name: str, model: str, wiring: str) -> str:
     """Return a run's description in MLflow, in Markdown: the way back to its row in the report."""
     return f"[Its row in the report]({REPORT}#{anchor(dataset, input_name, model, wiring)})"

@@ -22,7 +22,7 @@ from earshot.batches.datamodule import WindowDataModule
 from earshot.batches.windows import Windows, statistics
 from earshot.errors import EarshotError
 from earshot.processes import keep_memory
-from earshot.settings import window_of
+from earshot.settings import WIRINGS, window_of
 from earshot.tracking.logger import Epoch
 from earshot.trained import model_folder, predict
 from earshot.training.classifier import Classifier, History
@@ -121,7 +121,7 @@ def _described(cfg: DictConfig, data: Data, history: History) -> dict[str, Any]:
         "digest": data.digest,
         "input": data.recipe,
         "model": OmegaConf.to_container(cfg.model, resolve=True),
-        "wiring": cfg.model.get("wiring", "published"),
+        "wiring": cfg.model.get("wiring", WIRINGS[0]),
         "protocol": cfg.protocol,
         "seed": cfg.seed,
         "fold": cfg.fold,

@@ -15,7 +15,7 @@ from earshot import provenance
 from earshot.batches import prepare
 from earshot.batches.prepare import Data
 from earshot.batches.windows import Windows
-from earshot.settings import run_name, window_of
+from earshot.settings import WIRINGS, run_name, window_of
 from earshot.tracking import links, logger, store
 from earshot.tracking.logger import Epoch
 from earshot.trained import model_folder
@@ -87,7 +87,7 @@ def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
         "earshot.experiment": f"{data.card.task}-{cfg.input}-{cfg.model.name}",
         "earshot.protocol": cfg.protocol,
         "mlflow.note.content": links.note(
-            data.card.name, cfg.input, cfg.model.name, cfg.model.get("wiring", "published")
+            data.card.name, cfg.input, cfg.model.name, cfg.model.get("wiring", WIRINGS[0])
         ),
         "mlflow.source.name": "earshot.train",
         "mlflow.source.git.commit": provenance.commit(),

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 from earshot import project
 from earshot.errors import EarshotError
+from earshot.settings import WIRINGS
 from earshot.tracking import links, store
 from earshot.web import ports, views
 
@@ -151,9 +152,9 @@ def _find(client: MlflowClient, asked: dict[str, str]) -> tuple[list[Run], str]:
     """Return the two newest tested runs that are asked for, and MLflow's words for all of them."""
     conditions = [f"params.`{ASKED[name]}` = '{value}'" for name, value in asked.items() if name in ASKED]
     conditions += [f"metrics.{TESTED} >= 0"]  # a score that only what stands in the report has
-    # a model whose code and text agree has no wiring to choose: the report names it by the published one
+    # a model whose code and text agree has no wiring to choose: the report names it as coded
     wired = [f"params.`{WIRING}` = '{asked['wiring']}'"] if "wiring" in asked else []
-    unwired = [f"params.`{WIRING}` IS NULL"] if asked.get("wiring") == "published" else []
+    unwired = [f"params.`{WIRING}` IS NULL"] if asked.get("wiring") == WIRINGS[0] else []
     everywhere = [experiment.experiment_id for experiment in _experiments(client)]
     for more in (wired, unwired) if wired else ([],):
         condition = " AND ".join([*conditions, *more])
