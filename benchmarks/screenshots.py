@@ -55,7 +55,7 @@ def make_runs() -> None:
     params = COPY / "params.yaml"
     params.write_text(yaml.safe_dump(yaml.safe_load(params.read_text()) | CHANGES, sort_keys=False))
     environment = os.environ | {"EARSHOT_ROOT": str(COPY), "PYTHONPATH": str(COPY / "src"), "EARSHOT_COMMIT": commit()}
-    for command in (["earshot.cli", "repro"], ["earshot.train", "--multirun", *SWEEP]):
+    for command in (["earshot.cli", "repro"], ["earshot.cli", "train", "--multirun", *SWEEP]):
         subprocess.run([sys.executable, "-m", *command], cwd=COPY, env=environment, check=True)
     done.touch()
 

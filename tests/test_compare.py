@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from conftest import noise, write_audio
+from earshot import stages
 from earshot.files import read_recipe, read_table, write_json, write_table, write_text
 from earshot.pages import numbers
 from earshot.report import words
@@ -202,7 +203,7 @@ class Page(HTMLParser):
 
 def sirens(root: Path, monkeypatch: pytest.MonkeyPatch) -> Sample:
     monkeypatch.setenv("EARSHOT_ROOT", str(root))
-    monkeypatch.setattr(compare, "leave_with_parent", lambda: None)
+    monkeypatch.setattr(stages, "leave_with_parent", lambda: None)
     classes = ["emergency", "non_emergency"]
     return Sample(root, {"synthetic_sirens": classes}, experiments=["waveform-cnn", "log_mel-cnn"])
 

@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from conftest import Project, dashboard, tone, write_audio
+from earshot import stages
 from earshot.batches import prepare
 from earshot.report import mistakes
 from earshot.settings import compose
@@ -62,7 +63,7 @@ def shown(tmp_path_factory) -> Iterator[Shown]:
         project = Project(tmp_path_factory.mktemp("shown"))
         patch.setenv("EARSHOT_ROOT", str(project.root))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setattr(compare, "leave_with_parent", lambda: None)
+        patch.setattr(stages, "leave_with_parent", lambda: None)
         make_results(project)
         client = MlflowClient(f"sqlite:///{project.data('mlflow', 'mlflow.db')}")
         found = client.get_experiment_by_name("genres").experiment_id

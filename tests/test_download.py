@@ -115,20 +115,20 @@ def unchecked(project, *addresses: str) -> None:
 
 
 def test_file_is_downloaded_and_its_origin_and_licence_are_told(project, bells, server, capsys):
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
     assert f"bells: 1 file, 0.3 MB, verified, from {server.address}\n" in capsys.readouterr().out
     assert not (project.root / "data" / "cache" / "download" / "bells").exists()
 
 
 def test_licence_is_told(project, bells, capsys):
-    download("bells")
+    download(load_card("bells"))
     assert "licence: a licence" in capsys.readouterr().out
 
 
 def test_download_that_breaks_off_goes_on_from_there(project, bells, server):
     server.replies["a.wav"] = [Reply(stop_after=CUT)]
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
     resumed_at = int(server.requests[1][1].removeprefix("bytes=").rstrip("-"))
     assert CUT - fetching.CHUNK_BYTES <= resumed_at <= CUT
@@ -136,27 +136,27 @@ def test_download_that_breaks_off_goes_on_from_there(project, bells, server):
 
 def test_break_where_no_length_is_announced_is_noticed(project, bells, server):
     server.replies["a.wav"] = [Reply(stop_after=CUT, announced=-1)]
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
     assert server.requests[1][1] == f"bytes={CUT}-"
 
 
 def test_breaks_are_no_failure_as_long_as_something_arrives(project, bells, server):
     server.replies["a.wav"] = [Reply(stop_after=70_000)] * 3 + [Reply(stop_after=0)] * 3
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
 
 
 def test_server_that_ignores_ranges_is_asked_for_all_again(project, bells, server):
     server.replies["a.wav"] = [Reply(stop_after=CUT), Reply(ranges=False)]
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
 
 
 @pytest.mark.parametrize("mark", [True, False])
 def test_file_that_changes_between_two_parts_is_never_mixed(mark, project, bells, server):
     server.replies["a.wav"] = [Reply(stop_after=CUT, body=OTHER, mark=mark)]
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
 
 
@@ -164,7 +164,7 @@ def test_part_without_mark_or_checksum_is_not_continued(project, server):
     server.files["a.wav"] = CONTENT
     unchecked(project, f"{server.address}/a.wav")
     server.replies["a.wav"] = [Reply(stop_after=CUT, mark=False)]
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
     assert [wanted for _, wanted in server.requests] == [None, None]
 
@@ -173,7 +173,7 @@ def test_part_without_checksum_is_continued_by_its_mark(project, server):
     server.files["a.wav"] = CONTENT
     unchecked(project, f"{server.address}/a.wav")
     server.replies["a.wav"] = [Reply(stop_after=CUT)]
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
     assert server.requests[1][1]
 
@@ -185,33 +185,33 @@ def test_part_longer_than_the_file_is_dropped(project, server):
         {"files": [{"path": "a.wav", "urls": [f"{server.address}/a.wav"], "sha256": sha256(CONTENT[:1000])}]},
     )
     server.replies["a.wav"] = [Reply(body=OTHER, stop_after=CUT, mark=False)]
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT[:1000]}
 
 
 def test_server_error_that_passes_is_waited_out(project, bells, server):
     server.replies["a.wav"] = [Reply(status=500), Reply(status=503), Reply(status=429)]
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
 
 
 def test_missing_file_is_asked_for_once(project, bells, server):
     server.files.clear()
     with pytest.raises(EarshotError, match=r"a\.wav: 404 Not Found"):
-        download("bells")
+        download(load_card("bells"))
     assert len(server.requests) == 1
 
 
 def test_stalled_server_is_left(project, bells, server):
     server.replies["a.wav"] = [Reply(stop_after=CUT, stall=True)]
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
 
 
 def test_server_that_always_stalls_is_given_up(project, bells, server):
     server.replies["a.wav"] = [Reply(stop_after=0, stall=True)] * fetching.ATTEMPTS
     with pytest.raises(EarshotError, match=r"no byte within 0\.3 s"):
-        download("bells")
+        download(load_card("bells"))
 
 
 @pytest.mark.parametrize("announced", [len(CONTENT) - 1000, len(CONTENT) + 1000])
@@ -221,14 +221,14 @@ def test_wrong_content_length_is_noticed(announced, known, project, bells, serve
         project.card("bells", {"files": [{k: v for k, v in bells.items() if k != "bytes"}]})
     server.replies["a.wav"] = [Reply(announced=announced, ranges=False)] * 10
     with pytest.raises(EarshotError, match=r"bytes where the card says|wrong bytes|broke off"):
-        download("bells")
+        download(load_card("bells"))
     assert project.nothing_there("bells")
 
 
 def test_more_bytes_than_the_card_allows_are_not_taken(project, bells, server):
     server.replies["a.wav"] = [Reply(body=CONTENT * 3)]
     with pytest.raises(EarshotError, match="900000 bytes where the card says 300000"):
-        download("bells")
+        download(load_card("bells"))
     assert project.arrived() <= len(CONTENT)
 
 
@@ -236,31 +236,31 @@ def test_wrong_bytes_are_deleted_and_the_next_address_is_tried(project, bells, s
     server.files["wrong.wav"] = OTHER
     addresses = [f"{server.address}/wrong.wav", f"{server.address}/a.wav"]
     project.card("bells", {"files": [{**bells, "urls": addresses}]})
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
 
 
 def test_wrong_bytes_everywhere_are_told(project, bells, server):
     server.files["a.wav"] = OTHER
     with pytest.raises(EarshotError, match=rf"wrong bytes: SHA-256 is {sha256(OTHER)}, expected {sha256(CONTENT)}"):
-        download("bells")
+        download(load_card("bells"))
     assert project.nothing_there("bells") and project.arrived() == 0
 
 
 def test_redirect_is_followed_to_the_web_alone(project, bells, server):
     server.replies["a.wav"] = [Reply(status=302, location="/b.wav")]
     server.files["b.wav"] = CONTENT
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
     server.replies["a.wav"] = [Reply(status=302, location="file:///etc/passwd")]
     with pytest.raises(EarshotError, match="No connection adapters"):
-        download("bells")
+        download(load_card("bells"))
 
 
 def test_file_without_checksum_is_called_unverified(project, server, capsys):
     server.files["a.wav"] = CONTENT
     unchecked(project, f"{server.address}/a.wav")
-    download("bells")
+    download(load_card("bells"))
     assert "unverified" in capsys.readouterr().out
 
 
@@ -268,7 +268,7 @@ def test_nothing_reachable_is_told_in_one_message_with_all_that_helps(project, t
     monkeypatch.setenv("EARSHOT_MIRROR", str(tmp_path / "mirror"))
     unchecked(project, "http://127.0.0.1:9/a.wav", "http://127.0.0.1:9/b.wav")
     with pytest.raises(EarshotError) as error:
-        download("bells")
+        download(load_card("bells"))
     lines = str(error.value).splitlines()
     assert "'bells'" in lines[0]
     assert lines[1] == f"  {tmp_path}/mirror/bells/a.wav: No such file or directory"
@@ -312,7 +312,7 @@ def test_kill_before_the_last_step_leaves_no_half_folder(project, bells, server)
         process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert project.nothing_there("bells")
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
 
 
@@ -324,7 +324,7 @@ def test_second_process_on_the_same_dataset_is_told(project, bells, monkeypatch)
         filelock.FileLock(folder / "bells.lock"),
         pytest.raises(EarshotError, match="another process is downloading bells"),
     ):
-        download("bells")
+        download(load_card("bells"))
 
 
 def test_command_tells_an_error_without_traceback(project):
@@ -345,10 +345,10 @@ def test_planted_link_is_not_followed(project, bells, tmp_path):
     (work / "bells" / "files").symlink_to(outside)
     (work / "bells" / "parts").symlink_to(outside)
     (work / "bells" / "fetched" / "a.wav").symlink_to(outside / "a.wav")
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
     work.symlink_to(outside)
-    download("bells")
+    download(load_card("bells"))
     assert not list(outside.iterdir())
 
 
@@ -356,20 +356,20 @@ def test_download_replaces_what_was_there(project, bells):
     old = project.root / "data" / "raw" / "bells"
     old.mkdir(parents=True)
     (old / "old.wav").write_bytes(b"old")
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
 
 
 def test_full_disk_is_told_before_the_download(project, bells, server, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
     with pytest.raises(EarshotError, match=r"No space left on device: 300000 bytes to download, 0 free"):
-        download("bells")
+        download(load_card("bells"))
 
 
 def test_folder_that_cannot_be_written_is_told(project, bells):
     (project.root / "data").write_text("in the way")
     with pytest.raises(EarshotError, match=r"bells: .*data"):
-        download("bells")
+        download(load_card("bells"))
 
 
 # Archives
@@ -389,7 +389,7 @@ def archive(project, server):
 
 
 def test_archive_is_unpacked_to_the_listed_files(project, archive, capsys):
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == TRACKS
     assert "verified" in capsys.readouterr().out
 
@@ -408,7 +408,7 @@ def test_archive_is_unpacked_to_the_listed_files(project, archive, capsys):
 def test_archive_with_other_files_is_refused(inside, told, project, archive, server):
     server.files["a.zip"] = zipped(inside)
     with pytest.raises(EarshotError, match=told):
-        download("bells")
+        download(load_card("bells"))
     assert project.nothing_there("bells")
 
 
@@ -416,24 +416,24 @@ def test_next_address_is_tried_after_a_wrong_archive(project, archive, server):
     server.files["wrong.zip"] = zipped({"main/genres/rock/1.wav": b"rock"})
     urls = [f"{server.address}/wrong.zip", f"{server.address}/a.zip"]
     project.card("bells", {"archive": {**archive["archive"], "urls": urls}}, checksums=TRACKS)
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == TRACKS
 
 
 def test_archive_without_list_is_unpacked_by_pattern(project, archive, server, capsys):
     project.card("bells", {"archive": {**archive["archive"], "members": "genres/*/*.wav"}})
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == TRACKS
     assert "unverified" in capsys.readouterr().out
     project.card("bells", {"archive": {**archive["archive"], "members": "*.flac"}})
     with pytest.raises(EarshotError, match=r"no file that matches '\*\.flac'"):
-        download("bells")
+        download(load_card("bells"))
 
 
 def test_unpacked_archive_is_bounded(project, archive, server):
     server.files["a.zip"] = zipped({"main/genres/rock/1.wav": bytes(1001)})
     with pytest.raises(EarshotError, match="more than"):
-        download("bells")
+        download(load_card("bells"))
 
 
 # Mirrors
@@ -469,37 +469,37 @@ def asked_in_public(server) -> list[str]:
 
 def test_mirror_comes_before_public_addresses(project, bells, mirror, server):
     mirror({"bells/a.wav": CONTENT})
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
     assert not asked_in_public(server)
 
 
 def test_mirror_without_the_file_or_with_another_is_passed_over(project, bells, mirror, server):
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
     mirror({"bells/a.wav": OTHER})
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT}
     assert asked_in_public(server) == ["a.wav", "a.wav"]
 
 
 def test_mirror_may_hold_the_archive(project, archive, mirror, server):
     mirror({"bells/a.zip": server.files["a.zip"]})
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == TRACKS
     assert not asked_in_public(server)
 
 
 def test_mirror_may_hold_the_files_of_an_archive(project, archive, mirror, server):
     mirror({f"bells/{name}": content for name, content in TRACKS.items()})
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == TRACKS
     assert not asked_in_public(server)
 
 
 def test_mirror_with_a_wrong_file_leads_to_the_archive(project, archive, mirror, server):
     mirror({f"bells/{name}": b"wrong" for name in TRACKS})
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == TRACKS
     assert asked_in_public(server) == ["a.zip"]
 
@@ -508,14 +508,14 @@ def test_names_are_quoted_in_addresses(project, mirror):
     files = {"a file #1?.wav": CONTENT}
     project.card("bells", {}, checksums=files)
     mirror({f"bells/{name}": content for name, content in files.items()})
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == files
 
 
 def test_dataset_for_mirrors_alone_says_so(project, mirror):
     project.card("bells", {}, checksums=TRACKS)
     with pytest.raises(EarshotError, match="no public address") as error:
-        download("bells")
+        download(load_card("bells"))
     assert "genres/rock/1.wav: " in str(error.value)
 
 
@@ -536,7 +536,7 @@ def recordings(tmp_path):
 
 def test_own_folder_is_copied(project, recordings, capsys):
     project.card("ours", {"folder": "../recordings"})
-    download("ours")
+    download(load_card("ours"))
     assert set(project.raw("ours")) == {"rock/1.wav", "jazz/2.flac", "groups.csv"}
     assert "unverified" in capsys.readouterr().out
     copy = project.root / "data" / "raw" / "ours" / "rock" / "1.wav"
@@ -545,11 +545,11 @@ def test_own_folder_is_copied(project, recordings, capsys):
 
 def test_own_folder_is_checked_where_there_is_a_list(project, recordings):
     project.card("ours", {"folder": str(recordings)}, checksums={"rock/1.wav": b"1"})
-    download("ours")
+    download(load_card("ours"))
     assert project.raw("ours") == {"rock/1.wav": b"1"}
     project.card("ours", {"folder": str(recordings)}, checksums={"rock/1.wav": b"other", "rock/3.wav": b"3"})
     with pytest.raises(EarshotError, match=r"missing: rock/3\.wav; wrong bytes .*: rock/1\.wav"):
-        download("ours")
+        download(load_card("ours"))
 
 
 @pytest.mark.parametrize(
@@ -564,7 +564,7 @@ def test_fault_of_own_folder_is_told_with_key_and_path(folder, told, project, tm
     fill(tmp_path / "empty", {"notes.txt": b"no sound"})
     project.card("ours", {"folder": folder})
     with pytest.raises(EarshotError, match=told) as error:
-        download("ours")
+        download(load_card("ours"))
     assert "ours.yaml: source.folder: " in str(error.value)
 
 
@@ -581,7 +581,7 @@ def bell_foundry(monkeypatch):
 
 def test_dataset_is_made_by_code(project, bell_foundry, capsys):
     project.card("synthetic_bells", {"generated": {"module": "synthetic_bells", "arguments": {"seed": 7}}})
-    download("synthetic_bells")
+    download(load_card("synthetic_bells"))
     assert project.raw("synthetic_bells") == {"a.wav": b"\x07"}
     assert "made by code" in capsys.readouterr().out
 
@@ -597,7 +597,7 @@ def test_dataset_is_made_by_code(project, bell_foundry, capsys):
 def test_fault_of_generated_is_told(generated, told, project, bell_foundry):
     project.card("synthetic_bells", {"generated": generated})
     with pytest.raises(EarshotError, match=rf"synthetic_bells\.yaml: source\.generated: .*{told}"):
-        download("synthetic_bells")
+        download(load_card("synthetic_bells"))
 
 
 # Group labels
@@ -664,7 +664,7 @@ def groups(project, server):
 
 def test_needed_groups_are_put_among_the_files(project, groups, bells, server, capsys):
     project.card("bells", {"files": [bells]}, needs="artists")
-    download("bells")
+    download(load_card("bells"))
     assert project.raw("bells") == {"a.wav": CONTENT, "artist_groups.csv": GROUPS.encode()}
     out = capsys.readouterr().out
     assert "bells: 1 file, " in out and "artists: 1 file, " in out
@@ -672,7 +672,7 @@ def test_needed_groups_are_put_among_the_files(project, groups, bells, server, c
 
 def test_groups_from_a_mirror_are_the_table_itself(project, groups, mirror, server):
     mirror({"artists/artist_groups.csv": GROUPS.encode()})
-    download("artists")
+    download(load_card("artists"))
     assert project.raw("artists") == {"artist_groups.csv": GROUPS.encode()}
     assert not asked_in_public(server)
 
@@ -681,7 +681,7 @@ def test_changed_groups_are_noticed_in_the_table(project, groups, server):
     name = "HEAD/f1_evaluate_groups.txt"
     server.files["groups.zip"] = zipped({**groups, name: groups[name].replace(b"\t0", b"\t99")})
     with pytest.raises(EarshotError, match=r"wrong bytes .*artist_groups\.csv"):
-        download("artists")
+        download(load_card("artists"))
 
 
 # The shipped cards on the real recordings
@@ -703,7 +703,7 @@ def real(tmp_path, monkeypatch):
 
 @pytest.mark.real
 def test_real_gtzan_mini(real, tmp_path):
-    download("gtzan_mini")
+    download(load_card("gtzan_mini"))
     raw = real.raw("gtzan_mini")
     assert len(raw) == 102
     table = raw["artist_groups.csv"]
@@ -712,7 +712,7 @@ def test_real_gtzan_mini(real, tmp_path):
 
 @pytest.mark.real
 def test_real_sirens_standin(real):
-    download("sirens_standin")
+    download(load_card("sirens_standin"))
     assert sorted(real.raw("sirens_standin")) == [
         "emergency.flac",
         "emergency.segments.csv",

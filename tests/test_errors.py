@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from matplotlib import image
 
 from conftest import tone
+from earshot import stages
 from earshot.audio import clips
 from earshot.cli import main
 from earshot.errors import EarshotError
@@ -45,7 +46,7 @@ def compared(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         root = tmp_path_factory.mktemp("compared")
         patch.setenv("EARSHOT_ROOT", str(root))
-        patch.setattr(compare, "leave_with_parent", lambda: None)
+        patch.setattr(stages, "leave_with_parent", lambda: None)
         classes = {"synthetic_sirens": [EVIL, OTHER, RARE]}
         made = Sample(root, classes, experiments=["log_mel-cnn"], seeds=[0, 1]).write()
         path = made.predictions("synthetic_sirens", "log_mel-cnn")

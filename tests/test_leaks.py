@@ -25,6 +25,7 @@ from earshot.leaks import conditions, duplicates, heard, hints
 from earshot.leaks.fingerprint import SAMPLE_RATE
 from earshot.settings import window_of
 from earshot.splits import spans, windows
+from earshot.splits.spans import united
 from earshot.stages import audit as audit_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
@@ -134,8 +135,8 @@ def test_covered_seconds_are_those_of_the_union(spans, start):
 def test_groups_that_share_sound_become_one():
     spans = table(("a", "g1", 0, 9), ("a", "g2", 9, 20), ("b", "g3", 0, 9), ("c", "g4", 0, 9))
     duplicates = twice(("a", 3.0, "b", 1.0, 2.0), ("b", 5.0, "c", 1.0, 2.0))
-    assert spans.united(spans, duplicates)["group"].tolist() == ["g1", "g2", "g1", "g1"]
-    assert spans.united(spans, twice())["group"].tolist() == ["g1", "g2", "g3", "g4"]
+    assert united(spans, duplicates)["group"].tolist() == ["g1", "g2", "g1", "g1"]
+    assert united(spans, twice())["group"].tolist() == ["g1", "g2", "g3", "g4"]
 
 
 def test_conditions_tell_bandwidth_and_level():
@@ -283,7 +284,7 @@ def test_the_audit_finds_the_leaks_of_real_recordings_without_the_segments(stand
     flagged = (found["overlap"] | found["duplicate"]).to_numpy()
     assert leaking.mean() > 0.95 and flagged[leaking].mean() >= 0.95
 
-    whole = spans.united(known, duplicates)
+    whole = united(known, duplicates)
     sides = np.where(whole["group"].isin(sorted(set(whole["group"]))[::2]), "test", "train")
     test, train = (whole[sides == side].reset_index(drop=True) for side in ("test", "train"))
     cut = spans.windows_of(test, {"length": 2.0, "hop": 1.0})

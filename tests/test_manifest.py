@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from conftest import noise, write_audio
 from earshot import files
 from earshot.audio import decode
-from earshot.datasets import manifest
+from earshot.datasets import examine, manifest
 from earshot.datasets.card import load_card
 from earshot.stages import manifest as manifest_stage
 
@@ -34,7 +34,7 @@ def folder(project):
 
 
 def build(folder):
-    return manifest.build(load_card("birds"), folder, shortest=2.0, silence_dbfs=-80).set_index("path")
+    return examine.build(load_card("birds"), folder, shortest=2.0, silence_dbfs=-80).set_index("path")
 
 
 def run(*arguments):
@@ -125,7 +125,7 @@ def test_sample_rates_that_give_the_class_away_are_told(folder):
     assert not manifest.counts(build(folder))["warnings"]
     for name in ("wren/wren.1.wav", "wren/wren.2.wav"):
         write_audio(folder / name, noise(2.5, 16000, seed=int(name[10])), 16000)
-    (warning,) = manifest.counts(manifest.build(load_card("birds"), folder, 2.0, -80))["warnings"]
+    (warning,) = manifest.counts(examine.build(load_card("birds"), folder, 2.0, -80))["warnings"]
     assert "crow 8000 Hz, wren 16000 Hz" in warning and "above 4000 Hz" in warning
 
 

@@ -68,7 +68,7 @@ def test_a_sweep_that_would_choose_by_the_test_is_refused(override):
 
 
 def test_a_refused_line_trains_nothing_and_shows_no_traceback(trained_on):
-    line = ["earshot.train", "-m", f"experiment={SUMMARY}", "seed=0,1", "features.summary.n_mfcc=13,20"]
+    line = ["earshot.cli", "train", "-m", f"experiment={SUMMARY}", "seed=0,1", "features.summary.n_mfcc=13,20"]
     with start(trained_on.root, *line) as process:
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 1 and "Traceback" not in said
@@ -76,7 +76,7 @@ def test_a_refused_line_trains_nothing_and_shows_no_traceback(trained_on):
 
 
 def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
-    line = ["earshot.train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=40", "seed=range(10)"]
+    line = ["earshot.cli", "train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=40", "seed=range(10)"]
     with start(trained_on.root, *line) as process:
         for told in process.stdout:
             if "seed=1: validation accuracy" in told or "seed=2: validation accuracy" in told:
@@ -103,7 +103,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
 
 
 def test_a_run_that_fails_does_not_end_the_others(trained_on):
-    line = ["earshot.train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=2", "fold=0,7"]
+    line = ["earshot.cli", "train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=2", "fold=0,7"]
     with start(trained_on.root, *line) as process:
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 1 and "Traceback" not in said

@@ -13,7 +13,9 @@ import soundfile
 from scipy import signal
 
 from earshot.datasets import card
-from earshot.datasets.synthetic import genres, sirens, sound
+from earshot.datasets.synthetic import genres as music
+from earshot.datasets.synthetic import sirens as vehicles
+from earshot.datasets.synthetic import sound
 
 PROJECT = Path(__file__).parents[1]
 CLASSES = ("emergency", "non_emergency")
@@ -45,20 +47,20 @@ def level_db(samples: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="module")
-def made_sirens(tmp_path_factory) -> Path:
+def sirens(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("sirens")
-    sirens.generate(out, seed=1, sources=22, shortest=3, longest=4)
+    vehicles.generate(out, seed=1, sources=22, shortest=3, longest=4)
     return out
 
 
 @pytest.fixture(scope="module")
-def made_genres(tmp_path_factory) -> Path:
+def genres(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("genres")
-    genres.generate(out, seed=1, artists=2, tracks=2, seconds=4)
+    music.generate(out, seed=1, artists=2, tracks=2, seconds=4)
     return out
 
 
-@pytest.mark.parametrize("module, few", [(sirens, FEW_SIRENS), (genres, FEW_GENRES)])
+@pytest.mark.parametrize("module, few", [(vehicles, FEW_SIRENS), (music, FEW_GENRES)])
 def test_same_arguments_give_the_same_bytes(tmp_path, module, few):
     for name in ("once", "again", "other"):
         (tmp_path / name).mkdir()
@@ -80,8 +82,8 @@ def test_card_is_synthetic_and_fits_its_module(name, monkeypatch):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_source_does_not_depend_on_the_others(name):
-    short, _ = sirens.recording(name, seed=1, sources=1, shortest=1, longest=2)
-    long, _ = sirens.recording(name, seed=1, sources=2, shortest=1, longest=2)
+    short, _ = vehicles.recording(name, seed=1, sources=1, shortest=1, longest=2)
+    long, _ = vehicles.recording(name, seed=1, sources=2, shortest=1, longest=2)
     np.testing.assert_array_equal(short, long[: len(short)])
 
 
@@ -114,9 +116,9 @@ def test_groups_cover_every_track_and_no_genres_share_one(genres):
     ],
 )
 def test_siren_sweeps_as_published(siren, lowest, highest, slowest, fastest):
-    seconds, rate = 30, sirens.RATE
+    seconds, rate = 30, vehicles.RATE
     for seed in range(5):
-        track = getattr(sirens, siren)(np.random.default_rng(seed), seconds * rate)
+        track = getattr(vehicles, siren)(np.random.default_rng(seed), seconds * rate)
         tone = sound.harmonic_tone(track, [1.0], rate)
         frequency = np.diff(np.unwrap(np.angle(signal.hilbert(tone)))) * rate / (2 * np.pi)
         frequency = signal.medfilt(frequency[rate // 10 : -rate // 10], 65)
@@ -128,7 +130,7 @@ def test_siren_sweeps_as_published(siren, lowest, highest, slowest, fastest):
 
 
 def test_two_tone_is_a_fourth():
-    track = sirens.two_tone(np.random.default_rng(0), 5 * sirens.RATE)
+    track = vehicles.two_tone(np.random.default_rng(0), 5 * vehicles.RATE)
     assert np.max(track) / np.min(track) == pytest.approx(4 / 3)
 
 

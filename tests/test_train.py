@@ -126,7 +126,7 @@ def test_a_run_that_fails_is_failed(trained_on, tmp_path):
 
 
 def start(*overrides: str, cwd) -> AbstractContextManager[subprocess.Popen]:
-    return started("-m", "earshot.train", "experiment=sirens-log_mel-cnn", *overrides, cwd=cwd, text=True)
+    return started("-m", "earshot.cli", "train", "experiment=sirens-log_mel-cnn", *overrides, cwd=cwd, text=True)
 
 
 def test_a_terminated_run_is_failed_and_a_killed_one_is_by_the_next(trained_on):

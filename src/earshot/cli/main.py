@@ -25,7 +25,7 @@ from earshot.tracking import links
 SECTIONS = {
     "From recordings to the comparison": ["datasets", "repro", "report", "results"],
     "Is it true?": ["audit", "evaluate", "errors", "reproduce"],
-    "Better models": ["search", "promote", "champion"],
+    "Better models": ["train", "search", "promote", "champion"],
     "Look and listen": ["explore", "predict", "serve"],
     "Take a model elsewhere": ["export"],
     "MLflow": ["dashboard", "sync"],
@@ -237,6 +237,22 @@ def explore(what: str, out: Path | None, start: float, seconds: float, max_freq:
         kind = "a folder, not a file" if Path(what).is_dir() else "neither a file nor a dataset"
         raise EarshotError(f"{what} is {kind}. Datasets there are: {', '.join(dataset_names()) or 'none'}")
     print(f"written: {page}")
+
+
+@main.command(
+    short_help="Train one model, or with -m several.",
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},  # they are Hydra's
+)
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+def train(overrides: tuple[str, ...]) -> None:
+    """Train a model as conf/ says, with OVERRIDES such as experiment=sirens-log_spectrogram-cnn seed=1.
+
+    With -m each of several values is a training: -m model=cnn,lstm seed=0,1,2. --help lists all settings.
+    """
+    from earshot.cli.train import main
+
+    sys.argv = ["earshot train", *overrides]
+    main()
 
 
 @main.command(short_help="Search for better settings of an experiment.")

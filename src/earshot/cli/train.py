@@ -1,4 +1,4 @@
-"""Train one model: `python -m earshot.train experiment=sirens-log_spectrogram-cnn`; with -m several: see sweep.py."""
+"""`earshot train`: one training, or several with -m; Hydra reads the command line."""
 
 from __future__ import annotations
 
@@ -45,9 +45,3 @@ def main(cfg: DictConfig) -> float:
         return made(cfg, Path(job.runtime.output_dir))
     except EarshotError as error:
         raise CompactHydraException(f"error: {error}") from None  # which Hydra tells without a traceback
-
-
-if __name__ == "__main__":
-    from earshot.cli.train import main as this  # in a module of this name a sweep's processes find what they have read
-
-    this()

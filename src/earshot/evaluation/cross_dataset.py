@@ -37,7 +37,7 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
     from earshot.batches.windows import Windows, windows_in
     from earshot.settings import compose
     from earshot.trained import predict
-    from earshot.trained.model_folder import models
+    from earshot.trained.model_folder import grouped_models
 
     torch.set_num_threads(1)
     cfg = compose([f"dataset={on}", f"input={input_name}", f"model={model}"])
@@ -45,7 +45,7 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
     whole = spans.grouped_spans(data.card, manifest.read(on), read_params(), project.raw(on))
     cut = windows_in(whole, data.input, window_of(cfg.windows, data.card.task))
     frames = []
-    for trained in models(dataset, f"{input_name}-{model}", wiring):
+    for trained in grouped_models(dataset, f"{input_name}-{model}", wiring):
         classes = trained.settings["classes"]
         if classes != data.classes:
             raise EarshotError(f"{dataset} has the classes {', '.join(classes)}, {on} has {', '.join(data.classes)}")

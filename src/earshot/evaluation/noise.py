@@ -84,7 +84,7 @@ def score(job: Job) -> pd.DataFrame:
     from earshot.batches import prepare
     from earshot.settings import compose
     from earshot.trained import predict
-    from earshot.trained.model_folder import models
+    from earshot.trained.model_folder import grouped_models
 
     torch.set_num_threads(1)
     cfg = compose([f"dataset={job.dataset}", f"input={job.input}", f"fold={job.fold}", "protocol=grouped"])
@@ -94,7 +94,7 @@ def score(job: Job) -> pd.DataFrame:
     alarm = data.classes.index(asked.alarm)
     nets = []
     for name in job.models:
-        for model in models(job.dataset, f"{job.input}-{name}", job.wiring, job.fold):
+        for model in grouped_models(job.dataset, f"{job.input}-{name}", job.wiring, job.fold):
             found = predict.probabilities(model.net, validation)[:, alarm]
             chosen = threshold((validation.labels == alarm).numpy(), found)
             nets.append(({"input": job.input, "model": name, **model.run, "threshold": chosen}, model.net))

@@ -32,7 +32,7 @@ class Model:
         return {name: self.settings[name] for name in RUN}
 
 
-def models(dataset: str, experiment: str, wiring: str, fold: int | None = None) -> Iterator[Model]:
+def grouped_models(dataset: str, experiment: str, wiring: str, fold: int | None = None) -> Iterator[Model]:
     """Yield the models that the grouped protocol trained for an experiment, of one fold or of all.
 
     A model without wirings counts for every one.

@@ -1,6 +1,6 @@
 """Stage: the experiments on one dataset, for every protocol, wiring, seed and fold.
 
-Each run is the one that `python -m earshot.train` makes of the same settings.
+Each run is the one that `earshot train` makes of the same settings.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator
             yield OmegaConf.merge(cfg, chosen)
 
 
-def one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
+def train_one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """Train one run, or take it from those that are kept; return its settings and epochs."""
     from earshot.batches import prepare  # the trainers' alone: it takes seconds
     from earshot.training import run_cache, runs
@@ -62,7 +62,7 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
     todo = [(cfg, folder / name) for cfg, name in zip(configs, names, strict=True)]
     epochs: dict[str, list[dict[str, Any]]] = {experiment: [] for experiment in experiments}
     with processes.pool(workers) as pool:
-        done = processes.each(pool, one, todo, label, "run")
+        done = processes.each(pool, train_one, todo, label, "run")
         for experiment, name, (settings, scores) in zip(experiments, names, done, strict=True):
             chosen = scores[settings["best_epoch"] - 1]
             tqdm.write(

@@ -89,7 +89,7 @@ def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
         "mlflow.note.content": links.note(
             data.card.name, cfg.input, cfg.model.name, cfg.model.get("wiring", WIRINGS[0])
         ),
-        "mlflow.source.name": "earshot.train",
+        "mlflow.source.name": "earshot train",
         "mlflow.source.git.commit": provenance.commit(),
         "dvc.stage": os.environ.get("DVC_STAGE"),
         store.EXPERIMENT_TAG: os.environ.get("DVC_EXP_NAME"),

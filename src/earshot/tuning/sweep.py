@@ -1,4 +1,4 @@
-"""Several trainings by one line: `python -m earshot.train -m model=cnn,lstm seed=0,1,2`.
+"""Several trainings by one line: `earshot train -m model=cnn,lstm seed=0,1,2`.
 
 Hydra makes the runs of the line and joblib trains them side by side; here a line is checked before anything is
 trained, a run that was trained before is taken as it was kept, and the end is told in a table. So the same line, given

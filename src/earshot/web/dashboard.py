@@ -54,7 +54,7 @@ def start(port: int) -> None:
         print(f"runs are kept by the server at {uri}: open that address")
         return
     if uri == store.local_uri() and not project.mlflow("mlflow.db").exists():
-        raise EarshotError("there are no runs yet. Run `make repro` or `python -m earshot.train` first")
+        raise EarshotError("there are no runs yet. Run `make repro` or `earshot train` first")
     ports.check("127.0.0.1", port)
     address = f"http://127.0.0.1:{port}"
     print(f"the dashboard is at {address} (Ctrl-C ends it)\nthe report is at    {address}{links.REPORT}", flush=True)
