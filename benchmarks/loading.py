@@ -1,6 +1,6 @@
 """How long a training takes to its first step, and how much memory it needs, with 3002 windows of a waveform.
 
-`python -m earshot.train` as a user calls it, five times, on noise of the length of the tutorial's recordings; the
+`earshot train` as a user calls it, five times, on noise of the length of the tutorial's recordings; the
 files are in the system's cache, as after `dvc repro`. Writes build/bench/loading.json.
 """
 

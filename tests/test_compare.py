@@ -98,7 +98,7 @@ class Sample:
         }
         write_json(self.root / "data" / "manifest" / f"{dataset}.json", counts)
         paths = {f"recording-{fold}-{n}": f"{fold}.wav" for fold in range(3) for n in range(self.windows // 10)}
-        table = pd.DataFrame(paths.items(), columns=["recording", "path"])
+        table = pd.DataFrame(paths.items(), columns=["recording", "path"]).assign(status="read")
         write_table(self.root / "data" / "manifest" / f"{dataset}.parquet", table, {})
         for fold in range(3):
             path = self.root / "data" / "raw" / dataset / f"{fold}.wav"

@@ -67,8 +67,8 @@ def test_every_command_is_one_that_works(command):
     command = re.sub(r"^[A-Z_]+=\S+ ", "", command).rpartition(" | ")[2]
     if command.startswith("make "):
         subprocess.run(["make", "--dry-run", *command.split()[1:]], cwd=PROJECT, check=True, capture_output=True)
-    elif command.startswith("python -m earshot.train"):
-        overrides = [word for word in shlex.split(command)[3:] if word != "-m"]
+    elif command.startswith("earshot train "):
+        overrides = [word for word in shlex.split(command)[2:] if word != "-m"]
         check_overrides(overrides)
         parsed = OverridesParser.create().parse_overrides([one for one in overrides if not one.startswith("hydra")])
         for run in BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]:

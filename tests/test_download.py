@@ -22,6 +22,7 @@ import yaml
 
 from conftest import started
 from earshot.datasets import gtzan_artists
+from earshot.datasets.card import load_card
 from earshot.datasets.download import dataset as stage
 from earshot.datasets.download import fetch as fetching
 from earshot.datasets.download.dataset import download
@@ -60,7 +61,7 @@ class Project:
         self.root = root
         self.cards = root / "conf" / "cards"
         self.cards.mkdir(parents=True)
-        self.card("synthetic_bells", {"generated": {"module": "synthetic_bells"}})
+        self.card("synthetic_bells", {"generated": {"module": "bells"}})
 
     def card(self, name: str, source: dict, checksums: dict[str, bytes] | None = None, **more) -> None:
         if checksums is not None:
@@ -573,14 +574,14 @@ def test_fault_of_own_folder_is_told_with_key_and_path(folder, told, project, tm
 
 @pytest.fixture
 def bell_foundry(monkeypatch):
-    """A module `earshot.datasets.synthetic_bells`."""
-    module = types.ModuleType("earshot.datasets.synthetic_bells")
+    """A module `earshot.datasets.synthetic.bells`."""
+    module = types.ModuleType("earshot.datasets.synthetic.bells")
     module.generate = lambda out, *, seed: (out / "a.wav").write_bytes(bytes([seed]))
     monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
 def test_dataset_is_made_by_code(project, bell_foundry, capsys):
-    project.card("synthetic_bells", {"generated": {"module": "synthetic_bells", "arguments": {"seed": 7}}})
+    project.card("synthetic_bells", {"generated": {"module": "bells", "arguments": {"seed": 7}}})
     download(load_card("synthetic_bells"))
     assert project.raw("synthetic_bells") == {"a.wav": b"\x07"}
     assert "made by code" in capsys.readouterr().out
@@ -589,9 +590,9 @@ def test_dataset_is_made_by_code(project, bell_foundry, capsys):
 @pytest.mark.parametrize(
     ("generated", "told"),
     [
-        ({"module": "synthetic_bells", "arguments": {"seed": 7, "sed": 7}}, "sed"),
-        ({"module": "synthetic_drums"}, "synthetic_drums"),
-        ({"module": "card"}, "generate"),
+        ({"module": "bells", "arguments": {"seed": 7, "sed": 7}}, "sed"),
+        ({"module": "drums"}, "drums"),
+        ({"module": "sound"}, "generate"),
     ],
 )
 def test_fault_of_generated_is_told(generated, told, project, bell_foundry):

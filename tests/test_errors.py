@@ -24,6 +24,7 @@ from earshot.cli import main
 from earshot.errors import EarshotError
 from earshot.files import read_recipe, read_table, write_table
 from earshot.metrics import classification
+from earshot.metrics.surest import surest
 from earshot.report import mistakes
 from earshot.stages import compare
 from earshot.tracking import links
@@ -125,7 +126,7 @@ def test_without_a_class_all_mistakes_are_meant(compared):
 def test_every_group_is_heard_before_one_is_heard_twice():
     many = pd.DataFrame({"group": "many", "p_a": np.linspace(0.99, 0.9, 20), "p_b": np.linspace(0.01, 0.1, 20)})
     few = pd.DataFrame({"group": ["one", "two"], "p_a": [0.6, 0.95], "p_b": [0.4, 0.05]})
-    chosen = mistakes.surest(pd.concat([many, few], ignore_index=True))
+    chosen = surest(pd.concat([many, few], ignore_index=True), mistakes.MOST)
     assert list(chosen["group"].value_counts().items()) == [("many", mistakes.MOST - 2), ("two", 1), ("one", 1)]
     assert chosen["probability"].is_monotonic_decreasing and chosen["probability"].iloc[-1] == 0.6
 

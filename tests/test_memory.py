@@ -20,19 +20,22 @@ UNDER_A_LIMIT = """
 import resource, sys
 import numpy as np
 import torch
-from earshot import config, fit, prepared, store
+from earshot import project
+from earshot.batches import prepare
+from earshot.files import read_table
 from earshot.settings import compose
+from earshot.training import fit
 
 def data_now():
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmData"))
 
 cfg = compose(["experiment=sirens-waveform-cnn", "dataset=long", "model.training.max_epochs=1"])
 # threads and their stacks are the interpreter's
-store.read_table(config.data("splits", "long", "grouped.parquet"))
+read_table(project.split("long", "grouped"))
 torch.nn.functional.conv1d(torch.ones(4, 1, 99), torch.ones(1, 1, 9, requires_grad=True)).sum().backward()
 resource.setrlimit(resource.RLIMIT_DATA, (data_now() + int(sys.argv[1]) * 2**20,) * 2)
-data = prepared.load(cfg)
-trained = fit.fit(cfg, data, *(prepared.part(cfg, data, part) for part in ("train", "validation")))
+data = prepare.load(cfg)
+trained = fit.fit(cfg, data, *(prepare.part(cfg, data, part) for part in ("train", "validation")))
 print("trained on", trained.settings["windows"]["train"], "windows")
 try:
     np.array(data.features.rows)
@@ -87,12 +90,14 @@ def test_a_dataset_ten_times_larger_than_the_memory_trains(long_project):
 EXTRACT = """
 import resource, sys
 from pathlib import Path
-from earshot import features, inputs, config
-built = inputs.build(sys.argv[1], config.params(), "sirens", clips=False)
-features.begin()
-features.extract_to(Path("short.npy"), Path("short.flac"), built)
+from earshot import inputs
+from earshot.inputs import extract
+from earshot.settings import read_params
+built = inputs.build(sys.argv[1], read_params(), "sirens", clips=False)
+extract.begin()
+extract.extract_to(Path("short.npy"), Path("short.flac"), built)
 before = int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
-features.extract_to(Path("long.npy"), Path("long.flac"), built)
+extract.extract_to(Path("long.npy"), Path("long.flac"), built)
 print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024 - before)
 """
 

@@ -16,7 +16,7 @@ from conftest import PROJECT
 from earshot import files
 from earshot.audio import decode
 from earshot.batches import windows
-from earshot.datasets.download import dataset
+from earshot.stages import download as download_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import split as split_stage
@@ -35,7 +35,7 @@ def invoke(command, *arguments):
 def standin(project, mirror):
     for path in (PROJECT / "tests" / "cards").glob("sirens_standin.*"):
         shutil.copy(path, project.root / "conf" / "cards")
-    invoke(dataset.main, "sirens_standin")
+    invoke(download_stage.main, "sirens_standin")
     invoke(manifest_stage.main, "sirens_standin")
     invoke(fingerprint_stage.main, "sirens_standin")
     return project
@@ -78,7 +78,7 @@ def sources_heard(cut: pd.DataFrame, raw) -> set[str]:
 
 
 def test_gtzan_mini_is_read_whole_and_split_by_artist(project, mirror):
-    invoke(dataset.main, "gtzan_mini")
+    invoke(download_stage.main, "gtzan_mini")
     assert "101 files read, set aside: none" in invoke(manifest_stage.main, "gtzan_mini")
     assert json.loads(project.data("manifest", "gtzan_mini.json").read_text())["classes"]["jazz"] == 11
     invoke(fingerprint_stage.main, "gtzan_mini")

@@ -92,7 +92,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
         said, _ = again.communicate(timeout=120)
     assert again.returncode == 0 and "validation, best first (10 of 10)" in said, said
     assert said.count("(kept)") >= len(whole)
-    found = logged(sweep=" ".join(line[2:]))
+    found = logged(sweep=" ".join(line[3:]))
     finished = [run for run in found if run.info.status == "FINISHED"]
     assert sorted(int(run.data.params["seed"]) for run in finished) == list(range(10)), "each once"
     assert {run.info.status for run in found} <= {"FINISHED", "FAILED"}

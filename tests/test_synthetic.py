@@ -75,7 +75,7 @@ def test_card_is_synthetic_and_fits_its_module(name, monkeypatch):
     monkeypatch.setenv("EARSHOT_ROOT", str(PROJECT))
     loaded = card.load_card(name)
     generated = loaded.source.generated
-    generate = import_module(f"earshot.datasets.{generated.module}").generate
+    generate = import_module(f"earshot.datasets.synthetic.{generated.module}").generate
     inspect.signature(generate).bind(Path(), **generated.arguments)
     assert loaded.label.endswith("(synthetic)")
 

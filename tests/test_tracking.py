@@ -100,7 +100,7 @@ def test_nothing_is_lost_where_many_processes_log(store, project, request, capfd
         assert worker.exitcode == 0
     said = capfd.readouterr().err
     assert "lock" not in said and "warning:" not in said and "Traceback" not in said
-    assert not store.unsent()
+    assert not outbox.unsent()
     client, found = all_runs()
     assert sorted(int(run.data.tags["number"]) for run in found) == list(range(PROCESSES * RUNS))
     assert {run.info.status for run in found} == {"FINISHED"}

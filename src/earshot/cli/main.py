@@ -1,4 +1,4 @@
-"""`earshot ...`, for people. The stages themselves are `python -m earshot.STAGE`, and DVC runs them."""
+"""`earshot ...`, for people. The stages themselves are `python -m earshot.stages.NAME`, and DVC runs them."""
 
 from __future__ import annotations
 

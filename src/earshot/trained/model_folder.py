@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from earshot import project
+from earshot import models, project
 from earshot.errors import EarshotError
 from earshot.inputs import INPUTS, Input
 
