@@ -29,10 +29,11 @@ def test_datasets_lists_every_card(project):
 
 
 def test_the_help_lists_every_command_once(project):
-    listed = [name for names in main.SECTIONS.values() for name in names]
+    listed = [command.name for section in main.SECTIONS for command in section.COMMANDS]
     assert sorted(listed) == sorted(main.main.commands)
     shown = run("--help").output
     assert all(f"  {name} " in shown and name + ":" not in shown for name in listed)
+    assert all(f"{section.TITLE}:" in shown for section in main.SECTIONS)
     for name in listed:
         help_ = run(name, "--help")
         assert help_.exit_code == 0 and help_.output.split("\n\n")[1].strip()
@@ -108,7 +109,7 @@ def test_a_dashboard_on_a_port_that_is_taken_says_so(project):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         done = run("dashboard", "--port", str(taken.getsockname()[1]))
-    assert done.exit_code == 1 and "Address already in use). Choose another one with --port" in done.output
+    assert done.exit_code == 1 and "Address already in use). Choose another with --port" in done.output
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

@@ -156,8 +156,8 @@ def test_it_is_for_this_machine_alone(server):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (["--model", "nowhere"], "can't be had (Address already in use)"),
-        (["--model", "nowhere", "--host", "192.0.2.1"], "can't be had (Cannot assign requested address)"),
+        (["--model", "nowhere"], "is not available (Address already in use)"),
+        (["--model", "nowhere", "--host", "192.0.2.1"], "is not available (Cannot assign requested address)"),
         ([], "there is no trained model here"),
     ],
 )

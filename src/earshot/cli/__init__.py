@@ -1,1 +1,1 @@
-"""`earshot ...`, the commands that people run: a file for each section of the help."""
+"""The command line, `earshot ...`: a file for each section of the help, which `main` puts together."""

@@ -1,3 +1,5 @@
+"""`python -m earshot.cli`: the same as `earshot`."""
+
 from earshot.cli.main import main
 
-main()
+main(prog_name="earshot")

@@ -103,8 +103,8 @@ def _hints(dataset: str, splits: dict[str, pd.DataFrame], window: dict[str, floa
     return found
 
 
-def summary_lines(card: Card, found: dict[str, Any]) -> str:
-    """Say in lines what an audit found."""
+def describe(card: Card, found: dict[str, Any]) -> str:
+    """Describe the findings of an audit in lines of text."""
     twice = found["duplicates"]
     said = [
         f"{card.label}: {twice['stretches']} stretches sound twice ({twice['seconds']:.0f} s), "

@@ -12,7 +12,7 @@ from earshot.stages import stage
 def main(card: Card) -> None:
     """Write data/audit/DATASET.json; stop where a split that calls itself leak-free is not."""
     found = audit.audit(card)
-    print(audit.summary_lines(card, found))
+    print(audit.describe(card, found))
     audit.check(card, found)
     files.write_json(project.audit(card.name), found)
 

@@ -1,8 +1,8 @@
 """Several trainings by one line: `earshot train -m model=cnn,lstm seed=0,1,2`.
 
-Hydra makes the runs of the line and joblib trains them side by side; here a line is checked before anything is
-trained, a run that was trained before is taken as it was kept, and the end is told in a table. So the same line, given
-again after a kill, goes on where it was.
+Hydra makes the runs of the line and joblib trains them in parallel. Here the line is checked before anything is
+trained, a run that was trained before is read from the cache, and the results are written to a table. So the same
+line, given again after a kill, is resumed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from earshot.settings import check_overrides, check_protocol
 
 NAME = "EARSHOT_SWEEP"  # in the environment of the runs: their sweep's name
 RESULT = "run.json"
-SHOWN = 20  # rows of the table; all of them stand in a file
+SHOWN = 20  # rows of the table; all of them are in runs.csv
 
 
 class Sweep(Callback):
-    """What happens before and after the runs of a line."""
+    """Hydra's callback before and after the runs of a line."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check the line, and name the sweep."""
@@ -43,18 +43,19 @@ class Sweep(Callback):
         os.environ[NAME] = " ".join(overrides)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Tell what came of the runs; fail if one of them failed."""
+        """Write the results of the runs; fail if one of them failed."""
         place = Path(config.hydra.sweep.dir)
         paths = sorted(place.glob(f"*/{RESULT}"), key=lambda path: int(path.parent.name))  # in the order of the line
         found = [json.loads(path.read_text("utf-8")) for path in paths]
         failed = [run for run in found if "error" in run]
-        tell([run for run in found if "error" not in run], place)
+        if done := [run for run in found if "error" not in run]:
+            write_results(done, place)
         if failed:
             raise SystemExit(f"error: {len(failed)} of {len(found)} runs failed, see above")
 
 
-def one(cfg: DictConfig, out: Path) -> float:
-    """Train one run of a sweep, unless it is kept, and write what came of it to `out`; return the validation loss."""
+def train_job(cfg: DictConfig, out: Path) -> float:
+    """Train one run of a sweep, or read it from the cache; write its result to `out` and return the validation loss."""
     from earshot.batches import prepare
     from earshot.metrics import classification
     from earshot.training import run_cache, runs
@@ -62,7 +63,7 @@ def one(cfg: DictConfig, out: Path) -> float:
     if multiprocessing.current_process().name != "MainProcess":
         leave_with_parent()
     overrides = list(HydraConfig.get().overrides.task)
-    tried = [one for one in overrides if not one.startswith(("experiment=", "mlflow."))]
+    tried = [item for item in overrides if not item.startswith(("experiment=", "mlflow."))]
     cfg = OmegaConf.merge(cfg, {"mlflow": {"tried": " ".join(tried)}})
     try:
         data = prepare.shared(cfg)
@@ -82,8 +83,8 @@ def one(cfg: DictConfig, out: Path) -> float:
     return scores["loss"]
 
 
-def tell(runs: list[dict[str, Any]], place: Path) -> None:
-    """Print the best runs as a table, and write all of them to runs.csv in `place`."""
+def write_results(runs: list[dict[str, Any]], place: Path) -> None:
+    """Write all runs to runs.csv in `place`, the best first; print the best as a table."""
     import pandas as pd
 
     from earshot.terminal import print_frame
@@ -94,4 +95,4 @@ def tell(runs: list[dict[str, Any]], place: Path) -> None:
     files.write_text(place / "runs.csv", table.to_csv(index=False, lineterminator="\n"))
     shown = table.drop(columns="folder")[:SHOWN]
     print_frame(f"validation, best first ({len(shown)} of {len(table)})", shown)
-    print(f"all:       {place / 'runs.csv'}\ndashboard: make dashboard")
+    print(f"all:       {place / 'runs.csv'}\ncompare:   make dashboard, then Views, Sweeps")

@@ -1,18 +1,16 @@
 """MLflow's dashboard, with the report beside it and links between the two.
 
-`mlflow ui --app-name earshot` finds `app` by the entry point in pyproject.toml. Checks of host and origin are MLflow's:
-the routes added here stand behind them.
+`mlflow ui --app-name earshot` finds `app` by the entry point in pyproject.toml. MLflow checks host and origin before
+the routes that are added here.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 from contextlib import suppress
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-ASKED = {
+PARAMS = {
     "dataset": "dataset",
     "input": "input",
     "model": "model.name",
@@ -42,7 +40,7 @@ TESTED = "test_accuracy"
 
 
 def start(port: int) -> None:
-    """Become the dashboard's server, on this machine alone, or tell where a server of its own keeps the runs.
+    """Replace this process by the dashboard's server, on this machine only; or print the address of a remote server.
 
     Raises
     ------
@@ -51,17 +49,18 @@ def start(port: int) -> None:
     """
     uri = store.uri()
     if uri.startswith("http"):
-        print(f"runs are kept by the server at {uri}: open that address")
+        print(f"the runs are on the MLflow server at {uri}: open that address")
         return
     if uri == store.local_uri() and not project.mlflow("mlflow.db").exists():
         raise EarshotError("there are no runs yet. Run `make repro` or `earshot train` first")
     ports.check("127.0.0.1", port)
+    save_views()
     address = f"http://127.0.0.1:{port}"
-    print(f"the dashboard is at {address} (Ctrl-C ends it)\nthe report is at    {address}{links.REPORT}", flush=True)
+    print(f"the dashboard is at {address} (stop with Ctrl-C)\nthe report is at    {address}{links.REPORT}", flush=True)
     # one worker is enough for one person: it starts in half the time and the memory that MLflow's four take
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
     command += ["--host", "127.0.0.1", "--app-name", "earshot", "--uvicorn-opts", "--log-level warning"]
-    # earshot uses none of the server's jobs, whose runner takes several times the memory; and it tells nobody of itself
+    # earshot uses none of the server's jobs, whose runner takes several times the memory; and no telemetry is sent
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     os.execve(sys.executable, command, os.environ | environment)
 
@@ -73,7 +72,6 @@ def app() -> FastAPI:
     from starlette.staticfiles import StaticFiles
 
     served.router.routes[:0] = [  # before MLflow's last route, which takes everything
-        Route("/", _first_page),
         Route(links.RUNS, _runs),
         Route(links.WINDOWS, _windows),
         Route(links.REPORT, _report),
@@ -83,31 +81,22 @@ def app() -> FastAPI:
     return served
 
 
-def _first_page(_: Request) -> Response:
-    """MLflow's one page; a browser that has not been here is told what to show first."""
+def save_views() -> None:
+    """Save earshot's views in the experiments that exist.
+
+    A database that is locked or read-only can be looked at without them.
+    """
     from mlflow.exceptions import MlflowException
-    from mlflow.server import app as mlflow_app
-    from starlette.responses import HTMLResponse
+    from sqlalchemy.exc import SQLAlchemyError
 
-    client = _client()
-    experiments = _experiments(client)
-    with suppress(MlflowException):  # a database that is locked or can't be written to can be looked at all the same
-        for experiment in experiments:
+    with suppress(MlflowException, SQLAlchemyError):
+        client = _client()
+        for experiment in _experiments(client):
             views.save(client, experiment)
-    page = (Path(mlflow_app.static_folder) / "index.html").read_text("utf-8")
-    return HTMLResponse(page.replace("<head>", f"<head>{_script(experiments)}", 1))
-
-
-def _script(experiments: list[Experiment]) -> str:
-    seeds = json.dumps({key: json.dumps(value) for key, value in views.first_look(experiments).items()})
-    return (
-        f"<script>for (const [key, value] of Object.entries({seeds}))"
-        " localStorage.getItem(key) ?? localStorage.setItem(key, value)</script>"
-    )
 
 
 def _report(_: Request) -> Response:
-    """The report; its links lead to this dashboard, whatever its port."""
+    """Return the report; its links lead to this dashboard, whatever its port."""
     from starlette.responses import HTMLResponse, PlainTextResponse
 
     path = project.report("index.html")
@@ -117,11 +106,11 @@ def _report(_: Request) -> Response:
 
 
 def _runs(request: Request) -> Response:
-    """Lead to the run that is asked for, or to the list where there are several."""
+    """Redirect to the requested run, or to the list where there are several."""
     from starlette.responses import PlainTextResponse, RedirectResponse
 
     asked = dict(request.query_params)
-    if wrong := [name for name, value in asked.items() if name not in {*ASKED, "wiring"} or not _is_name(value)]:
+    if wrong := [name for name, value in asked.items() if name not in {*PARAMS, "wiring"} or not _is_name(value)]:
         return PlainTextResponse(f"not understood: {', '.join(wrong)}", 400)
     found, condition = _find(_client(), asked)
     if not found:
@@ -133,7 +122,7 @@ def _runs(request: Request) -> Response:
 
 
 def _windows(request: Request) -> Response:
-    """The windows in a cell of a confusion matrix."""
+    """Return the page of the windows in a cell of a confusion matrix."""
     from starlette.responses import HTMLResponse, PlainTextResponse
 
     from earshot.report import mistakes
@@ -149,16 +138,16 @@ def _windows(request: Request) -> Response:
 
 
 def _find(client: MlflowClient, asked: dict[str, str]) -> tuple[list[Run], str]:
-    """Return the two newest tested runs that are asked for, and MLflow's words for all of them."""
-    conditions = [f"params.`{ASKED[name]}` = '{value}'" for name, value in asked.items() if name in ASKED]
+    """Return the two newest tested runs that match the request, and MLflow's search filter for all of them."""
+    conditions = [f"params.`{PARAMS[name]}` = '{value}'" for name, value in asked.items() if name in PARAMS]
     conditions += [f"metrics.{TESTED} >= 0"]  # a score that only what stands in the report has
     # a model whose code and text agree has no wiring to choose: the report names it as coded
     wired = [f"params.`{WIRING}` = '{asked['wiring']}'"] if "wiring" in asked else []
     unwired = [f"params.`{WIRING}` IS NULL"] if asked.get("wiring") == WIRINGS[0] else []
     everywhere = [experiment.experiment_id for experiment in _experiments(client)]
-    for more in (wired, unwired) if wired else ([],):
-        condition = " AND ".join([*conditions, *more])
-        if found := client.search_runs(everywhere, condition, max_results=2):  # one, or several: no more is asked
+    for wiring in (wired, unwired) if wired else ([],):
+        condition = " AND ".join([*conditions, *wiring])
+        if found := client.search_runs(everywhere, condition, max_results=2):  # one, or several: more need not be known
             return list(found), condition
     return [], ""
 

@@ -1,4 +1,4 @@
-"""Where a server may listen."""
+"""Whether a port is free, which both servers check before they start."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from earshot.errors import EarshotError
 
 
 def check(host: str, port: int) -> None:
-    """Make sure that a server can listen there.
+    """Check that a server can listen on a port.
 
     Raises
     ------
     EarshotError
-        If it can't: the port is taken, or the host is not this machine's.
+        If it cannot: the port is taken, or the host is not this machine's.
     """
     with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a closed one is free at once
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just closed is free
         try:
             tried.bind((host, port))
         except (OSError, OverflowError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            raise EarshotError(f"port {port} of {host} can't be had ({why}). Choose another one with --port") from None
+            raise EarshotError(
+                f"port {port} of {host} is not available ({why}). Choose another one with --port"
+            ) from None

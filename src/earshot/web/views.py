@@ -1,7 +1,7 @@
-"""How MLflow shows earshot's runs: the columns, the saved views, and what a browser starts with.
+"""Saved views of the runs in MLflow: which columns they show, and in which order.
 
-MLflow keeps a saved view in a tag of the experiment, and what a browser shows in the browser's local storage. Both
-are MLflow's own formats: a version that changes them shows its own columns instead, and nothing breaks.
+MLflow stores a saved view in a tag of the experiment. The format is its own: a version that changes it shows its
+default columns instead, and nothing breaks.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
-# Columns are as wide (in pixels) as what stands in them.
+# Widths of columns in pixels.
 RUN = {"attributes.`Run Name`": 480, "runDateAndNestInfo": 140}  # always there, as is "duration"
 TESTED = {"metrics.`test_accuracy`": 105, "metrics.`test_macro_f1`": 105}
 VALIDATED = {"metrics.`best_val_accuracy`": 130, "metrics.`best_val_macro_f1`": 130, "metrics.`best_epoch`": 95}
-WHAT = {
+SETTINGS = {
     "params.`dataset`": 130,
     "params.`input`": 120,
     "params.`model.name`": 95,
@@ -29,7 +29,7 @@ WHAT = {
     "params.`seed`": 60,
     "params.`fold`": 60,
 }
-TRIED = {
+TUNED = {
     "tags.`earshot.trial`": 105,
     "params.`optimizer.lr`": 100,
     "params.`model.dropout`": 110,
@@ -37,16 +37,16 @@ TRIED = {
 }
 
 
-def _view(columns: dict[str, int], **more: Any) -> dict[str, Any]:
-    """Return what MLflow keeps of a view that has these columns in this order."""
+def _view(columns: dict[str, int], **options: Any) -> dict[str, Any]:
+    """Return MLflow's state of a view with these columns in this order."""
     ordered = RUN | columns | {"duration": 80}
     shown = {"columnOrder": list(ordered), "columnWidths": ordered, "runsHiddenMode": "FIRST_20_RUNS"}
-    return {"selectedColumns": list(columns), **shown, **more}
+    return {"selectedColumns": list(columns), **shown, **options}
 
 
-SCORES = _view(TESTED | VALIDATED | WHAT, orderByKey="attributes.start_time", orderByAsc=False)
+SCORES = _view(TESTED | VALIDATED | SETTINGS, orderByKey="attributes.start_time", orderByAsc=False)
 SWEEPS = _view(
-    VALIDATED | TRIED | WHAT,
+    VALIDATED | TUNED | SETTINGS,
     orderByKey="metrics.`best_val_accuracy`",
     orderByAsc=False,
     searchFilter=f"tags.`{SWEEP_TAG}` IS NOT NULL",
@@ -54,17 +54,10 @@ SWEEPS = _view(
 )
 VIEWS = {"earshot-scores": ("Scores", SCORES), "earshot-sweeps": ("Sweeps", SWEEPS)}
 VIEW_TAG = "mlflow.sharedViewState."
-# Opened for training rather than for language models, without its assistant, and nothing is reported to its makers.
-FIRST_LOOK = {
-    "mlflow.workflowType_v1": "machine_learning",
-    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": True,
-    "mlflow.settings.telemetry.enabled_v1": False,
-    "mlflow.telemetry.info.alert.dismissed_v1": True,
-}
 
 
 def save(client: MlflowClient, experiment: Experiment) -> None:
-    """Offer the views in MLflow's menu "Views" of an experiment; what is there already is left."""
+    """Add the views to MLflow's menu "Views" of an experiment; one that is there already is left alone."""
     for key, (name, state) in VIEWS.items():
         wanted = json.dumps(state)
         if _state(experiment.tags.get(VIEW_TAG + key)) != wanted:
@@ -76,11 +69,5 @@ def save(client: MlflowClient, experiment: Experiment) -> None:
 def _state(tag: str | None) -> str | None:
     try:
         return json.loads(tag)["state"] if tag else None
-    except (ValueError, KeyError, TypeError):  # of another version of MLflow
+    except (ValueError, KeyError, TypeError):  # written by another version of MLflow
         return None
-
-
-def first_look(experiments: list[Experiment]) -> dict[str, Any]:
-    """Return what a browser that has not been here keeps: by key of its local storage."""
-    ids = [json.dumps([experiment.experiment_id]) for experiment in experiments]
-    return FIRST_LOOK | {f"MLflowLocalStorage-1.1-ExperimentPage-{one}-ReactComponentState": SCORES for one in ids}

@@ -1,4 +1,7 @@
-"""`earshot train`: one training, or several with -m; Hydra reads the command line."""
+"""Hydra's side of `earshot train`: it reads the command line and calls one run, or one job of a sweep.
+
+A module of its own, since importing Hydra takes longer than the other commands do in all.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -17,11 +19,11 @@ from earshot.processes import leave_in_order
 from earshot.settings import check_overrides, run_name
 from earshot.tuning import sweep
 
-# torch, Lightning and MLflow take seconds to import: functions below do it, so that `--help` is there at once.
+# torch, Lightning and MLflow take seconds to import: functions below do it, so that `--help` is quick.
 
 
-def one(cfg: DictConfig, out: Path) -> float:
-    """Train once, into the folder `out`; return the validation loss."""
+def train_one(cfg: DictConfig, out: Path) -> float:
+    """Train one run into the folder `out`; return the validation loss."""
     check_overrides(list(HydraConfig.get().overrides.task))
     from earshot.batches import prepare
     from earshot.training import runs
@@ -30,18 +32,18 @@ def one(cfg: DictConfig, out: Path) -> float:
     from earshot.metrics import classification
 
     scores = classification.scores(trained.validation)
-    told = f"validation accuracy {scores['accuracy']:.4f}, loss {scores['loss']:.4f}"
-    print(f"{run_name(cfg)}: {told}, weights in {out}")
+    shown = f"validation accuracy {scores['accuracy']:.4f}, loss {scores['loss']:.4f}"
+    print(f"{run_name(cfg)}: {shown}, weights in {out}")
     return scores["loss"]
 
 
 @hydra.main(version_base="1.3", config_path=str(project.root() / "conf"), config_name="config")
 def main(cfg: DictConfig) -> float:
-    """Train once; return the validation loss, for Hydra's sweepers to minimise."""
+    """Train one run; return the validation loss, which Hydra's sweepers minimise."""
     signal.signal(signal.SIGTERM, leave_in_order)
     job = HydraConfig.get()
-    made = sweep.one if job.mode == RunMode.MULTIRUN else one
+    train = sweep.train_job if job.mode == RunMode.MULTIRUN else train_one
     try:
-        return made(cfg, Path(job.runtime.output_dir))
+        return train(cfg, Path(job.runtime.output_dir))
     except EarshotError as error:
-        raise CompactHydraException(f"error: {error}") from None  # which Hydra tells without a traceback
+        raise SystemExit(f"error: {error}") from None  # Hydra would add lines of its own to an exception

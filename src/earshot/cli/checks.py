@@ -1,0 +1,103 @@
+"""Section "Checks": look for leaks, test on other datasets, inspect errors, and retrain runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from earshot.cli import options
+from earshot.errors import without_traceback
+
+if TYPE_CHECKING:
+    from earshot.training.reproduce import Reproduction
+
+
+@click.command(short_help="Find sound that the test and training parts share.")
+@click.argument("names", metavar="[DATASET]...", nargs=-1, shell_complete=options.complete_dataset)
+@without_traceback
+def audit(names: tuple[str, ...]) -> None:
+    """Show what the test parts share with the training parts; fail if a grouped split leaks.
+
+    Default: every dataset in params.yaml. The findings are in the report too, beside the scores.
+    """
+    from earshot.datasets.card import load_card
+    from earshot.leaks import audit
+    from earshot.report.terminal import print_inflation
+    from earshot.settings import read_params
+
+    for name in names or read_params()["datasets"]:
+        card = load_card(name)
+        found = audit.audit(card)
+        print(audit.describe(card, found))
+        print_inflation(name)
+        audit.check(card, found)
+
+
+@click.command(short_help="Test models on another dataset.")
+@click.option("--on", "other", required=True, metavar="DATASET", help="The dataset to test on; all of it is used.")
+@click.option("--of", "dataset", metavar="DATASET", help="The dataset of the models. Default: all of the same task.")
+@options.workers
+@without_traceback
+def evaluate(other: str, dataset: str | None, workers: int) -> None:
+    """Test the models of the grouped protocol on another dataset of the same task.
+
+    Stages that the other dataset still needs (download, manifest, features) are run first.
+    """
+    from earshot.evaluation import cross_dataset
+    from earshot.report.terminal import print_cross_dataset
+    from earshot.settings import read_params
+
+    params = read_params()
+    for name in [dataset] if dataset else cross_dataset.same_task(other, params):
+        print_cross_dataset(name, cross_dataset.evaluate_prepared(name, other, params, workers))
+
+
+@click.command(short_help="See and hear what an experiment got wrong.")
+@click.argument("dataset", shell_complete=options.complete_dataset)
+@click.argument("experiment", metavar="INPUT-MODEL")
+@click.option("--true", metavar="CLASS", help="Only windows of this class.")
+@click.option("--predicted", metavar="CLASS", help="Only windows that were predicted as this class.")
+@click.option("--protocol", default="grouped", show_default=True)
+@click.option("--wiring", default="as_coded", show_default=True)
+@without_traceback
+def errors(dataset: str, experiment: str, **which: str | None) -> None:
+    """Write a page with the most confident errors of an experiment, to be seen and heard.
+
+    With both classes given, the page shows the windows in that cell of the report's confusion matrix.
+    """
+    from earshot.report import mistakes
+
+    input_name, _, model = experiment.partition("-")
+    print(f"written: {mistakes.write(mistakes.Asked(dataset, input_name, model, **which))}")
+
+
+@click.command(short_help="Retrain a run and check that it is identical.")
+@click.argument("run_id")
+@without_traceback
+def reproduce(run_id: str) -> None:
+    """Retrain an MLflow run and check that the result is identical. The exit code is 1 if it is not.
+
+    What has changed since the run is listed first: commit, settings, features, split, code, libraries, machine.
+    """
+    from earshot.training.reproduce import reproduce
+
+    done = reproduce(run_id)
+    _print_reproduction(done)
+    if not done.identical:
+        raise SystemExit(1)
+
+
+def _print_reproduction(done: Reproduction) -> None:
+    """Print what is the same as in the run, and what is not."""
+    for name, then, now in done.facts:
+        print(f"{name + ':':11}" + (f"the same ({now})" if then == now else f"was {then}, is {now}"))
+    for name, logged, equal, largest in done.metrics:
+        difference = f", largest difference {largest:g}" if largest else ""
+        print(f"{name + ':':16}{equal} of {logged} epochs the same{difference}")
+    print(f"weights:   {'identical' if done.weights else 'different'}")
+    print("reproduced: yes, identical" if done.identical else "reproduced: no")
+
+
+TITLE = "Checks"
+COMMANDS = (audit, evaluate, errors, reproduce)

@@ -1,0 +1,173 @@
+"""Section "Listening and prediction": explore recordings, and have trained models classify them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from earshot import project
+from earshot.cli import options
+from earshot.detection.rule import Rule
+from earshot.errors import EarshotError, without_traceback
+from earshot.explore import SECONDS
+
+FORMATS = ["table", "json", "csv", "windows", "audacity"]  # of detection/formats.py, whose import takes seconds
+LOOPBACK = "127.0.0.1"
+
+
+@click.command(short_help="See and hear a recording or a dataset.")
+@click.argument("what", metavar="FILE|DATASET")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder. Default: data/explore/NAME.")
+@click.option(
+    "--start", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Where in FILE to begin, in seconds."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=SECONDS, show_default=True, help="How much of FILE to show."
+)
+@click.option("--max-freq", type=click.FloatRange(min=0), help="Highest frequency of FILE's spectra, in Hz.")
+@click.option(
+    "--workers",
+    type=int,
+    default=os.cpu_count(),
+    help="Number of processes for DATASET. Default: one for each core.",
+)
+@without_traceback
+def explore(what: str, out: Path | None, start: float, seconds: float, max_freq: float | None, workers: int) -> None:
+    """Make a page to see and hear a recording, or the classes of a dataset; each picture is a PNG as well."""
+    from earshot.datasets.card import dataset_names
+
+    if what in dataset_names():
+        from earshot.explore import dataset
+
+        page = dataset.explore(what, out or project.page("explore", what), workers)
+    elif Path(what).is_file():
+        from earshot.explore import sound
+
+        page = sound.explore(Path(what), out or project.page("explore", Path(what).stem), start, seconds, max_freq)
+    else:
+        kind = "a folder, not a file" if Path(what).is_dir() else "neither a file nor a dataset"
+        raise EarshotError(f"{what} is {kind}. Datasets there are: {', '.join(dataset_names()) or 'none'}")
+    print(f"written: {page}")
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@options.with_model
+@click.option("--hop", type=click.FloatRange(0.01), help="Hop length in seconds. Default: as in training.")
+@click.option("--only", "wanted", metavar="CLASS", multiple=True, help="Only events of this class; can be repeated.")
+@click.option("--threshold", default=Rule.threshold, show_default=True, help="Score at which an event begins.")
+@click.option("--release", default=Rule.release, show_default=True, help="Score below which it ends.")
+@click.option("--min-duration", default=Rule.min_duration, show_default=True, help="Shortest event, in seconds.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--json", "form", flag_value="json", help="Short for --format json.")
+@click.option(
+    "--follow", "follows", is_flag=True, help="FILE is a stream of 16 bit PCM: a pipe, a file that grows, or -."
+)
+@click.option("--rate", default=16000, show_default=True, type=click.IntRange(1), help="Sample rate of the stream, Hz.")
+@click.option("--channels", default=1, show_default=True, type=click.IntRange(1), help="Channels of the stream.")
+@without_traceback
+def predict(
+    files: tuple[str, ...],
+    run: str | None,
+    model: Path | None,
+    champion: str | None,
+    hop: float | None,
+    wanted: tuple[str, ...],
+    threshold: float,
+    release: float,
+    min_duration: float,
+    form: str,
+    follows: bool,
+    rate: int,
+    channels: int,
+) -> None:
+    """Classify recordings with a trained model and detect events.
+
+    FILE is a recording of any format and length, a folder, a pattern, or - for standard input.
+
+    \b
+    Formats:
+      table     the mean score of each class, then the events
+      json      the same, a line of JSON for each file
+      csv       a row for each event
+      windows   a row for each window, with all probabilities
+      audacity  label track of one file
+
+    The exit code is 1 if a file could not be classified; standard error says why, and the other files are done.
+    """
+    if follows and len(files) > 1:
+        raise click.UsageError("--follow takes one FILE")
+    from earshot.detection.detector import Detector
+
+    rule = Rule(threshold, release, min_duration)
+    detector = Detector.load(options.model_folder(run, model, champion), hop)
+    if unknown := sorted(set(wanted) - set(detector.classes)):
+        raise EarshotError(f"--only {unknown[0]}: the model's classes are {', '.join(detector.classes)}")
+    classes = list(wanted) or detector.classes
+    if follows:
+        from earshot.detection.follow import follow, line
+
+        for found in follow(detector, files[0], rate, channels, rule, classes):
+            print(line(found, detector.classes, form == "json"), flush=True)
+        return
+    from earshot.detection import batch, formats
+
+    if batch.predict(detector, list(files), rule, classes, formats.FORMATS[form](detector.classes)):
+        raise SystemExit(1)
+
+
+@click.command(short_help="Open a page that classifies recordings.")
+@click.option(
+    "--model",
+    "folders",
+    metavar="FOLDER",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Offer the model in this folder; can be repeated.",
+)
+@click.option("--port", default=5002, show_default=True)
+@click.option(
+    "--host", default=LOOPBACK, show_default=True, help="0.0.0.0 allows other machines; there is no authentication."
+)
+@click.option("--name", "names", metavar="HOST", multiple=True, help="Host name of this machine for others.")
+@click.option("--most-mb", default=50.0, show_default=True, help="Largest upload, in megabytes.")
+@without_traceback
+def serve(folders: tuple[Path, ...], port: int, host: str, names: tuple[str, ...], most_mb: float) -> None:
+    """Open a page in the browser where trained models classify a recording: see, hear and compare the results.
+
+    Default models: the champions, and one of each experiment of the pipeline.
+    """
+    models = {str(folder): folder for folder in folders} or _trained_models()
+    if not models:
+        raise EarshotError("there is no trained model here: `earshot repro` trains some, --model names one")
+    from earshot.web import ports
+
+    ports.check(host, port)
+    import uvicorn
+
+    from earshot.web.listening import app
+
+    print(f"listening on http://{host}:{port} with {len(models)} models; stop with Ctrl-C", flush=True)
+    served = app(models, round(most_mb * 1e6), [LOOPBACK, "localhost", host, *names])
+    # uvicorn's other HTTP parser fails where a refused body continues to arrive
+    uvicorn.run(served, http="httptools", host=host, port=port, log_level="warning", server_header=False)
+
+
+def _trained_models() -> dict[str, Path]:
+    """Return the champions, and the first run of each experiment in data/models, a grouped one where there is one."""
+    from earshot.deploy import find
+
+    folder = project.models()
+    found = {f"champion of {dataset}": find.champion(dataset) for dataset in find.champions()}
+    for experiment in sorted(folder.glob("*/*")):
+        first = min(
+            experiment.glob("*/config.json"), key=lambda path: (not path.parent.name.startswith("grouped"), path)
+        )
+        found[str(first.parent.relative_to(folder))] = first.parent
+    return found
+
+
+TITLE = "Listening and prediction"
+COMMANDS = (explore, predict, serve)

@@ -1,0 +1,108 @@
+"""Section "Pipeline": list the datasets, run the stages that have changed, and show the results."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from earshot import project
+from earshot.errors import without_traceback
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@without_traceback
+def datasets(as_json: bool) -> None:
+    """List the datasets that have a card."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from earshot.datasets.card import dataset_names, load_card
+
+    cards = [load_card(name) for name in dataset_names()]
+    rows = [{"dataset": card.name, "task": card.task, "title": card.title, "licence": card.licence} for card in cards]
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table("dataset", "task", "title", "licence", box=None)
+    for row in rows:
+        table.add_row(*(value or "-" for value in row.values()))
+    Console().print(table)
+
+
+@click.command(short_help="Run the stages that have changed.")
+@click.argument("targets", nargs=-1)
+@without_traceback
+def repro(targets: tuple[str, ...]) -> None:
+    """Run the stages that have changed (`dvc repro`), then show the comparison.
+
+    TARGETS are stages, e.g. features@synthetic_sirens. Default: all stages.
+    """
+    from earshot import provenance
+    from earshot.datasets.card import load_card
+    from earshot.settings import read_params
+
+    for name in read_params()["datasets"]:
+        load_card(name)  # a mistake in a card is reported here, rather than by DVC
+    before = _compared_at()
+    # the stages are to run in this environment, whether or not it has been activated
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
+    command = [sys.executable, "-m", "dvc", "repro", *targets]
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=project.root(), env=os.environ | {"PATH": path}, check=False)
+    if done.returncode or _compared_at() != before:
+        called = os.environ.get("EARSHOT_COMMAND") or " ".join(["earshot repro", *targets])
+        provenance.record(called, time.monotonic() - began, done.returncode)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    if not targets and _compared_at() == before:  # otherwise the last stage has just shown it
+        print("Nothing has changed since the last comparison:")
+        _print_summary()
+
+
+def _compared_at() -> float | None:
+    """Return when the comparison was made, or None."""
+    path = project.report("comparison.json")
+    return path.stat().st_mtime if path.exists() else None
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print all scores, differences and tests as JSON.")
+@without_traceback
+def report(as_json: bool) -> None:
+    """Show the latest comparison and the path of its report."""
+    if as_json:
+        from earshot.report.summary import read_summary
+
+        print(json.dumps(read_summary(), ensure_ascii=False))
+    else:
+        _print_summary()
+
+
+def _print_summary() -> None:
+    from earshot.report.terminal import print_summary
+
+    print_summary()
+
+
+@click.command(short_help="Write docs/results.md from all results.")
+@click.argument("folders", type=click.Path(path_type=Path), nargs=-1)
+@without_traceback
+def results(folders: tuple[Path, ...]) -> None:
+    """Write docs/results.md from the results of this project and of the projects in FOLDERS, e.g. build/real."""
+    from earshot.files import write_text
+    from earshot.report.results_page import render
+
+    path = project.root() / "docs" / "results.md"
+    write_text(path, render([project.root(), *folders]))
+    print(f"written: {path}")
+
+
+TITLE = "Pipeline"
+COMMANDS = (datasets, repro, report, results)
