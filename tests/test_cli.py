@@ -109,7 +109,7 @@ def test_a_dashboard_on_a_port_that_is_taken_says_so(project):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         done = run("dashboard", "--port", str(taken.getsockname()[1]))
-    assert done.exit_code == 1 and "Address already in use). Choose another with --port" in done.output
+    assert done.exit_code == 1 and "Address already in use). Choose another one with --port" in done.output
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

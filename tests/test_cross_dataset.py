@@ -89,10 +89,10 @@ def test_no_noise_and_silent_noise_change_nothing():
 
 def test_the_noise_is_of_the_background_and_of_another_group():
     table = pd.DataFrame({"group": list("aabbccdd"), "label": ["e"] * 4 + ["n"] * 4})
-    drawn = ladder.noises(table, "n", [1, 2])
+    drawn = ladder.draw_noise(table, "n", [1, 2])
     assert (table["label"].to_numpy()[drawn] == "n").all()
     assert (table["group"].to_numpy()[drawn] != table["group"]).all()
-    assert (drawn == ladder.noises(table, "n", [1, 2])).all()
+    assert (drawn == ladder.draw_noise(table, "n", [1, 2])).all()
 
 
 def test_the_threshold_has_the_highest_f1():
@@ -118,7 +118,7 @@ def test_without_noise_the_scores_are_those_of_evaluate(towns):
 def test_a_task_that_is_not_named_gets_no_noise(towns):
     params = towns.params()
     towns.params(noise={})
-    assert "no noise is asked for" in invoke(noise_stage.main, "here")
+    assert "params.yaml sets no noise for it" in invoke(noise_stage.main, "here")
     towns.params(noise={"sirens": params["noise"]["sirens"] | {"alarm": "horn"}})
     assert "noise.sirens.alarm in params.yaml is horn, classes are" in invoke(noise_stage.main, "here")
     assert files.read_table(towns.data("noise", "here.parquet")).empty

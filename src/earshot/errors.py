@@ -1,4 +1,7 @@
-"""Errors a user can make: told in one message, without a traceback."""
+"""Errors a user can make, which are reported in one message without a traceback.
+
+Apart from everything else, since every room raises `EarshotError` and this module imports none of them.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ from collections.abc import Callable
 
 
 class EarshotError(Exception):
-    """Something the user can put right; the message names the file or key, what is wrong and what to do."""
+    """An error that the user can fix; the message names the file or key, what is wrong and what to do."""
 
 
 def without_traceback(main: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command so that an `EarshotError` is printed to stderr and ends it with exit code 1."""
+    """Wrap a command so that an `EarshotError` is printed to stderr and the exit code is 1."""
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs):

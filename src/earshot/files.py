@@ -1,4 +1,4 @@
-"""Files in and out: parquet that carries the recipe it was made by, and writes that are whole or not there."""
+"""Reading and writing files: atomic writes, JSON, and parquet with the recipe it was made by in its metadata."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DECIMALS = 6
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` and move it to `path` at the end, or remove it after an error.
 
-    A process that is killed in between leaves `path` as it was.
+    If the process is killed in between, `path` is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -51,7 +51,7 @@ def rounded(value: Any) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` as JSON, readable and in the order given."""
+    """Write `content` as indented JSON, in the order given."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -79,12 +79,12 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """Read the recipe that a parquet file carries.
+    """Read the recipe in the metadata of a parquet file.
 
     Raises
     ------
     EarshotError
-        If the file is missing, not parquet, or carries none.
+        If the file is missing, is not parquet, or has no recipe.
     """
     metadata = _reading(path, pq.read_schema).metadata or {}
     if RECIPE_KEY not in metadata:

@@ -1,4 +1,8 @@
-"""What a stage's process owes to the one that started it."""
+"""Processes: pools of workers, signals, and children that must not outlive their parent.
+
+Apart from the code that runs in them, since stages, training and commands end in the same way: a process that went on
+after its parent was killed could overwrite what the next one makes.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +27,9 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def leave_with_parent() -> None:
-    """Have this process killed when its parent dies.
+    """Have the kernel kill this process when its parent dies.
 
-    When `dvc` is killed its running stage would go on, and could overwrite what the next run makes. Linux
+    When `dvc` is killed, its running stage would continue and could overwrite the outputs of the next run. Linux
     only; elsewhere nothing happens, since there is no such call.
     """
     if sys.platform != "linux":
@@ -43,9 +47,9 @@ def leave_in_order(*_: Any) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let SIGTERM and Ctrl-C wait until what happens inside is done, such as a transaction of a database.
+    """Delay SIGTERM and Ctrl-C until the block ends, for example until a database transaction is done.
 
-    Signals reach the main thread alone; in another one nothing needs to be held back.
+    Python handles signals in the main thread only; in another one nothing needs to be delayed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -63,9 +67,9 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def told_of_interrupt() -> Iterator[threading.Event]:
-    """Have the first Ctrl-C set an event instead of raising KeyboardInterrupt; the second does as before.
+    """Have the first Ctrl-C set an event instead of raising KeyboardInterrupt; the second one raises it.
 
-    An exception would come anywhere, between the work on what has been heard and the line that tells of it, too.
+    An exception could come anywhere, even between the prediction of a window and the line that is printed for it.
     In another thread than the main one, and where Ctrl-C is ignored, the event is never set.
     """
     interrupted, before = threading.Event(), signal.getsignal(signal.SIGINT)
@@ -85,10 +89,10 @@ def told_of_interrupt() -> Iterator[threading.Event]:
 
 
 def keep_memory() -> None:
-    """Have freed memory kept by this process instead of given back to the system.
+    """Keep freed memory in this process instead of returning it to the system.
 
-    Training frees and asks for the same megabytes at every step, and having them mapped anew costs more than
-    what is computed in them: the CNN on waveforms runs at a fraction of its speed. glibc only.
+    Training frees and allocates the same megabytes at every step. Mapping them again costs more than the
+    computation itself: the CNN on waveforms would run at a fraction of its speed. glibc only.
     """
     if sys.platform != "linux":
         return
@@ -99,12 +103,12 @@ def keep_memory() -> None:
 
 
 def identity() -> str:
-    """Return what tells this process from all others: host, number and start."""
+    """Return an identifier of this process: host, process id and start time."""
     return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
 
 
 def is_gone(name: str) -> bool:
-    """Tell whether a process, named by its `identity`, has ended; False of other machines' and of what is no name."""
+    """Check whether a process, given by its `identity`, has ended; False for other machines and invalid identities."""
     host, number, started = name.split() if name.count(" ") == 2 else ("", "", "")
     if host != socket.gethostname():
         return False
@@ -116,26 +120,26 @@ def is_gone(name: str) -> bool:
 
 
 def pool(workers: int) -> Executor:
-    """Return a pool of processes, which end with this one and start when there is something to do."""
+    """Return a pool of processes, which start with the first task and end with this process."""
     context = multiprocessing.get_context("spawn")  # torch is not to be forked
     return ProcessPoolExecutor(workers, context, initializer=_begin)
 
 
 def _begin() -> None:
-    """End with the parent, also where it died in the seconds until a worker gets here."""
+    """End with the parent, also if it died in the seconds before the worker got here."""
     leave_with_parent()
     if not multiprocessing.parent_process().is_alive():
         sys.exit("error: the process that started this one is gone")
 
 
 def each(workers: Executor, work: Callable, todo: Sequence[tuple], label: str, unit: str = "it") -> Iterator[Any]:
-    """Yield what `work` makes of each tuple of arguments, in their order, with a progress bar.
+    """Yield the result of `work` for each tuple of arguments, in their order, with a progress bar.
 
     Parameters
     ----------
-    workers : a `pool`; the results do not depend on how many they are
-    work : at the top of a module; what it raises is raised here
-    todo : perhaps nothing
+    workers : a `pool`; the results do not depend on the number of processes
+    work : a function at the top of a module; an exception in it is raised here
+    todo : the arguments of each call; may be empty
     label, unit : of the progress bar
     """
     yield from tqdm(workers.map(work, *zip(*todo, strict=True)), label, len(todo), unit=unit, disable=None)

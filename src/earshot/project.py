@@ -1,34 +1,34 @@
-"""The project's folder, and where each thing in its data/ stands."""
+"""The project's folder, and the path of each artefact in its data/."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-SHARED = ("cache", "mlflow")  # what no stage makes; `dvc exp run --temp` and `--queue` run the stages in a copy
+SHARED = ("cache", "mlflow")  # outputs of no stage; `dvc exp run --temp` and `--queue` run the stages in a copy
 
 
 def root() -> Path:
-    """Return the project's folder: `EARSHOT_ROOT` where set, else the current folder; a stage's is always that."""
+    """Return the project's folder: `EARSHOT_ROOT` where set, else the current folder, as always in a stage."""
     return Path("." if "DVC_STAGE" in os.environ else os.environ.get("EARSHOT_ROOT", ".")).resolve()
 
 
 def workspace() -> Path:
-    """Return the folder from which DVC was called, also while a stage runs in a copy of it; else the project's."""
+    """Return the folder from which DVC was called, even if a stage runs in a copy of it; else the project's folder."""
     return Path(os.environ["DVC_ROOT"]).resolve() if "DVC_STAGE" in os.environ else root()
 
 
 def data(kind: str, *parts: str) -> Path:
     """Return `data/KIND/PARTS...`, e.g. `data("features", "gtzan", "summary.parquet")`.
 
-    What is `SHARED` stands in the workspace.
+    The `SHARED` kinds are in the workspace.
     """
     base = workspace() if kind in SHARED else root()
     return base.joinpath("data", kind, *parts)
 
 
 def raw(dataset: str) -> Path:
-    """Return the folder of a dataset's files, as they came."""
+    """Return the folder of a dataset's original files."""
     return data("raw", dataset)
 
 
@@ -43,12 +43,12 @@ def manifest_counts(dataset: str) -> Path:
 
 
 def duplicates(dataset: str) -> Path:
-    """Return the table of the stretches that sound twice."""
+    """Return the table of duplicate stretches of sound."""
     return data("fingerprint", dataset, "duplicates.parquet")
 
 
 def conditions(dataset: str) -> Path:
-    """Return the table of how each window was recorded."""
+    """Return the table of the recording conditions of each window."""
     return data("fingerprint", dataset, "conditions.parquet")
 
 
@@ -58,7 +58,7 @@ def split(dataset: str, protocol: str) -> Path:
 
 
 def audit(dataset: str) -> Path:
-    """Return what the leak audit found."""
+    """Return the findings of the leak audit."""
     return data("audit", f"{dataset}.json")
 
 
@@ -88,12 +88,12 @@ def metrics(dataset: str, experiment: str) -> Path:
 
 
 def noise(dataset: str) -> Path:
-    """Return the table of test windows that were scored under noise."""
+    """Return the table of the scores of test windows in noise."""
     return data("noise", f"{dataset}.parquet")
 
 
 def cross_dataset(dataset: str) -> Path:
-    """Return the table of other datasets' windows, as the dataset's models predict them."""
+    """Return the table of the predictions of a dataset's models on the windows of other datasets."""
     return data("cross_dataset", f"{dataset}.parquet")
 
 
@@ -103,25 +103,25 @@ def report(*parts: str) -> Path:
 
 
 def cache(*parts: str) -> Path:
-    """Return a place in the cache, which is shared by the workspace and the copies in which DVC runs experiments."""
+    """Return a path in the cache, which the workspace shares with the copies in which DVC runs experiments."""
     return data("cache", *parts)
 
 
 def mlflow(*parts: str) -> Path:
-    """Return a place of the local MLflow store, shared as the cache is."""
+    """Return a path in the local MLflow store, which is shared as the cache is."""
     return data("mlflow", *parts)
 
 
 def page(kind: str, *parts: str) -> Path:
-    """Return the place of a page that is made when it is asked for: of a sound, a dataset or mistakes."""
+    """Return the path of a page that is made on request: of a sound, a dataset or mistakes."""
     return data(kind, *parts)
 
 
 def search(dataset: str, experiment: str) -> Path:
-    """Return where the search of an experiment's settings is kept, without a suffix."""
+    """Return the path of the search for an experiment's settings, without a suffix."""
     return data("search", dataset, experiment)
 
 
 def calls() -> Path:
-    """Return the list of the pipeline's calls."""
+    """Return the list of calls of the pipeline."""
     return data("repro.json")

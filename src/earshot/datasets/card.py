@@ -1,6 +1,6 @@
-"""A dataset card: everything earshot knows of a dataset before it has seen the data.
+"""Dataset cards: source, licence, layout and groups of each dataset.
 
-A card is one file, `conf/cards/NAME.yaml`. Adding a dataset is adding a card.
+A card is a file `conf/cards/NAME.yaml`. To add a dataset, add a card.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Part(BaseModel):
 
 
 class RemoteFile(_Part):
-    """A file to download: its name below the dataset's folder, its addresses in the order they are tried."""
+    """A file to download: its path in the dataset's folder, and its URLs in the order they are tried."""
 
     path: InFolder
     urls: list[Url] = []
@@ -39,9 +39,9 @@ class RemoteFile(_Part):
 class Archive(RemoteFile):
     """A tar or zip to download and unpack.
 
-    `strip` leading folders are dropped from the names inside. Of these names the ones that match `members`
-    are unpacked, or where the source has `checksums` the ones listed there. Where what is inside isn't yet
-    the dataset, `convert` names a module in `earshot.datasets` whose `convert(unpacked, out)` makes it.
+    `strip` leading folders are removed from the names of its members. Members that match the pattern `members` are
+    unpacked; if the source has `checksums`, those listed there. If the contents need to be converted, `convert`
+    names a module in `earshot.datasets` whose `convert(unpacked, out)` does so.
     """
 
     strip: Annotated[int, Field(ge=0)] = 0
@@ -51,20 +51,20 @@ class Archive(RemoteFile):
 
 
 class GeneratedBy(_Part):
-    """A dataset made by code: the module in `earshot.datasets.synthetic` and its arguments."""
+    """A synthetic dataset: the module in `earshot.datasets.synthetic` that generates it, and its arguments."""
 
     module: Module
     arguments: dict[str, int | float | str] = {}
 
 
 class Source(_Part):
-    """Where the recordings come from.
+    """The source of the recordings.
 
     `files` are downloaded one by one; an `archive` is unpacked; a `folder` on this machine is copied
-    (`~` and paths relative to the project's folder are understood); a dataset can be `generated`.
-    `checksums` names a file in sha256sum's format beside the card: a line for each file of the dataset. With
-    it, exactly these files are taken, and a mirror may hold them one by one where the public has an archive.
-    A source that has only `checksums` can come from a mirror alone.
+    (`~` and paths relative to the project's folder are allowed); a dataset can be `generated`.
+    `checksums` names a file in sha256sum's format beside the card, with a line for each file of the dataset. Exactly
+    these files are taken then, and a mirror may hold them one by one instead of the public archive. A source with
+    nothing but `checksums` is available from a mirror only.
     """
 
     files: list[RemoteFile] = []
@@ -84,11 +84,11 @@ class Source(_Part):
 
 
 class Groups(_Part):
-    """A CSV below the dataset's folder that tells what must not stand on two sides, such as an artist.
+    """A CSV in the dataset's folder with the groups that must not be on two sides of a split, such as artists.
 
     `file` is the CSV; `filename`, `group` and `fold` are the names of its columns: the recording's file name
     without folders, its group, and the fold in which it is tested where the dataset has a published split.
-    A class with too few groups to be tested without a leak can be named under `train_only`.
+    A class with too few groups to be tested without a leak can be listed under `train_only`.
     """
 
     file: InFolder
@@ -99,7 +99,7 @@ class Groups(_Part):
 
 
 class ClassFolders(_Part):
-    """Short recordings in a folder per class: `FOLDER/CLASS/NAME.wav`."""
+    """Short recordings in a folder for each class: `FOLDER/CLASS/NAME.wav`."""
 
     kind: Literal["class_folders"]
     folder: str = "."
@@ -109,8 +109,8 @@ class ClassFolders(_Part):
 class LongRecordings(_Part):
     """One long recording per class: `{class: file}`.
 
-    `segments` maps a class to a CSV (`start_sample, end_sample, source`) of the stretches it was put together
-    from, where they are known; each source is a group.
+    `segments` maps a class to a CSV (`start_sample, end_sample, source`) of the stretches it was assembled from,
+    where they are known; each source is a group.
     """
 
     kind: Literal["long_recordings"]
@@ -119,10 +119,10 @@ class LongRecordings(_Part):
 
 
 class Card(_Part):
-    """What is known of a dataset.
+    """A dataset card.
 
-    `task` names the experiments (`TASK-INPUT-MODEL`); `needs` names a card of group labels that is fetched
-    with this one; `known_bad` maps files that are known to be set aside to the reason.
+    `task` is the first part of the experiments' names (`TASK-INPUT-MODEL`); `needs` names a card with group labels
+    that is downloaded with this one; `known_bad` maps files that are known to be set aside to the reason.
     """
 
     name: str
@@ -138,12 +138,12 @@ class Card(_Part):
 
     @property
     def label(self) -> str:
-        """The name to show with results: a synthetic dataset always says so."""
+        """The name to show with results, which marks synthetic datasets."""
         return f"{self.name} (synthetic)" if self.synthetic else self.name
 
 
 def card_path(name: str) -> Path:
-    """Return where the card of dataset `name` stands."""
+    """Return the path of the card of dataset `name`."""
     return project.root() / "conf" / "cards" / f"{name}.yaml"
 
 

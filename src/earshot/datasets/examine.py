@@ -1,4 +1,4 @@
-"""Making the manifest: every file of a dataset is decoded, and read or set aside with the reason."""
+"""Making the manifest: every file of a dataset is decoded, and accepted or set aside with a reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def find_files(card: Card, folder: Path) -> list[dict[str, Any]]:
     """List the dataset's files as rows with recording, path and label, in the order of their names.
 
     A file outside a class folder has no label. Files that the card names for another purpose (groups,
-    segments) are not recordings and are left out.
+    segments) are not recordings and are skipped.
 
     Raises
     ------
@@ -57,13 +57,13 @@ def _long_files(card: Card, folder: Path) -> list[dict[str, Any]]:
 
 
 def examine(path: Path, shortest: float, silence_dbfs: float) -> dict[str, Any]:
-    """Decode one file and say what it is, or why it is set aside.
+    """Decode one file and return its properties, or why it is set aside.
 
     Parameters
     ----------
     path : the file
-    shortest : seconds; a recording below that has no window
-    silence_dbfs : a recording whose peak is below this (dB of full scale) is silent
+    shortest : in seconds; a shorter recording has no window
+    silence_dbfs : dB of full scale; a recording with a lower peak is silent
     """
     facts = {"sha256": digest(path), "reason": None}
     if path.stat().st_size == 0:
@@ -92,7 +92,7 @@ def _fault_of_samples(samples: np.ndarray, seconds: float, shortest: float, sile
 
 
 def _fault_of_label(row: dict[str, Any], labels: set[str]) -> str | None:
-    """Name a label that can't be right: no class folder, or a file named after another class."""
+    """Return why a label is invalid: no class folder, or a file named after another class; None if it is valid."""
     if row["label"] is None:
         return "no class folder"
     named_after = Path(row["path"]).name.split(".")[0]
@@ -102,11 +102,11 @@ def _fault_of_label(row: dict[str, Any], labels: set[str]) -> str | None:
 
 
 def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.DataFrame:
-    """Examine every file of a dataset.
+    """Examine all files of a dataset.
 
     Returns
     -------
-    A row per file with the columns `COLUMNS`; `status` is "read" or "set aside".
+    A row for each file with the columns `COLUMNS`; `status` is "read" or "set aside".
     """
     rows = find_files(card, folder)
     with ThreadPoolExecutor() as pool:
@@ -133,8 +133,8 @@ def _is_long(card: Card) -> bool:
 def _groups(card: Card, folder: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Return recording, group and fold.
 
-    Where the dataset has a table of groups, a recording that is not in it has none; without a table each
-    recording is its own group.
+    If the dataset has a table of groups, a recording that is not in it has no group; without a table each
+    recording is a group of its own.
     """
     recordings = pd.DataFrame({"recording": [row["recording"] for row in rows]})
     if _is_long(card) or card.layout.groups is None:
@@ -154,12 +154,12 @@ def _groups(card: Card, folder: Path, rows: list[dict[str, Any]]) -> pd.DataFram
 
 
 def check(frame: pd.DataFrame, dataset: str, max_set_aside: float) -> None:
-    """Stop where too much was set aside, or fewer than two classes are left.
+    """Check that not too much was set aside and at least two classes are left.
 
     Raises
     ------
     EarshotError
-        Naming the files, the share and the setting.
+        If not; it names the files, the share and the setting.
     """
     aside = of_status(frame, SET_ASIDE)
     if len(aside) > max_set_aside * len(frame):

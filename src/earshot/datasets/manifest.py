@@ -1,4 +1,4 @@
-"""The manifest: a row for every file of a dataset, read or set aside with the reason."""
+"""The manifest: a row for each file of a dataset, read or set aside with a reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLUMNS = [
 
 
 def counts(frame: pd.DataFrame) -> dict[str, Any]:
-    """Count what was read, by class, and what was set aside, by reason."""
+    """Count the files that were read, by class, and those that were set aside, by reason."""
     recordings = of_status(frame)
     return {
         "read": len(recordings),
@@ -38,7 +38,7 @@ def counts(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def warnings(recordings: pd.DataFrame) -> list[str]:
-    """Tell what in the recordings, and not in what they are of, gives their class away."""
+    """Return warnings about properties of the recordings that reveal their class."""
     rates = recordings.groupby("label")["sample_rate"].unique().map(lambda found: tuple(sorted(map(int, found))))
     if rates.nunique() < 2:
         return []
@@ -67,7 +67,7 @@ def of_status(manifest: pd.DataFrame, status: str = READ) -> pd.DataFrame:
 
 
 def paths(dataset: str) -> dict[str, Path]:
-    """Return where each recording of a dataset stands."""
+    """Return the path of each recording of a dataset."""
     folder = project.raw(dataset)
     return {row.recording: folder / row.path for row in read(dataset).itertuples()}
 

@@ -1,4 +1,7 @@
-"""When an event begins and ends."""
+"""The rule for when an event begins and ends.
+
+Apart from the events themselves, since the command line shows its defaults and must not import NumPy for them.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from earshot.errors import EarshotError
 
 @dataclass(frozen=True)
 class Rule:
-    """Hysteresis and the least duration of an event.
+    """Hysteresis thresholds and the minimum duration of an event.
 
-    threshold : the score from which on it begins
+    threshold : the score at which an event begins
     release : the score below which it ends
-    min_duration : seconds; a shorter event is none
+    min_duration : in seconds; shorter events are dropped
     """
 
     threshold: float = 0.5

@@ -1,1 +1,1 @@
-"""Trained models on test parts, under noise and on other datasets: the only readers of the test part."""
+"""Evaluation of trained models: on test parts, in noise and on other datasets. Only this room reads test parts."""

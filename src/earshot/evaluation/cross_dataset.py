@@ -1,4 +1,4 @@
-"""Cross-dataset test: the grouped protocol's models of one dataset on the others of its task, as they stand."""
+"""Cross-dataset evaluation: the grouped protocol's models of one dataset, tested on other datasets of its task."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = ["on", "input", "model", "seed", "fold", "recording", "group", "start"
 
 
 def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str) -> pd.DataFrame:
-    """Test every model that an experiment made of `dataset` on all windows of the dataset `on`.
+    """Test every model of an experiment that was trained on `dataset`, on all windows of the dataset `on`.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
     Raises
     ------
     EarshotError
-        If the two have other classes or other features.
+        If the two datasets have different classes or features.
     """
     import torch
 
@@ -50,7 +50,7 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
         if classes != data.classes:
             raise EarshotError(f"{dataset} has the classes {', '.join(classes)}, {on} has {', '.join(data.classes)}")
         if trained.settings["input"] != data.recipe:
-            raise EarshotError(f"{input_name} of {on} was made with other settings than {dataset}'s models know")
+            raise EarshotError(f"{input_name} of {on} has other settings than the features of {dataset}'s models")
         tested = Windows(data.features, cut, data.input, data.classes)
         found = predict.named(classes, predict.probabilities(trained.net, tested))
         frames.append(cut.assign(on=on, input=input_name, model=model, **trained.run, **found))
@@ -59,12 +59,12 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
 
 
 def same_task(on: str, params: dict[str, Any]) -> list[str]:
-    """List the datasets in params.yaml that have the task of `on` and are not it.
+    """List the other datasets in params.yaml that have the task of `on`.
 
     Raises
     ------
     EarshotError
-        If there is none.
+        If there are none.
     """
     task = load_card(on).task
     found = [name for name in params["datasets"] if name != on and load_card(name).task == task]
@@ -74,12 +74,12 @@ def same_task(on: str, params: dict[str, Any]) -> list[str]:
 
 
 def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: int) -> pd.DataFrame:
-    """Make the features that `on` lacks, and evaluate every experiment of `dataset` on it.
+    """Run the stages that `on` still needs, and evaluate every experiment of `dataset` on it.
 
     Raises
     ------
     EarshotError
-        If `dataset` has no trained models, or a stage fails; what it said stands above.
+        If `dataset` has no trained models, or a stage fails; its message is printed above.
     """
     card = load_card(dataset)
     if not project.models(dataset).is_dir():
@@ -90,7 +90,7 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
     for (stage, *arguments), path in made.items():
         command = [sys.executable, "-m", f"earshot.stages.{stage}", *arguments]
         if not path.exists() and subprocess.run(command, check=False).returncode:
-            raise EarshotError(f"{path} can't be made")
+            raise EarshotError(f"{path} could not be made, see above")
     return pd.concat(evaluate_all(card, [on], params, workers), ignore_index=True)
 
 
@@ -109,7 +109,7 @@ def _classes(dataset: str) -> list[str]:
 
 
 def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int) -> list[pd.DataFrame]:
-    """Evaluate every experiment on every dataset in `on`, some side by side."""
+    """Evaluate every experiment on every dataset in `on`, in parallel."""
     todo = [
         (card.name, other, *experiment, params["wirings"][0])
         for other, experiment in itertools.product(on, experiments_of(params))

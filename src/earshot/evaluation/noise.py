@@ -1,7 +1,7 @@
-"""The noise ladder: the grouped test parts under street noise, from +20 dB down.
+"""Robustness to noise: the grouped test parts with street noise, at falling signal-to-noise ratios.
 
-The noise of a fold is what its own test part holds of the background class, so nothing of it was trained on. The
-threshold of the alarm is each model's own, chosen on its validation part.
+The noise of a fold is the background class of its own test part, so no model was trained on it. The threshold of the
+alarm is chosen for each model on its validation part.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ COLUMNS = [
     "score",
     "threshold",
 ]
-CLEAN = np.inf  # dB: no noise at all
-AT_ONCE = 256  # windows that are computed at a time; changes nothing but memory
+CLEAN = np.inf  # dB: no noise
+BATCH_SIZE = 256  # windows; affects memory only
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Job:
     fold: int
 
 
-def noises(table: pd.DataFrame, background: str, seed: list[int]) -> np.ndarray:
-    """Draw for each window a background window of another group of the same part: positions, shape (windows,)."""
+def draw_noise(table: pd.DataFrame, background: str, seed: list[int]) -> np.ndarray:
+    """Draw a background window of another group of the same part for each window: positions, shape (windows,)."""
     rng = np.random.default_rng(seed)
     groups = table["group"].to_numpy()
     street = np.flatnonzero(table["label"] == background)
@@ -62,8 +62,8 @@ def noises(table: pd.DataFrame, background: str, seed: list[int]) -> np.ndarray:
     return drawn[np.arange(len(table)), other.argmax(axis=1)]
 
 
-def threshold(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Return the threshold with the highest F1; an alarm is a score that is not below it.
+def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Return the threshold with the highest F1; scores at or above it are alarms.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def threshold(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def score(job: Job) -> pd.DataFrame:
-    """Score the test windows of one fold at every step of the ladder, with all models of one input."""
+    """Score the test windows of one fold at every signal-to-noise ratio, with all models of one input."""
     import torch
 
     from earshot.batches import prepare
@@ -89,22 +89,22 @@ def score(job: Job) -> pd.DataFrame:
     torch.set_num_threads(1)
     cfg = compose([f"dataset={job.dataset}", f"input={job.input}", f"fold={job.fold}", "protocol=grouped"])
     data = prepare.load(cfg)
-    asked = cfg.noise[data.card.task]
+    setting = cfg.noise[data.card.task]
     test, validation = prepare.part(cfg, data, "test"), prepare.part(cfg, data, "validation")
-    alarm = data.classes.index(asked.alarm)
+    alarm = data.classes.index(setting.alarm)
     nets = []
     for name in job.models:
         for model in grouped_models(job.dataset, f"{job.input}-{name}", job.wiring, job.fold):
             found = predict.probabilities(model.net, validation)[:, alarm]
-            chosen = threshold((validation.labels == alarm).numpy(), found)
+            chosen = best_threshold((validation.labels == alarm).numpy(), found)
             nets.append(({"input": job.input, "model": name, **model.run, "threshold": chosen}, model.net))
     sounds = _sounds(data, test.table)
-    street = noises(test.table, asked.background, [cfg.split.random_state, job.fold])
+    street = draw_noise(test.table, setting.background, [cfg.split.random_state, job.fold])
     frames = []
-    for snr_db in [CLEAN, *asked.snr_db]:
+    for snr_db in [CLEAN, *setting.snr_db]:
         scores = [[] for _ in nets]
-        for first in range(0, len(sounds), AT_ONCE):
-            rows = range(first, min(first + AT_ONCE, len(sounds)))
+        for first in range(0, len(sounds), BATCH_SIZE):
+            rows = range(first, min(first + BATCH_SIZE, len(sounds)))
             batch = np.stack([data.input.extract(mixed(sounds[n], sounds[street[n]], snr_db)) for n in rows])
             x = data.input.finish(torch.from_numpy(batch))
             for found, (_, net) in zip(scores, nets, strict=True):
@@ -130,7 +130,7 @@ def _sounds(data: prepare.Data, table: pd.DataFrame) -> list[np.ndarray]:
 
 
 def jobs(dataset: str, params: dict[str, Any], inputs: list[str]) -> list[Job]:
-    """List what there is to do: an entry per input and fold."""
+    """List the jobs of a dataset: one for each input and fold."""
     split = files.read_table(project.split(dataset, "grouped"))
     compared = experiments_of(params)
     return [
@@ -143,13 +143,13 @@ def jobs(dataset: str, params: dict[str, Any], inputs: list[str]) -> list[Job]:
     ]
 
 
-def asked_of(card: Card, params: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """Return what params.yaml asks for a dataset, or None and why nothing can be done."""
-    asked = params["noise"].get(card.task)
-    if not asked or "grouped" not in params["protocols"]:
-        return None, "no noise is asked for"
+def setting_for(card: Card, params: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """Return the noise setting of a dataset in params.yaml, or None and the reason why there is nothing to do."""
+    setting = params["noise"].get(card.task)
+    if not setting or "grouped" not in params["protocols"]:
+        return None, "params.yaml sets no noise for it"
     classes = manifest.classes_of(manifest.read(card.name))
     for key in ("alarm", "background"):
-        if asked[key] not in classes:
-            return None, f"no noise: noise.{card.task}.{key} in params.yaml is {asked[key]}, classes are {classes}"
-    return asked, ""
+        if setting[key] not in classes:
+            return None, f"no noise: noise.{card.task}.{key} in params.yaml is {setting[key]}, classes are {classes}"
+    return setting, ""

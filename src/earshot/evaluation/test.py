@@ -1,4 +1,4 @@
-"""The test windows of trained models, predicted and scored: what `evaluate` does of one experiment."""
+"""Predictions and scores of trained models on their test windows, for one experiment."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from earshot.trained.predict import RUN
 
 
 def evaluate(folder: Path, cfg: DictConfig, data: prepare.Data) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Predict the test windows of one trained model, and tell its MLflow run the scores.
+    """Predict the test windows of one trained model, and log the scores to its MLflow run.
 
     Returns
     -------
     frame : see `predict.table`; with `heard`
-    run : what the model is, and how much it was trained and tested on
+    run : facts about the model, and the number of windows it was trained and tested on
     """
     settings, weights = model_folder.read(folder)
     if settings["digest"] != data.digest:
-        raise EarshotError(f"{folder} was trained on other features than {data.path} holds. Run `dvc repro`")
+        raise EarshotError(f"{folder} was trained on other features than those in {data.path}. Run `dvc repro`")
     test = prepare.part(OmegaConf.merge(cfg, {key: settings[key] for key in ("protocol", "fold")}), data, "test")
     frame = predict.table(settings, test, predict.probabilities(model_folder.restore(settings, weights), test))
     frame.insert(frame.columns.get_loc("label"), "heard", heard_in_training(test.table, data.card.name, settings))
@@ -41,7 +41,7 @@ def evaluate(folder: Path, cfg: DictConfig, data: prepare.Data) -> tuple[pd.Data
 
 
 def heard_in_training(tested: pd.DataFrame, dataset: str, settings: dict[str, Any]) -> np.ndarray:
-    """Tell which tested windows the training has heard, as the audit does: bool, shape (windows,)."""
+    """Flag the test windows that were heard in training, as the audit does: bool, shape (windows,)."""
     split = files.read_table(project.split(dataset, settings["protocol"]))
     trained = split[(split["fold"] == settings["fold"]) & (split["part"] == "train")]
     duplicates = files.read_table(project.duplicates(dataset))
@@ -70,7 +70,7 @@ def mean_scores(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def evaluate_all(dataset: str, input_name: str, model: str) -> list[str]:
-    """Write the predictions and scores of an experiment's trained models; return the scores in words."""
+    """Write the predictions and scores of an experiment's trained models; return a line of text for each score."""
     torch.set_num_threads(1)
     experiment = f"{input_name}-{model}"
     folders = model_folder.folders(project.models(dataset, experiment))

@@ -1,1 +1,1 @@
-"""Leaks: what test and training parts share, found in the sound itself."""
+"""Leaks between test and training parts, found in the sound itself."""

@@ -1,4 +1,4 @@
-"""The leak audit: what the test part of each split shares with its training part, found in the sound itself."""
+"""The leak audit: sound that the test part of each split shares with its training part."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from earshot.leaks import heard, hints
 from earshot.settings import read_params, window_of
 from earshot.splits.spans import windows_of
 
-LEAK_FREE = ("grouped",)  # the protocols that call themselves so
+LEAK_FREE = ("grouped",)  # protocols that must not leak
 REASONS = ("overlap", "duplicate")
-NAMED = 5  # leaking windows that an error lists
+MAX_LISTED = 5  # leaking windows in an error
 
 
 def leaks(split: pd.DataFrame, duplicates: pd.DataFrame, window: dict[str, float]) -> pd.DataFrame:
-    """Return a row for each tested window: fold, recording, start, seconds, group, and why it leaks (`flags.flag`)."""
+    """Return a row for each test window: fold, recording, start, seconds, group, why it leaks (see `heard.flag`)."""
     found = []
     for fold, rows in split.groupby("fold"):
         tested = windows_of(rows[rows["part"] == "test"].reset_index(drop=True), window)
@@ -34,7 +34,7 @@ def leaks(split: pd.DataFrame, duplicates: pd.DataFrame, window: dict[str, float
 
 
 def summary(table: pd.DataFrame) -> dict[str, float | int]:
-    """Return how many windows were tested, and which shares of them leak: for each reason, for any, and by group."""
+    """Return the number of test windows and the shares that leak: for each reason, for any, and by group."""
     share = {reason: float(table[f"leak_{reason}"].mean()) for reason in REASONS}
     any_reason = table[[f"leak_{reason}" for reason in REASONS]].any(axis=1)
     return {
@@ -50,9 +50,9 @@ def audit(card: Card) -> dict[str, Any]:
 
     Returns
     -------
-    `duplicates` (stretches, seconds, how many between two recordings, identical files set aside), `protocols`
-    (see `summary`), `leaking` (for a protocol that calls itself leak-free and isn't: a line for each of the first
-    windows) and `hints` (see `leaks.hints`)
+    `duplicates` (stretches, seconds, how many are in two recordings, identical files set aside), `protocols`
+    (see `summary`), `leaking` (for each protocol that must not leak: a line for each of the first leaking windows)
+    and `hints` (see `leaks.hints`)
     """
     params, dataset = read_params(), card.name
     window = dict(window_of(params["windows"], card.task))
@@ -68,19 +68,19 @@ def audit(card: Card) -> dict[str, Any]:
             "identical_files": counts["set_aside"].get("duplicate bytes", 0),
         },
         "protocols": {protocol: summary(table) for protocol, table in tables.items()},
-        "leaking": {name: lines(tables[name]) for name in LEAK_FREE if name in tables},
+        "leaking": {name: describe_leaking(tables[name]) for name in LEAK_FREE if name in tables},
         "hints": _hints(dataset, splits, window),
     }
     return files.rounded(found)
 
 
-def lines(table: pd.DataFrame) -> list[str]:
-    """Describe the first leaking windows of a split."""
+def describe_leaking(table: pd.DataFrame) -> list[str]:
+    """Describe the first leaking windows of a split, a line each."""
     leaking = table[table[[f"leak_{reason}" for reason in (*REASONS, "group")]].any(axis=1)]
     return [
         f"fold {row.fold}: {row.recording} from {row.start:g} s "
         f"({', '.join(reason for reason in (*REASONS, 'group') if getattr(row, f'leak_{reason}'))})"
-        for row in leaking.head(NAMED).itertuples()
+        for row in leaking.head(MAX_LISTED).itertuples()
     ]
 
 
@@ -130,12 +130,12 @@ def describe(card: Card, found: dict[str, Any]) -> str:
 
 
 def check(card: Card, found: dict[str, Any]) -> None:
-    """Stop where a split that calls itself leak-free is not.
+    """Check that the splits that must not leak do not.
 
     Raises
     ------
     EarshotError
-        Naming the first windows, why they leak, and what to do.
+        If one does; it names the first windows, why they leak, and what to do.
     """
     for protocol, named in found["leaking"].items():
         if named:

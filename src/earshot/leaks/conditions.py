@@ -1,4 +1,4 @@
-"""How something was recorded, apart from what was: level, bandwidth, floor and long-term spectrum of windows."""
+"""Recording conditions of windows: level, bandwidth, noise floor and long-term spectrum."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from earshot.splits import windows
 
 FRAME = 2048  # samples
 SPECTRUM_BANDS = 32
-QUIET = 1e-14  # power per Hz; about that of 16 bit's rounding
-AUDIBLE_DB = 50.0  # what is further below the loudest frequency is taken as not recorded
+QUIET = 1e-14  # power per Hz; about that of 16 bit quantisation noise
+AUDIBLE_DB = 50.0  # further below the loudest frequency, nothing counts as recorded
 CHANNEL = ["sample_rate", "bandwidth", "offset", "floor_db", "peak_db", "zeros"]
 
 
 def describe(samples: np.ndarray, sample_rate: int, length: float, hop: float) -> pd.DataFrame:
-    """Describe how each window of a recording was recorded.
+    """Describe the recording conditions of each window of a recording.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Sound that stands in a dataset twice: found by fingerprints in an index, and confirmed sample by sample."""
+"""Duplicate sound in a dataset: found by fingerprints in an index, and confirmed sample by sample."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from earshot.leaks.fingerprint import HOP_LENGTH, PATCH_FRAMES, PATCH_SAMPLES, S
 STRETCH = ["recording_a", "start_a", "recording_b", "start_b", "seconds", "correlation"]
 INDEX_STRIDE = 1  # frames between indexed patches: 32 ms; 32 ms beside its place a copy is no longer similar
 QUERY_STRIDE = 15  # frames between patches that are looked up: 0.48 s
-LEARNED_FROM = 8000  # patches, about, that the whitening is learned from
+LEARNED_FROM = 8000  # patches, about, that the whitening is fitted to
 LEARNED_STRIDE = 3  # frames between them, at least: nearer ones hardly differ
 SIMILAR = 0.7  # a copy is mostly above 0.85, unlike sound hardly ever above 0.6
 SAME = 0.3  # correlation after whitening: mp3 copies are above it, unlike sound below 0.2
@@ -27,14 +27,14 @@ EVERY = 256  # pairs that are compared at a time
 
 @dataclass(frozen=True)
 class Places:
-    """Of which recording and frame each of many patches is: int, shape (n,) both."""
+    """Recording and frame of each patch: int, shape (n,) both."""
 
     recording: np.ndarray
     frame: np.ndarray
 
 
 def find(recordings: list[str], samples: list[np.ndarray]) -> pd.DataFrame:
-    """Find stretches that sound twice, in two recordings or at two places of one.
+    """Find stretches of sound that occur twice, in two recordings or at two places of one.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def find(recordings: list[str], samples: list[np.ndarray]) -> pd.DataFrame:
 
     Returns
     -------
-    Columns `STRETCH`: what of a, from second `start_a` on, is heard again in b from `start_b`, for `seconds`;
-    `correlation` is the stretch's highest (1: the same samples). Each pair stands once.
+    Columns `STRETCH`: the sound of recording a from `start_a` on is also in b from `start_b` on, for `seconds`;
+    `correlation` is the highest in the stretch (1: the same samples). Each pair is listed once.
     """
     frames = [fingerprint.log_mel(x) for x in samples]
     whitening = _whitening(frames)
@@ -62,7 +62,7 @@ def _whitening(frames: list[np.ndarray]) -> fingerprint.Whitening | None:
 
 
 def _patches(frames: list[np.ndarray], stride: int, whitening: fingerprint.Whitening, take: Callable) -> Places:
-    """Give the vectors of all patches `stride` frames apart to `take`, block by block; return where they stand."""
+    """Pass the vectors of all patches `stride` frames apart to `take`, block by block; return their places."""
     places = []
     for number, x in enumerate(frames):
         first = fingerprint.starts(len(x), stride)
@@ -74,7 +74,7 @@ def _patches(frames: list[np.ndarray], stride: int, whitening: fingerprint.White
 
 
 def _candidates(frames: list[np.ndarray], whitening: fingerprint.Whitening) -> pd.DataFrame:
-    """Look patches up; return pairs that are similar and not the same place: recording and frame of both."""
+    """Look up patches; return similar pairs at different places: recording and frame of both."""
     import faiss
 
     index = faiss.IndexFlatIP(whitening.projection.shape[1])
@@ -122,7 +122,7 @@ def _blocks(pairs: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _correlate(pairs: pd.DataFrame, samples: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the highest correlation of two patches after whitening, and by how many samples b is late.
+    """Return the highest correlation of two patches after whitening, and the lag of b in samples.
 
     The phase transform (Knapp and Carter 1976): every frequency counts alike, so that two sirens of one pitch do
     not agree unless they are the same sound.

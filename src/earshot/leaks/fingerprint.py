@@ -21,8 +21,8 @@ N_MELS = 32
 PATCH_FRAMES = 20
 PATCH_SAMPLES = N_FFT + (PATCH_FRAMES - 1) * HOP_LENGTH  # 0.736 s
 DIMENSIONS = 64
-FLOOR = 1e-10  # power; below 16 bit's rounding
-STEADY = 0.1  # deviation of a patch's log power: less is digital silence or a test tone, which match anything
+FLOOR = 1e-10  # power; below 16 bit quantisation noise
+STEADY = 0.1  # standard deviation of a patch's log power: less is digital silence or a test tone, which match anything
 SHRINKAGE = 0.1  # of the mean variance, added to each: few patches know little of the last components
 BLOCK = 2048  # frames or patches that are worked on at a time
 
@@ -79,17 +79,17 @@ def patches(frames: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 class Whitening:
-    """The projection of patches to unit vectors in which different sounds are nearly orthogonal."""
+    """A projection of patches to unit vectors, in which different sounds are nearly orthogonal."""
 
     def __init__(self, sample: np.ndarray):
-        """Learn the principal components of patches, shape (n, N_MELS * PATCH_FRAMES)."""
+        """Fit the principal components of patches, shape (n, N_MELS * PATCH_FRAMES)."""
         from sklearn.decomposition import PCA
 
         # of float64 covariances: the same bytes whatever the number of threads
         fitted = PCA(min(DIMENSIONS, *sample.shape), svd_solver="covariance_eigh").fit(sample.astype(np.float64))
         variance = fitted.explained_variance_
-        deviations = np.sqrt(variance + SHRINKAGE * variance.mean() + np.finfo(np.float32).tiny)
-        self.projection = (fitted.components_ / deviations[:, None]).T.astype(np.float32)
+        scale = np.sqrt(variance + SHRINKAGE * variance.mean() + np.finfo(np.float32).tiny)
+        self.projection = (fitted.components_ / scale[:, None]).T.astype(np.float32)
 
     def __call__(self, patches: np.ndarray) -> np.ndarray:
         """Return unit vectors: float32, shape (n, DIMENSIONS)."""

@@ -1,4 +1,4 @@
-"""Which windows of a test part were heard in training."""
+"""Flags of the test windows that were heard in training."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def _union(spans: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def flag(tested: pd.DataFrame, trained: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
-    """Tell which tested windows were heard in training.
+    """Flag the test windows that were heard in training.
 
     Parameters
     ----------
     tested : columns recording, start, seconds
     trained : columns recording, start and stop
-    duplicates : stretches that sound twice, see `search.STRETCH`
+    duplicates : stretches that sound twice, see `duplicates.STRETCH`
 
     Returns
     -------

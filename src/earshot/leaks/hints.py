@@ -1,4 +1,4 @@
-"""What recording conditions alone give away: of which recording a window is, and of which class."""
+"""How well the recording conditions alone predict the recording and the class of a window."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ NEIGHBOURS = 8  # of which the first that shares no samples counts
 
 
 def group_hint(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float] | None:
-    """Tell how often the most alike training window, by spectrum and channel, is of a test window's own group.
+    """Return how often the most similar training window, by spectrum and channel, is of a test window's own group.
 
-    Windows that share samples don't count. Where windows give their recording away, a model that learns recordings
+    Windows that share samples don't count. Where windows reveal their recording, a model that learns recordings
     instead of classes scores well on a random split.
 
     Parameters
@@ -47,7 +47,7 @@ def group_hint(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float] | No
 
 
 def label_hint(parts: list[tuple[pd.DataFrame, pd.DataFrame]]) -> dict[str, Any]:
-    """Tell how well a linear classifier names the class from the recording channel alone, on groups unheard.
+    """Return how well a linear classifier predicts the class from the recording channel alone, on unheard groups.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Splits: windows, spans that stay whole, and the protocols that hand them to train, validation and test."""
+"""Splits: windows, spans that stay whole, and the protocols that assign them to train, validation and test."""

@@ -1,7 +1,7 @@
 """The protocols: recordings and groups -> train, validation and test parts.
 
 A split is a table of spans of recordings: fold, part, recording, group, label, start, stop (in seconds).
-Windows are cut inside the spans later, so no window stands on two sides of a leak-free split.
+Windows are cut inside the spans later, so no window is on two sides of a split without leaks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROTOCOLS = ("published", "grouped")
 def published(spans: pd.DataFrame, test_share: float, random_state: int) -> pd.DataFrame:
     """Split at random, stratified, as the tutorials do.
 
-    The test part is the validation part too: the tutorials choose the checkpoint by it.
+    The test part is the validation part as well, since the tutorials select the checkpoint on it.
 
     Parameters
     ----------
@@ -48,14 +48,14 @@ def grouped(
 ) -> pd.DataFrame:
     """Split into folds, stratified by windows, with no group on two sides; every group is tested once.
 
-    Where the spans carry a published fold (column `fold`), each of those is one fold's test part.
+    Where the spans have a published fold (column `fold`), each of those is one fold's test part.
 
     Parameters
     ----------
     spans : columns `SPAN`, and perhaps `fold`
-    n_windows : int, shape (len(spans),): how many windows each span holds
-    folds : how many folds to make where none are published
-    validation_share : share of what is not tested that chooses the checkpoint
+    n_windows : int, shape (len(spans),): number of windows in each span
+    folds : number of folds where none are published
+    validation_share : share of the rest that selects the checkpoint
     random_state : scikit-learn's
 
     Raises
@@ -98,14 +98,14 @@ def _table(spans: pd.DataFrame, fold: int, parts: dict[str, np.ndarray]) -> pd.D
 
 
 def check_groups(spans: pd.DataFrame, folds: int, dataset: str, shared: int) -> None:
-    """Stop where the asked folds can't be made: each part of each fold needs a group of every class.
+    """Check that the folds can be made: each part of each fold needs a group of every class.
 
-    `shared` says how many groups were united with another.
+    `shared` is the number of groups that were united with another.
 
     Raises
     ------
     EarshotError
-        Naming the classes, how many groups they have, and what is possible.
+        If not; it names the classes, their numbers of groups, and what is possible.
     """
     groups = spans.groupby("label")["group"].nunique()
     needed = max(folds, len(PARTS))
@@ -125,19 +125,19 @@ def check_groups(spans: pd.DataFrame, folds: int, dataset: str, shared: int) -> 
 
 
 def check_parts(split: pd.DataFrame, labels: list[str], untested: list[str], dataset: str) -> None:
-    """Stop where a part of a fold lacks a class, so that its score would mean something else.
+    """Check that no part of a fold lacks a class, since its score would not be comparable.
 
     Parameters
     ----------
     split : columns fold, part and label at least
     labels : all classes
-    untested : those that stand in the training parts alone
+    untested : classes that are in the training parts only
     dataset : its name, for the message
 
     Raises
     ------
     EarshotError
-        Naming the fold, the part and the class.
+        If one does; it names the fold, the part and the class.
     """
     for (fold, part), rows in split.groupby(["fold", "part"]):
         expected = set(labels) if part == "train" else set(labels) - set(untested)
@@ -159,7 +159,8 @@ def make(
 ) -> pd.DataFrame:
     """Split a dataset by a protocol, `published` or `grouped`.
 
-    Groups that share a stretch of sound (`duplicates`, see `leaks.search`) are one group, if `split.unite_duplicates`.
+    Groups that share a stretch of sound (`duplicates`, see `leaks.duplicates`) are one group if
+    `split.unite_duplicates` is true.
     """
     setting, window = params["split"], window_of(params["windows"], card.task)
     if protocol not in PROTOCOLS:
@@ -170,7 +171,7 @@ def make(
         spans = united(spans, duplicates)
     shared = named - spans["group"].nunique()
     if protocol == "published":
-        # it splits through the groups; which window is of which group is kept for the audit and for intervals
+        # it ignores the groups; the group of each window is stored for the audit and for intervals
         whole = whole_recordings(recordings)
         if isinstance(card.layout, ClassFolders):
             groups = spans.set_index("recording")["group"]

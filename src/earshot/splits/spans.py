@@ -1,4 +1,4 @@
-"""Spans: the stretches of recordings that a split hands out whole."""
+"""Spans: stretches of recordings that a split keeps whole."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def blocks(spans: pd.DataFrame, seconds: float, guard: float) -> pd.DataFrame:
 
 
 def sources(spans: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Replace each recording by the stretches it was put together from; each source is a group."""
+    """Replace each recording by the stretches it was assembled from; each source is a group."""
 
     def of(row):
         runs = segments[row.label]
@@ -56,7 +56,7 @@ def sources(spans: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> pd.DataFr
 
 
 def grouped_by(cut: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
-    """Give each row the group of the span that holds its middle, or of the last span before it.
+    """Assign each row the group of the span that contains its middle, or of the last span before it.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
 
 
 def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
-    """Return the spans that must each stay whole: recordings, sources, or blocks of a long recording."""
+    """Return the spans that must stay whole: recordings, sources, or blocks of a long recording."""
     spans = whole_recordings(recordings)
     if isinstance(card.layout, ClassFolders):
         return spans[spans["group"].notna()].reset_index(drop=True)
@@ -124,26 +124,26 @@ def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Pa
     if params["split"]["guard_seconds"] < length:
         raise EarshotError(
             f"split.guard_seconds ({params['split']['guard_seconds']:g}) in params.yaml is shorter than a window "
-            f"({length:g} s): neighbouring blocks would share what a window hears"
+            f"({length:g} s): neighbouring blocks would share the samples of a window"
         )
     return blocks(spans, params["split"]["block_seconds"], params["split"]["guard_seconds"])
 
 
 def train_only(card: Card) -> list[str]:
-    """Return the classes that the card says are trained on and never tested in the grouped protocol."""
+    """Return the classes that the card excludes from the test parts of the grouped protocol."""
     return card.layout.groups.train_only if isinstance(card.layout, ClassFolders) and card.layout.groups else []
 
 
-SHARED = 0.4  # seconds of a stretch that make a span part of it: a little less, so that nothing united is flagged
+SHARED = 0.4  # seconds of a stretch that join a span to it; below `heard.HEARD`, so that the audit flags nothing
 
 
 def united(spans: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
-    """Give spans that share a stretch of sound one group, named after the first of theirs.
+    """Unite the groups of spans that share a stretch of sound, under the name of the first.
 
     Parameters
     ----------
     spans : columns recording, group, start and stop
-    duplicates : see `search.STRETCH`
+    duplicates : see `leaks.duplicates.STRETCH`
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -162,6 +162,6 @@ def united(spans: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _groups_at(spans: pd.DataFrame, recording: str, start: float, stop: float) -> np.ndarray:
-    """Return the groups of the spans that hold some of a stretch."""
+    """Return the groups of the spans that contain a part of a stretch."""
     shared = spans["stop"].clip(upper=stop) - spans["start"].clip(lower=start)
     return spans.loc[(spans["recording"] == recording) & (shared >= SHARED), "group"].unique()

@@ -1,4 +1,4 @@
-"""Windows: which stretches of a recording a model sees, all on one grid."""
+"""Windows: the excerpts of a recording that a model sees, all on one grid."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-GRID = 1e-6  # seconds; times closer than this are the same, so that 0.1 * 3 starts where 0.3 does
+GRID = 1e-6  # seconds; times closer than this are equal, so that 0.1 * 3 starts where 0.3 does
 
 
 def starts(start: float, stop: float, length: float, hop: float) -> np.ndarray:
-    """Return where the windows inside [start, stop) begin.
+    """Return the start times of the windows inside [start, stop).
 
-    Windows stand on the grid of multiples of `hop` from the recording's beginning, so that a window of one
-    protocol is the same window in another.
+    Windows begin at multiples of `hop` from the beginning of the recording, so that a window of one protocol is
+    the same window in another.
 
     Parameters
     ----------

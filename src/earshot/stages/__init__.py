@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml, a file each: `python -m earshot.stages.NAME DATASET`, and DVC runs them."""
+"""The stages of dvc.yaml, a file for each: DVC runs `python -m earshot.stages.NAME DATASET`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from earshot.processes import leave_with_parent
 
 
 def stage(work: Callable[..., None]) -> click.Command:
-    """Turn a function into a stage's command; one that takes a `card` is given that of the DATASET on the command line.
+    """Turn a function into a stage's command; if it takes a `card`, the command takes a DATASET.
 
-    It ends when the process that started it does, and prints a user's errors without a traceback. The command's help is
-    the docstring; further arguments are click's decorators below this one.
+    The command ends with the process that started it, and prints an `EarshotError` without a traceback. Its help is the
+    docstring; further arguments are click's decorators below this one.
     """
     per_dataset = "card" in inspect.signature(work).parameters
 
@@ -35,5 +35,5 @@ workers = click.option(
     "--workers",
     type=int,
     default=os.cpu_count,
-    help="Processes; by default one for each core. Results do not depend on it.",
+    help="Number of processes; the results do not depend on it. Default: one for each core.",
 )

@@ -1,4 +1,4 @@
-"""Stage: what the test part of each split shares with its training part, found in the sound itself."""
+"""Stage: the leak audit, sound that the test part of each split shares with its training part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from earshot.stages import stage
 
 @stage
 def main(card: Card) -> None:
-    """Write data/audit/DATASET.json; stop where a split that calls itself leak-free is not."""
+    """Write data/audit/DATASET.json; fail if a split that must not leak does."""
     found = audit.audit(card)
     print(audit.describe(card, found))
     audit.check(card, found)

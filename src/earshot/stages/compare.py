@@ -1,6 +1,6 @@
-"""Stage: the scores of all experiments side by side, as a table, a file and a report.
+"""Stage: the comparison of all experiments, as a table, a file and a report.
 
-It reads what the stages before it wrote; MLflow is never asked.
+It reads the outputs of the other stages and never MLflow.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from earshot.stages import stage
 
 @stage
 def main() -> None:
-    """Compare what params.yaml lists: write data/report/ and print the summary."""
+    """Compare the experiments in params.yaml: write data/report/ and print the summary."""
     settings = compared(read_params())
     studies = [read_study(dataset, settings) for dataset in settings["datasets"]]
     rows, summary = comparison.rows(studies), summarise(studies)

@@ -1,4 +1,4 @@
-"""Stage: a card -> data/raw/DATASET/, complete and verified, or not there at all."""
+"""Stage: card -> data/raw/DATASET/, complete and verified."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from earshot.stages import stage
 
 @stage
 def main(card: Card) -> None:
-    """Download DATASET, verify it and put it into data/raw/DATASET/."""
+    """Download and verify DATASET into data/raw/DATASET/."""
     download(card)
 
 

@@ -1,4 +1,4 @@
-"""Stage: trained models -> predictions of their test parts, which no other stage reads but noise and cross_dataset."""
+"""Stage: trained models -> predictions of their test parts, which only noise and cross_dataset read besides."""
 
 from __future__ import annotations
 

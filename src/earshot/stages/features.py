@@ -1,4 +1,4 @@
-"""Stage: recordings -> the input representations, data/features/DATASET/INPUT.parquet."""
+"""Stage: recordings -> input representations, data/features/DATASET/INPUT.parquet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from earshot.stages import stage, workers
 @click.argument("names", metavar="[INPUT]...", nargs=-1)
 @workers
 def main(card: Card, names: tuple[str, ...], workers: int) -> None:
-    """Write data/features/DATASET/INPUT.parquet; by default for every INPUT that params.yaml compares."""
+    """Write data/features/DATASET/INPUT.parquet; by default for each INPUT in params.yaml."""
     params = read_params()
     for name in names or dict.fromkeys(name for name, _ in experiments_of(params)):
         extract(card, name, params, workers)

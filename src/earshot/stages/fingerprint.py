@@ -1,4 +1,4 @@
-"""Stage: recordings -> the stretches that sound twice, and how each window was recorded."""
+"""Stage: recordings -> duplicate stretches of sound, and the recording conditions of each window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage: every file of a dataset becomes a row, read or set aside with the reason."""
+"""Stage: files of a dataset -> the manifest, where each is read or set aside with a reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from earshot.stages import stage
 
 @stage
 def main(card: Card) -> None:
-    """Write data/manifest/DATASET.parquet and its counts beside it."""
+    """Write data/manifest/DATASET.parquet and its counts, DATASET.json."""
     if card.layout is None:
         raise EarshotError(f"{card.name} holds no recordings: take it out of datasets in params.yaml ({card.title})")
     params = read_params()

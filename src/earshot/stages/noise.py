@@ -1,4 +1,4 @@
-"""Stage: the grouped test parts under street noise, from +20 dB down."""
+"""Stage: the grouped test parts with street noise, at falling signal-to-noise ratios."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from earshot.stages import stage, workers
 @stage
 @workers
 def main(card: Card, workers: int) -> None:
-    """Write data/noise/DATASET.parquet; empty where no noise is asked for."""
+    """Write data/noise/DATASET.parquet; empty where params.yaml sets no noise."""
     params = read_params()
-    asked, why = noise.asked_of(card, params)
-    todo = noise.jobs(card.name, params, asked["inputs"]) if asked else []
+    setting, why = noise.setting_for(card, params)
+    todo = noise.jobs(card.name, params, setting["inputs"]) if setting else []
     with processes.pool(workers) as pool:
         frames = list(processes.each(pool, noise.score, [(job,) for job in todo], f"noise on {card.label}"))
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=noise.COLUMNS)
-    files.write_table(project.noise(card.name), found, {"dataset": card.name, "asked": asked})
-    print(f"{card.label}: {why or f'{len(found)} windows scored under noise'}")
+    files.write_table(project.noise(card.name), found, {"dataset": card.name, "asked": setting})
+    print(f"{card.label}: {why or f'{len(found)} windows scored in noise'}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage: recordings and groups -> train, validation and test parts, for each protocol."""
+"""Stage: recordings and groups -> train, validation and test parts of each protocol."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Stage: the experiments on one dataset, for every protocol, wiring, seed and fold.
+"""Stage: train the experiments on one dataset, for each protocol, wiring, seed and fold.
 
-Each run is the one that `earshot train` makes of the same settings.
+Each run is identical to that of `earshot train` with the same settings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from earshot.training.experiments import configs_of, train_all
 @stage
 @workers
 def main(card: Card, workers: int) -> None:
-    """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv of all that is compared."""
+    """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv of all experiments."""
     compared = experiments_of(read_params())
     configs = [cfg for experiment in compared for cfg in configs_of(card.name, card.task, *experiment)]
     if not configs:
