@@ -98,7 +98,8 @@ def keep(page: Page, name: str) -> None:
 def take(page: Page, address: str) -> None:
     """Go through the dashboard as a reader of docs/dashboard.md does."""
     runs = f"{address}/#/experiments/{experiment_id(address, 'sirens')}/runs"
-    page.goto(runs)
+    page.goto(f"{runs}?viewStateShareKey=earshot-scores")
+    page.get_by_role("button", name="Close", exact=True).click()  # MLflow's assistant
     page.get_by_label("Toggle sidebar").click()
     page.get_by_role("link", name="grouped-as_coded-seed0-fold0").first.wait_for()
     keep(page, "dashboard-runs")

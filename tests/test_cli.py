@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
+import sys
 
 import psutil
 import pytest
@@ -39,6 +41,25 @@ def test_the_help_lists_every_command_once(project):
         assert help_.exit_code == 0 and help_.output.split("\n\n")[1].strip()
 
 
+def test_the_help_needs_no_library_that_takes_long_to_import():
+    heavy = {"torch", "lightning", "mlflow", "hydra", "omegaconf", "pandas", "numpy", "librosa", "sklearn", "starlette"}
+    line = "import sys, earshot.cli.main; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True).stdout.split()
+    assert "earshot.cli.training" in loaded and not heavy & set(loaded)
+
+
+def test_the_help_of_train_is_hydras_with_all_settings(project):
+    command = [sys.executable, "-m", "earshot.cli", "train", "--help"]
+    shown = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=True).stdout
+    assert "earshot train [OVERRIDE]" in shown and "experiment: " in shown and "optimizer:" in shown
+
+
+def test_a_training_that_cannot_be_ends_with_one_line(project):
+    line = [sys.executable, "-m", "earshot.cli", "train", "experiment=genres-summary-ann"]
+    done = subprocess.run(line, cwd=project.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and re.fullmatch(r"error: .* is missing.*\n", done.stderr), done.stderr
+
+
 def test_what_a_program_reads_is_json(project):
     cards = json.loads(run("datasets", "--json").stdout)
     assert {"dataset", "task", "title", "licence"} == set(cards[0]) and len(cards) > 5
@@ -68,7 +89,7 @@ def test_a_shell_completes_commands_options_and_datasets(project):
 
 def test_outside_a_project_it_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("EARSHOT_ROOT", str(tmp_path))
-    for command in ("repro", "report"):
+    for command in ("repro", "report", "train"):
         done = run(command)
         assert done.exit_code == 1 and "error: " in done.output and "Traceback" not in done.output
 

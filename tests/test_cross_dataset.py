@@ -97,8 +97,8 @@ def test_the_noise_is_of_the_background_and_of_another_group():
 
 def test_the_threshold_has_the_highest_f1():
     labels, scores = np.array([0, 0, 1, 0, 1, 1], bool), np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    assert ladder.threshold(labels, scores) == pytest.approx(0.3)
-    assert ladder.threshold(labels, 1 - scores) == pytest.approx(0.4)
+    assert ladder.best_threshold(labels, scores) == pytest.approx(0.3)
+    assert ladder.best_threshold(labels, 1 - scores) == pytest.approx(0.4)
 
 
 def test_without_noise_the_scores_are_those_of_evaluate(towns):

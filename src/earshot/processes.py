@@ -77,11 +77,11 @@ def told_of_interrupt() -> Iterator[threading.Event]:
         yield interrupted
         return
 
-    def tell(*_: Any) -> None:
+    def interrupt(*_: Any) -> None:
         signal.signal(signal.SIGINT, before)
         interrupted.set()
 
-    signal.signal(signal.SIGINT, tell)
+    signal.signal(signal.SIGINT, interrupt)
     try:
         yield interrupted
     finally:

@@ -140,7 +140,7 @@ def check(card: Card, found: dict[str, Any]) -> None:
     for protocol, named in found["leaking"].items():
         if named:
             raise EarshotError(
-                f"the {protocol} split of {card.name} calls itself leak-free, but training has heard test windows:\n  "
+                f"the {protocol} split of {card.name} leaks: training has heard test windows:\n  "
                 + "\n  ".join(named)
                 + "\nGive what belongs together one group in the card's table of groups, list a copy under the card's "
                 "known_bad, or set split.unite_duplicates in params.yaml to true"

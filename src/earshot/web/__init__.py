@@ -1,1 +1,1 @@
-"""Pages on this machine: the MLflow dashboard with the report, and a page that listens to recordings."""
+"""Web servers on this machine: the MLflow dashboard with the report, and a page that classifies recordings."""

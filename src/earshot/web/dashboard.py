@@ -109,12 +109,12 @@ def _runs(request: Request) -> Response:
     """Redirect to the requested run, or to the list where there are several."""
     from starlette.responses import PlainTextResponse, RedirectResponse
 
-    asked = dict(request.query_params)
-    if wrong := [name for name, value in asked.items() if name not in {*PARAMS, "wiring"} or not _is_name(value)]:
+    query = dict(request.query_params)
+    if wrong := [name for name, value in query.items() if name not in {*PARAMS, "wiring"} or not _is_name(value)]:
         return PlainTextResponse(f"not understood: {', '.join(wrong)}", 400)
-    found, condition = _find(_client(), asked)
+    found, condition = _find(_client(), query)
     if not found:
-        return PlainTextResponse(f"MLflow has no tested run of {asked}: it may have been trained elsewhere", 404)
+        return PlainTextResponse(f"MLflow has no tested run of {query}: it may have been trained elsewhere", 404)
     page = f"/#/experiments/{found[0].info.experiment_id}/runs"
     if len(found) == 1:
         return RedirectResponse(f"{page}/{found[0].info.run_id}")
@@ -127,23 +127,23 @@ def _windows(request: Request) -> Response:
 
     from earshot.report import mistakes
 
-    asked = dict(request.query_params)
+    query = dict(request.query_params)
     names = {field.name for field in fields(mistakes.Asked)}
-    if wrong := names ^ asked.keys():
+    if wrong := names ^ query.keys():
         return PlainTextResponse(f"missing, or not understood: {', '.join(sorted(wrong))}", 400)
     try:
-        return HTMLResponse(mistakes.page(mistakes.Asked(**asked), report=links.REPORT))
+        return HTMLResponse(mistakes.page(mistakes.Asked(**query), report=links.REPORT))
     except EarshotError as error:
         return PlainTextResponse(str(error), 404)
 
 
-def _find(client: MlflowClient, asked: dict[str, str]) -> tuple[list[Run], str]:
+def _find(client: MlflowClient, query: dict[str, str]) -> tuple[list[Run], str]:
     """Return the two newest tested runs that match the request, and MLflow's search filter for all of them."""
-    conditions = [f"params.`{PARAMS[name]}` = '{value}'" for name, value in asked.items() if name in PARAMS]
-    conditions += [f"metrics.{TESTED} >= 0"]  # a score that only what stands in the report has
+    conditions = [f"params.`{PARAMS[name]}` = '{value}'" for name, value in query.items() if name in PARAMS]
+    conditions += [f"metrics.{TESTED} >= 0"]  # a score that only runs in the report have
     # a model whose code and text agree has no wiring to choose: the report names it as coded
-    wired = [f"params.`{WIRING}` = '{asked['wiring']}'"] if "wiring" in asked else []
-    unwired = [f"params.`{WIRING}` IS NULL"] if asked.get("wiring") == WIRINGS[0] else []
+    wired = [f"params.`{WIRING}` = '{query['wiring']}'"] if "wiring" in query else []
+    unwired = [f"params.`{WIRING}` IS NULL"] if query.get("wiring") == WIRINGS[0] else []
     everywhere = [experiment.experiment_id for experiment in _experiments(client)]
     for wiring in (wired, unwired) if wired else ([],):
         condition = " AND ".join([*conditions, *wiring])

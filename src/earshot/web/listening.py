@@ -1,4 +1,4 @@
-"""The server: the page, the models there are, and what they hear in a recording that is sent."""
+"""The server: its page, the list of models, and their predictions on an uploaded recording."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from earshot.web.overview import Overview
 
 HERE = Path(__file__).parent
 RATE = 16000  # of the spectrogram, in Hz
-MOST_SECONDS = 3600.0  # of a recording: a small file may hold days of silence
-MOST_MODELS = 2  # that are compared
-AT_ONCE = 2  # recordings that are listened to
-WAITING = 14  # that may wait; others are refused
-KEPT = 4  # models that stay in memory
+MOST_SECONDS = 3600.0  # of a recording: a small file may contain days of silence
+MOST_MODELS = 2  # compared at a time
+AT_ONCE = 2  # recordings in work
+WAITING = 14  # recordings in the queue; more are refused
+MODELS_IN_MEMORY = 4
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
     "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -45,7 +45,7 @@ FILES = {"/": "page.html", "/page.js": "page.js", "/style.css": "style.css"}
 
 
 class Refused(Exception):
-    """A request that is not answered: the status, and why."""
+    """A refused request: the status, and the reason."""
 
     def __init__(self, status: int, why: str):
         super().__init__(why)
@@ -53,7 +53,7 @@ class Refused(Exception):
 
 
 class Listening:
-    """The models that there are, and the few recordings that are dealt with at a time.
+    """The models on offer, and the recordings in work.
 
     models : name to folder
     most_bytes : of a recording
@@ -63,14 +63,14 @@ class Listening:
         self.models, self.most_bytes = models, most_bytes
         self.places = threading.Semaphore(AT_ONCE + WAITING)
         self.limiter = anyio.CapacityLimiter(AT_ONCE)
-        self.detector = functools.lru_cache(maxsize=KEPT)(lambda name: Detector.load(models[name]))
+        self.detector = functools.lru_cache(maxsize=MODELS_IN_MEMORY)(lambda name: Detector.load(models[name]))
 
     async def listen(self, request: Request) -> Response:
-        """Answer with what the models that are named in the address hear in the body, a file of any format."""
+        """Answer with the predictions of the requested models on the body, an audio file of any format."""
         try:
             names, rule = self._asked(request)
             with self._place(), tempfile.NamedTemporaryFile() as file:
-                await self._keep(request, file)
+                await self._save(request, file)
                 found = await anyio.to_thread.run_sync(self._heard, Path(file.name), names, rule, limiter=self.limiter)
         except Refused as refused:
             return JSONResponse({"error": str(refused)}, refused.status, HEADERS)
@@ -81,12 +81,12 @@ class Listening:
         return JSONResponse(found, headers=HEADERS)
 
     def _asked(self, request: Request) -> tuple[list[str], Rule]:
-        asked = request.query_params
-        names = asked.getlist("model")
+        query = request.query_params
+        names = query.getlist("model")
         if not 1 <= len(names) <= MOST_MODELS or any(name not in self.models for name in names):
             raise Refused(404, f"name one or two of the models: {', '.join(self.models)}")
         try:
-            return names, Rule(**{name: float(asked[name]) for name in asdict(Rule()) if name in asked})
+            return names, Rule(**{name: float(query[name]) for name in asdict(Rule()) if name in query})
         except ValueError as error:
             raise Refused(422, str(error)) from None
 
@@ -99,10 +99,10 @@ class Listening:
         finally:
             self.places.release()
 
-    async def _keep(self, request: Request, file) -> None:
-        """Write the body to a file, and stop reading where it is too large."""
-        told = request.headers.get("content-length", "0")
-        size = int(told) if told.isdigit() else 0
+    async def _save(self, request: Request, file) -> None:
+        """Write the body to a file; stop reading if it is too large."""
+        announced = request.headers.get("content-length", "0")
+        size = int(announced) if announced.isdigit() else 0
         if size <= self.most_bytes:
             size = 0
             async for chunk in request.stream():
@@ -148,9 +148,9 @@ def app(models: dict[str, Path], most_bytes: int, hosts: list[str]) -> Starlette
 
     Parameters
     ----------
-    models : name to folder, in the order in which they are offered
-    most_bytes : of a recording; more is refused and not read
-    hosts : names by which a browser may ask for the page: another name that leads here is somebody's trick
+    models : name to folder, in the order of the page
+    most_bytes : of a recording; more is refused
+    hosts : host names that requests may have; others are refused, against DNS rebinding
     """
     listening = Listening(models, most_bytes)
     rule = asdict(Rule())
