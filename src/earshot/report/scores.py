@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from earshot.report.scores import Difference
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +12,8 @@ from earshot.tracking import links
 Scores = dict[str, Any]
 Summary = Mapping[str, list[dict[str, Any]]]
 
-WHAT = ["dataset", "synthetic", "task", "input", "model", "wiring"]
-TIME_DOMAIN = "waveform"
-SPECTROGRAMS = ["log_spectrogram", "log_mel"]
+PAIR = ["dataset", "synthetic", "task", "input", "model", "wiring"]
+SHARED = {"input": "model", "model": "input"}  # what two experiments have in common that differ in the other
 
 
 @dataclass(frozen=True)
@@ -103,7 +97,7 @@ def side_by_side(summary: Summary) -> list[Pair]:
     several = len({row["wiring"] for row in summary["scores"]}) > 1
     found: dict[tuple, dict[str, Scores]] = {}
     for row in summary["scores"]:
-        found.setdefault(tuple(row[name] for name in WHAT), {})[row["protocol"]] = row
+        found.setdefault(tuple(row[name] for name in PAIR), {})[row["protocol"]] = row
     inflated = {
         (row["dataset"], row["input"], row["model"], row["wiring"]): _difference(row) for row in summary["inflation"]
     }
@@ -144,27 +138,30 @@ def ranked(pairs: list[Pair], protocol: str) -> list[Pair]:
     return sorted(there, key=lambda pair: -pair.score("accuracy", protocol))
 
 
-def same_model(pairs: list[Pair]) -> list[tuple[Pair, Pair]]:
-    """Return (time domain, spectrogram) for all pairs that share model and wiring, by model."""
+def contrasted(pairs: list[Pair], contrast: Mapping[str, list[str]]) -> list[tuple[Pair, Pair]]:
+    """Return the experiments that differ in one part alone, by what they share.
+
+    Parameters
+    ----------
+    pairs
+        The experiments of one dataset.
+    contrast
+        An item of `contrasts` in params.yaml, e.g. `{"model": ["cnn", "lstm"]}`.
+
+    Returns
+    -------
+    (second, first) for each combination of shared part and wiring that both were run with; it may be empty
+    """
+    ((part, (first, second)),) = contrast.items()
+    shared = SHARED[part]
     found = [
-        (waveform, other)
-        for waveform in pairs
-        if waveform.input == TIME_DOMAIN
-        for other in pairs
-        if other.input in SPECTROGRAMS and (other.model, other.wiring) == (waveform.model, waveform.wiring)
+        (b, a)
+        for a in pairs
+        if getattr(a, part) == first
+        for b in pairs
+        if getattr(b, part) == second and (getattr(a, shared), a.wiring) == (getattr(b, shared), b.wiring)
     ]
-    return sorted(found, key=lambda two: (two[0].model, two[0].wiring, SPECTROGRAMS.index(two[1].input)))
-
-
-def same_input(pairs: list[Pair]) -> list[tuple[Pair, Pair]]:
-    """Return (CNN, LSTM) for all pairs that share input and wiring."""
-    return [
-        (cnn, lstm)
-        for cnn in pairs
-        if cnn.model == "cnn"
-        for lstm in pairs
-        if (lstm.model, lstm.input, lstm.wiring) == ("lstm", cnn.input, cnn.wiring)
-    ]
+    return sorted(found, key=lambda both: (getattr(both[0], shared), both[0].wiring))
 
 
 def _title(what: tuple, several_wirings: bool) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -32,11 +31,17 @@ def print_table(pairs: list[Pair]) -> None:
 
 
 def print_inflation(dataset: str) -> None:
-    """Print how much of each published score is inflation, where data/report/summary.json knows the dataset."""
+    """Print how much of each published score is inflation, if data/report/summary.json has scores of the dataset.
+
+    Raises
+    ------
+    EarshotError
+        If the summary can't be read, or an earlier version wrote it.
+    """
     path = project.report("summary.json")
     if not path.exists():
         return
-    pairs = [pair for pair in side_by_side(json.loads(path.read_text("utf-8"))) if pair.dataset == dataset]
+    pairs = [pair for pair in side_by_side(read_summary(path)) if pair.dataset == dataset]
     if not any(pair.inflation for pair in pairs):
         return
     table = empty_table(None)
@@ -51,7 +56,7 @@ def print_inflation(dataset: str) -> None:
 
 
 def print_cross_dataset(dataset: str, predictions: pd.DataFrame) -> None:
-    """Print how the models of a dataset do on another one; see `report.robustness.cross_dataset`."""
+    """Print the scores of a dataset's models on another dataset; see `report.robustness.cross_dataset`."""
     rows = robustness.cross_dataset(predictions)
     table = empty_table(f"models of {dataset}, tested on {rows[0]['on']}")
     table.add_column("experiment")
@@ -95,5 +100,5 @@ def print_summary() -> None:
     EarshotError
         If there is no comparison yet.
     """
-    print_table(side_by_side(read_summary()))
+    print_table(side_by_side(read_summary(project.report("summary.json"))))
     console().print(LEGEND)
