@@ -523,6 +523,7 @@ def test_inputs_and_models_of_any_name_are_drawn(sample):
     assert len(set(noise_lines(html(sample)))) == len(sample.experiments), "no two lines look alike"
     assert html(sample).count('<td class="text">resnet') == 0 and html(sample).count('<td class="text">cqt-') == 3 + 1
     assert html(sample).count("-resnet</td>") == 5 + 1
+    assert '<th scope="col">tutorial’s</th>' not in html(sample), "it has no figure for any of them"
 
 
 def noise_lines(text: str) -> list[str]:

@@ -165,7 +165,7 @@ def errors(dataset: str, experiment: str, **which: str | None) -> None:
     from earshot.report import mistakes
 
     input_name, _, model = experiment.partition("-")
-    print(f"written: {mistakes.write(mistakes.Asked(dataset, input_name, model, **which))}")
+    print(f"written: {mistakes.write(mistakes.MatrixCell(dataset, input_name, model, **which))}")
 
 
 @main.command(short_help="Find in the sound what test and training share.")

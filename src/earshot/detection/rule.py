@@ -1,4 +1,7 @@
-"""When an event begins and ends."""
+"""The rule by which an event begins and ends.
+
+It stands apart from `events`, which imports PyTorch: the command line takes its defaults from here.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from earshot.errors import EarshotError
 
 @dataclass(frozen=True)
 class Rule:
-    """Hysteresis and the least duration of an event.
+    """Hysteresis thresholds and the minimum duration of an event.
 
-    threshold : the score from which on it begins
-    release : the score below which it ends
-    min_duration : seconds; a shorter event is none
+    threshold : an event begins where the score reaches it
+    release : an event ends where the score falls below it
+    min_duration : seconds; shorter events are dropped
     """
 
     threshold: float = 0.5

@@ -21,7 +21,7 @@ def rows(datasets: list[DatasetResults]) -> list[dict[str, Any]]:
 
 
 def _row(results: DatasetResults, cell: Cell) -> dict[str, Any]:
-    """Return the comparison's row for one cell: what it is, its scores, and what it took."""
+    """Return the comparison's row for one cell: its names, its scores, and the size and length of its training."""
     found = {
         "dataset": results.card.name,
         "synthetic": results.card.synthetic,

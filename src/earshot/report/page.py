@@ -13,7 +13,7 @@ from earshot.metrics import classification
 from earshot.pages import html
 from earshot.report import plots, words
 from earshot.report.results import Cell, DatasetResults
-from earshot.report.scores import Pair, Summary, changed, contrasted, ranked, side_by_side
+from earshot.report.scores import Pair, Summary, contrast_pairs, rank, side_by_side
 from earshot.tracking import examples
 
 HERE = Path(__file__).parent
@@ -25,21 +25,21 @@ def render(datasets: list[DatasetResults], summary: Summary) -> str:
     pairs = side_by_side(summary)
     sections = [_section(number, results, pairs, summary) for number, results in enumerate(datasets)]
     seeds = max(row["seeds"] for row in summary["scores"])
-    return html.template(HERE / "page.html.j2", changed).render(sections=sections, seeds=seeds)
+    return html.template(HERE / "page.html.j2").render(sections=sections, seeds=seeds)
 
 
 def tutorial_figures(task: str) -> dict[str, Any] | None:
-    """Return what the tutorial of `task` prints (tutorial.yaml), or None where there is no tutorial."""
+    """Return the accuracies that the tutorial of `task` prints (tutorial.yaml), or None where there is no tutorial."""
     tutorials = yaml.safe_load((HERE / "tutorial.yaml").read_text("utf-8"))
     return next((tutorial for tutorial in tutorials if tutorial["task"] == task), None)
 
 
 def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summary: Summary) -> dict[str, Any]:
     pairs = [pair for pair in all_pairs if pair.dataset == results.card.name]
-    pairs = ranked(pairs, "grouped") or ranked(pairs, "published")
+    pairs = rank(pairs, "grouped") or rank(pairs, "published")
     frames = {pair.title: _predictions(results, pair) for pair in pairs}
     largest_class = _largest_class(results)
-    tutorial = tutorial_figures(results.card.task)
+    tutorial = _tutorial(results, pairs)
     ladder, other = (
         [row for row in summary[name] if row["dataset"] == results.card.name] for name in ("noise", "cross_dataset")
     )
@@ -54,7 +54,7 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
         "robustness": words.robustness(ladder, other, alarm),
         "plot": _plot(number, results, pairs, largest_class),
         "tutorial": tutorial,
-        "contrasts": [_contrast(*both) for contrast in summary["contrasts"] for both in contrasted(pairs, contrast)],
+        "contrasts": _contrasts(pairs, summary["contrasts"]),
         "ladder": ladder,
         "ladder_plot": ladder
         and Markup(plots.noise_ladder(ladder, f"noise-{number}", _label("Noise ladder", results))),
@@ -70,6 +70,13 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
         "examples": examples.examples(results.card.name, list(frames[pairs[0].title].values())[-1], right=False),
         "absent": _absent(results),
     }
+
+
+def _tutorial(results: DatasetResults, pairs: list[Pair]) -> dict[str, Any] | None:
+    """Return the tutorial of the dataset's task if it has a figure for one of the experiments."""
+    tutorial = tutorial_figures(results.card.task)
+    known = tutorial and any(pair.experiment in tutorial["accuracy"] for pair in pairs)
+    return tutorial if known else None
 
 
 def _label(subject: str, results: DatasetResults) -> str:
@@ -109,9 +116,13 @@ def _plot(number: int, results: DatasetResults, pairs: list[Pair], largest_class
     return Markup(plots.published_against_grouped(pairs, largest_class, f"accuracy-{number}", label))
 
 
-def _contrast(a: Pair, b: Pair) -> dict[str, Any]:
-    """Set one experiment against another, under each protocol that both were run with."""
-    return {"a": a, "b": b, "differences": {name: a.against(b, name) for name in PROTOCOLS}}
+def _contrasts(pairs: list[Pair], contrasts: words.Contrasts) -> list[dict[str, Any]]:
+    """Return two experiments and their differences by protocol, for each row of the table of differences."""
+    return [
+        {"a": a, "b": b, "differences": {name: a.against(b, name) for name in PROTOCOLS}}
+        for contrast in contrasts
+        for a, b in contrast_pairs(pairs, contrast)
+    ]
 
 
 def _curves(prefix: str, results: DatasetResults, pair: Pair) -> dict[str, Any]:
@@ -162,5 +173,5 @@ def _absent(results: DatasetResults) -> dict[str, list[str]]:
     """Return for each protocol the classes that some test part has no window of."""
     found: dict[str, set[str]] = {}
     for cell in results.cells:
-        found.setdefault(cell.protocol, set()).update(classification.absent(cell.predictions))
+        found.setdefault(cell.protocol, set()).update(classification.untested_classes(cell.predictions))
     return {protocol: sorted(classes) for protocol, classes in found.items() if classes}

@@ -25,7 +25,7 @@ Key = tuple[str, str, int]  # the values of CELL
 
 @dataclass(frozen=True)
 class Cell:
-    """One experiment in one setting: its folds' predictions pooled, and a run per fold."""
+    """One experiment with one wiring, protocol and seed: the predictions of all folds, and a run per fold."""
 
     input: str
     model: str

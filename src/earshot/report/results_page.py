@@ -12,7 +12,7 @@ from earshot import provenance
 from earshot.pages import numbers
 from earshot.report import words
 from earshot.report.page import tutorial_figures
-from earshot.report.scores import Pair, Summary, ranked, side_by_side
+from earshot.report.scores import Pair, Summary, rank, side_by_side
 from earshot.report.summary import read_summary
 from earshot.settings import WIRINGS
 
@@ -60,7 +60,7 @@ def _reproduction(pairs: list[Pair]) -> list[tuple[float, Pair]]:
 
 def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -> dict[str, Any]:
     mine = [pair for pair in all_pairs if pair.dataset == name]
-    pairs = ranked(mine, "grouped") or ranked(mine, "published")
+    pairs = rank(mine, "grouped") or rank(mine, "published")
     tutorial = tutorial_figures(pairs[0].task)
     audit = json.loads((folder / "data" / "audit" / f"{name}.json").read_text("utf-8"))
     counts = json.loads((folder / "data" / "manifest" / f"{name}.json").read_text("utf-8"))
@@ -86,7 +86,7 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
 def _findings(
     pairs: list[Pair], contrasts: words.Contrasts, tutorial: dict[str, Any] | None, audit: dict[str, Any]
 ) -> list[str]:
-    grouped = ranked(pairs, "grouped")
+    grouped = rank(pairs, "grouped")
     return [
         words.best(grouped, "grouped"),
         words.inflation([pair for pair in pairs if pair.inflation is not None]),

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from earshot import project
 from earshot.errors import EarshotError
 from earshot.files import rounded
 from earshot.metrics import classification, intervals
@@ -41,8 +42,8 @@ def summarise(datasets: list[DatasetResults], contrasts: list[dict[str, Any]]) -
         frames = {key: pd.concat([cell.predictions for cell in same]) for key, same in cells.items()}
         found["scores"] += [_score(results, same, frames[key]) for key, same in cells.items()]
         found["inflation"] += [
-            {"dataset": results.card.name, **dict(zip(EXPERIMENT, what, strict=True)), **_inflation(*both)}
-            for what, both in _both_protocols(frames).items()
+            {"dataset": results.card.name, **dict(zip(EXPERIMENT, key, strict=True)), **_inflation(*both)}
+            for key, both in _both_protocols(frames).items()
         ]
         found["comparisons"] += _comparisons(results, frames)
         ladder = robustness.noise_ladder(results.noise, results.noise_settings["alarm"]) if len(results.noise) else []
@@ -64,7 +65,7 @@ def by_experiment(results: DatasetResults) -> dict[tuple[str, ...], list[Cell]]:
 def _score(results: DatasetResults, cells: list[Cell], frame: pd.DataFrame) -> dict[str, Any]:
     """Return the row of one experiment and protocol; `frame` holds the predictions of all its cells."""
     seeds = [classification.scores(cell.predictions) for cell in cells]
-    recordings = [intervals.pooled(cell.predictions, RECORDING) for cell in cells]
+    recordings = [intervals.pool(cell.predictions, RECORDING) for cell in cells]
     right = pd.concat(recordings)
     unheard = frame[~frame["heard"]]
     return {
@@ -117,7 +118,7 @@ def _inflation(published: pd.DataFrame, grouped: pd.DataFrame) -> dict[str, Any]
 def _comparisons(results: DatasetResults, frames: dict[tuple[str, ...], pd.DataFrame]) -> list[dict[str, Any]]:
     found = []
     decided = {
-        key: {name: intervals.decided(frame, by) for name, by in MCNEMAR.items()} for key, frame in frames.items()
+        key: {name: intervals.correct(frame, by) for name, by in MCNEMAR.items()} for key, frame in frames.items()
     }
     for (key_a, a), (key_b, b) in combinations(frames.items(), 2):
         if key_a[2:] != key_b[2:]:  # of one wiring and protocol
@@ -136,14 +137,15 @@ def _comparisons(results: DatasetResults, frames: dict[tuple[str, ...], pd.DataF
     return found
 
 
-def read_summary(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the comparison in a summary.json, see `summarise`.
+def read_summary(path: Path | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Return the comparison in a summary.json, by default the project's; see `summarise`.
 
     Raises
     ------
     EarshotError
         If there is no comparison yet, or it can't be read, or an earlier version wrote it.
     """
+    path = path or project.report("summary.json")
     try:
         summary = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from rich.table import Table
 from earshot import project
 from earshot.pages.numbers import interval, score, with_interval
 from earshot.report import robustness
-from earshot.report.scores import Pair, changed, side_by_side
+from earshot.report.scores import Pair, difference_text, side_by_side
 from earshot.report.summary import read_summary
 from earshot.terminal import console, empty_table
 
@@ -51,7 +51,7 @@ def print_inflation(dataset: str) -> None:
     for pair in pairs:
         unheard = f"{score(pair.score('unheard_accuracy', 'published'))} ({pair.score('unheard_windows', 'published')})"
         published, grouped = (score(pair.score("accuracy", protocol)) for protocol in ("published", "grouped"))
-        table.add_row(f"  {pair.title}", published, unheard, grouped, changed(pair.inflation))
+        table.add_row(f"  {pair.title}", published, unheard, grouped, difference_text(pair.inflation))
     console().print(table)
 
 
@@ -86,7 +86,7 @@ def _numbers(pair: Pair) -> list[str]:
     return [
         with_interval(pair.scores.get("published"), "accuracy"),
         with_interval(pair.scores.get("grouped"), "accuracy"),
-        changed(pair.inflation),
+        difference_text(pair.inflation),
         score(pair.score("recording_accuracy", "grouped")),
         score(pair.score("macro_f1", "grouped")),
     ]
@@ -100,5 +100,5 @@ def print_summary() -> None:
     EarshotError
         If there is no comparison yet.
     """
-    print_table(side_by_side(read_summary(project.report("summary.json"))))
+    print_table(side_by_side(read_summary()))
     console().print(LEGEND)

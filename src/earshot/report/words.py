@@ -1,4 +1,4 @@
-"""What the numbers say, in plain sentences that claim no more than they carry."""
+"""The results in plain sentences, which claim no more than the intervals allow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from earshot.pages.numbers import interval, percent, score, signed, whole
-from earshot.report.scores import SHARED, Difference, Pair, contrasted, ranked
+from earshot.report.scores import SHARED, Difference, Pair, contrast_pairs, rank
 from earshot.settings import WIRINGS
 
 Contrasts = Sequence[Mapping[str, list[str]]]
@@ -16,7 +16,7 @@ STREET_DB = 0.0  # as loud as the street: the step of the noise ladder that is p
 
 
 def answer(pairs: list[Pair], contrasts: Contrasts, largest_class: float) -> list[str]:
-    """Return the headline answer for one dataset, a paragraph per finding.
+    """Return the main findings on one dataset, a paragraph each.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def answer(pairs: list[Pair], contrasts: Contrasts, largest_class: float) -> lis
     largest_class
         Share of the tested windows that the largest class has: the accuracy of always naming it.
     """
-    grouped, published = ranked(pairs, "grouped"), ranked(pairs, "published")
+    grouped, published = rank(pairs, "grouped"), rank(pairs, "published")
     findings = [
         best(grouped, "grouped") or best(published, "published"),
         inflation([pair for pair in pairs if pair.inflation is not None]),
@@ -67,7 +67,7 @@ def inflation(pairs: list[Pair]) -> str:
 
 
 def other_winner(published: list[Pair], grouped: list[Pair]) -> str:
-    """Say so where the published protocol would have named another winner."""
+    """Name the experiment that comes first as published, where another one does when grouped."""
     if not published or not grouped or published[0] is grouped[0]:
         return ""
     first = published[0]
@@ -77,14 +77,14 @@ def other_winner(published: list[Pair], grouped: list[Pair]) -> str:
 def change(pairs: list[Pair], contrast: Mapping[str, list[str]]) -> str:
     """Say what the second input or model of a contrast changes against the first, all else equal, grouped."""
     ((part, (first, second)),) = contrast.items()
-    changes = [f"{_without(part, b)} {_change(b.against(a, 'grouped'))}" for b, a in contrasted(pairs, contrast)]
+    changes = [f"{_without(part, b)} {_change(b.against(a, 'grouped'))}" for b, a in contrast_pairs(pairs, contrast)]
     if not changes:
         return ""
     return f"With {second} instead of {first}, same {SHARED[part]}, grouped: {'; '.join(changes)}."
 
 
 def no_better_than_one_class(grouped: list[Pair], largest_class: float) -> str:
-    """Name the experiments that can't be told from always naming the largest class."""
+    """Name the experiments that are not clearly better than always predicting the largest class."""
     guessing = [pair for pair in grouped if (pair.score("accuracy_low", "grouped") or 0) <= largest_class]
     if not guessing:
         return ""
@@ -93,11 +93,11 @@ def no_better_than_one_class(grouped: list[Pair], largest_class: float) -> str:
 
 
 def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any]) -> list[str]:
-    """Say what the tutorial's figure is made of, and what the audit found."""
+    """Explain the tutorial's figure, and report the findings of the audit."""
     found = []
     known = [
         pair
-        for pair in ranked(pairs, "published")
+        for pair in rank(pairs, "published")
         if tutorial and pair.wiring == WIRINGS[0] and pair.experiment in tutorial["accuracy"] and pair.inflation
     ]
     if known:

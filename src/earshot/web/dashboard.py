@@ -139,11 +139,11 @@ def _windows(request: Request) -> Response:
     from earshot.report import mistakes
 
     asked = dict(request.query_params)
-    names = {field.name for field in fields(mistakes.Asked)}
+    names = {field.name for field in fields(mistakes.MatrixCell)}
     if wrong := names ^ asked.keys():
         return PlainTextResponse(f"missing, or not understood: {', '.join(sorted(wrong))}", 400)
     try:
-        return HTMLResponse(mistakes.page(mistakes.Asked(**asked), report=links.REPORT))
+        return HTMLResponse(mistakes.page(mistakes.MatrixCell(**asked), report=links.REPORT))
     except EarshotError as error:
         return PlainTextResponse(str(error), 404)
 
