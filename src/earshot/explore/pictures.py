@@ -1,4 +1,4 @@
-"""Pictures of one sound: arrays in, matplotlib figures out; drawn in the style that `page.styled` sets.
+"""Matplotlib figures of one sound, from arrays; drawn in the style of `page.style_context`.
 
 F: frequencies, T: frames. Seconds are those of the recording.
 """
@@ -15,7 +15,7 @@ from earshot.report.plots import WIDTH
 
 HEIGHT = 2.3  # inches
 DPI = 160  # of images inside: about two pixels for each of a screen's
-COLUMNS = 800  # more values than these in a row are drawn as the lowest and the highest of neighbours
+COLUMNS = 800  # longer rows are drawn as the lowest and the highest of neighbouring values
 MEL_TICKS = [2**power for power in range(8, 17)]  # Hz
 PITCHES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
@@ -27,7 +27,7 @@ def new(height: float = HEIGHT) -> tuple[Figure, Axes]:
 
 
 def outline(found: Survey) -> Figure:
-    """Draw the whole recording; the excerpt stands out."""
+    """Draw the outline of the whole recording, with the excerpt highlighted."""
     figure, axes = new()
     axes.axvspan(*found.span, color=PUBLISHED, alpha=0.35, linewidth=0)
     axes.fill_between(*_columns(*found.outline), color=GROUPED, linewidth=0.4)
@@ -49,8 +49,8 @@ def crossings(samples: np.ndarray, sample_rate: int, start: float, crossed: np.n
     Parameters
     ----------
     samples : shape (n,)
-    start : second of the first one
-    crossed : of each, whether its sign is another one than that of the sample before
+    start : time of the first sample, in seconds
+    crossed : whether a sample's sign differs from that of the sample before, shape (n,)
     """
     figure, axes = new()
     milliseconds = np.arange(len(samples)) / sample_rate * 1000
@@ -76,14 +76,14 @@ def spectrum(frequency: np.ndarray, amplitude: np.ndarray) -> Figure:
 def spectrogram(
     found: Survey, seconds: np.ndarray, frequency: np.ndarray, values: np.ndarray, unit: str, highest: float = 100
 ) -> Figure:
-    """Draw what each frequency has in each frame.
+    """Draw a spectrogram.
 
     Parameters
     ----------
     seconds : the middle of each frame, shape (T,)
     frequency : in Hz, shape (F,) with F from 2 up
     values : shape (F, T), in `unit`
-    highest : the percentile that has the brightest colour, and all above it
+    highest : the percentile from which on values have the brightest colour
     """
     half = (frequency[1] - frequency[0]) / 2
     rows = (frequency[0] - half, frequency[-1] + half)
@@ -102,7 +102,7 @@ def mel(found: Survey, seconds: np.ndarray, frequency: np.ndarray, values: np.nd
 
 
 def mfcc(found: Survey, seconds: np.ndarray, values: np.ndarray) -> Figure:
-    """Draw cepstral coefficients: (n, T). The first ones are far from the others, and do not decide the colours."""
+    """Draw cepstral coefficients: (n, T). The first one is much larger, and is left out of the colour scale."""
     most = max(float(np.percentile(np.abs(values[1:]), 90)), 1)
     rows = (0.5, len(values) + 0.5)
     figure, axes = _image(found, seconds, values, rows, "", cmap="coolwarm", vmin=-most, vmax=most)
@@ -120,7 +120,7 @@ def chroma(found: Survey, seconds: np.ndarray, values: np.ndarray) -> Figure:
 
 
 def curves(found: Survey, seconds: np.ndarray, values: dict[str, np.ndarray]) -> Figure:
-    """Draw features in Hz over the samples, a line for each: (T,)."""
+    """Draw features in Hz, each of shape (T,), as lines over the waveform."""
     figure, behind = new()
     _draw_samples(behind, found, LINE)
     behind.set(xlim=found.span, yticks=[], xlabel="seconds")
@@ -144,7 +144,7 @@ def _draw_samples(axes: Axes, found: Survey, colour: str) -> None:
 
 
 def _columns(place: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Put neighbours together until there are `COLUMNS` or fewer: first place, lowest and highest value of each."""
+    """Reduce to `COLUMNS` values or fewer: the first place, the lowest and the highest value of neighbours."""
     first = np.arange(0, len(place), -(-len(place) // COLUMNS))
     return place[first], np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)
 
@@ -152,7 +152,7 @@ def _columns(place: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.n
 def _image(
     found: Survey, seconds: np.ndarray, values: np.ndarray, rows: tuple[float, float], unit: str, **colours
 ) -> tuple[Figure, Axes]:
-    """Draw a matrix over time, its first row at the bottom, with a scale of its colours."""
+    """Draw a matrix over time, its first row at the bottom, with a colour bar."""
     half = (seconds[-1] - seconds[0]) / max(len(seconds) - 1, 1) / 2
     columns = (seconds[0] - half, seconds[-1] + half) if half else found.span  # one frame is all there is
     figure, axes = new()

@@ -1,4 +1,4 @@
-"""`earshot explore FILE`: a page of what can be seen and heard of one recording."""
+"""`earshot explore FILE`: a page with the features and the sound of one recording."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def explore(path: Path, folder: Path, start: float, seconds: float, max_freq: fl
 
     Parameters
     ----------
-    path : a sound
-    folder : made where it is missing
-    start, seconds : of the excerpt that is shown
-    max_freq : Hz; spectrum and spectrograms leave out what is above. None: all is shown
+    path : a sound file
+    folder : created where it is missing
+    start, seconds : of the excerpt
+    max_freq : the highest frequency of spectrum and spectrograms, in Hz; None: half the sample rate
 
     Raises
     ------
@@ -41,8 +41,8 @@ def explore(path: Path, folder: Path, start: float, seconds: float, max_freq: fl
             "more. See --start and --seconds"
         )
     first, zoomed, crossed = _zoom(found)
-    with page.styled(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="librosa")  # silence and less than a window can be seen
+    with page.style_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="librosa")  # of silence, and of less than a window
         figures = _figures(found, max_freq)
         figures["Zero crossings"] = pictures.crossings(zoomed, found.sample_rate, first, crossed)
         plots = page.plots(figures, folder)
@@ -51,7 +51,7 @@ def explore(path: Path, folder: Path, start: float, seconds: float, max_freq: fl
         "sound.html.j2",
         name=path.name,
         facts=_facts(path, found),
-        heard=page.playable(found.samples, found.sample_rate),
+        sound=page.mp3_address(found.samples, found.sample_rate),
         excerpt=_excerpt(found),
         window=f"{spectra.n_fft(found.sample_rate) / found.sample_rate * 1000:.0f} ms",
         zoomed=len(zoomed),

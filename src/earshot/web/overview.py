@@ -19,7 +19,7 @@ RANGE_DB = 70  # below the loudest: black
 
 
 class Overview:
-    """The mean power of a sound in up to `2 * MOST` columns, taken while it passes by."""
+    """The mean power of a sound in up to `2 * MOST` columns, computed block by block."""
 
     def __init__(self):
         self.columns = np.empty((0, N_FFT // 2 + 1), np.float32)
@@ -27,7 +27,7 @@ class Overview:
         self.frames = 1  # in a column
 
     def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the blocks, float32 of shape (samples,), and look at each."""
+        """Yield the blocks, float32 of shape (samples,), and add each to the overview."""
         for block in blocks:
             yield block
             for stretch in stretches([block], N_FFT, HOP_LENGTH, AT_ONCE):

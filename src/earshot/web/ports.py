@@ -1,4 +1,4 @@
-"""Where a server may listen."""
+"""A check of the port that a server listens on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from earshot.errors import EarshotError
 
 
 def check(host: str, port: int) -> None:
-    """Make sure that a server can listen there.
+    """Check that a server can listen on a port.
 
     Raises
     ------
     EarshotError
-        If it can't: the port is taken, or the host is not this machine's.
+        If the port is in use, or the host is not an address of this machine.
     """
     with socket.socket() as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a closed one is free at once
