@@ -56,7 +56,7 @@ def survey(path: Path, start: float = 0.0, seconds: float = SECONDS) -> Survey:
     Raises
     ------
     EarshotError
-        If the file can't be decoded, holds no sample, or one that is no finite number.
+        If the file can't be decoded, holds no sample, or one that is not finite.
     """
     peak, squares, frames = 0.0, 0.0, 0
     outline, kept = [], []
