@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ import yaml
 
 from conftest import noise, write_audio
 from earshot import stages
+from earshot.errors import EarshotError
 from earshot.files import read_recipe, read_table, write_json, write_table, write_text
 from earshot.pages import numbers
 from earshot.report import words
@@ -33,6 +36,7 @@ EXPERIMENTS = [
     "log_mel-cnn",
     "log_mel-lstm",
 ]
+CONTRASTS = [{"input": ["waveform", "log_spectrogram"]}, {"model": ["cnn", "lstm"]}]
 
 
 @dataclass
@@ -45,6 +49,7 @@ class Sample:
     protocols: dict[str, int] = field(default_factory=lambda: {"published": 1, "grouped": 3})
     wirings: list[str] = field(default_factory=lambda: ["as_coded"])
     seeds: list[int] = field(default_factory=lambda: [0])
+    contrasts: list = field(default_factory=lambda: CONTRASTS)
     windows: int = 120
     epochs: int = 10
     noise: bool = True
@@ -68,6 +73,7 @@ class Sample:
         ]
         lists = {"datasets": list(self.datasets), "protocols": list(self.protocols)}
         lists |= {"wirings": self.wirings, "seeds": self.seeds, "experiments": dict(enumerate(crossed))}
+        lists |= {"contrasts": self.contrasts}
         write_text(self.root / "params.yaml", yaml.safe_dump(lists))
 
     def predictions(self, dataset: str, experiment: str) -> Path:
@@ -411,7 +417,7 @@ def test_the_summary_is_plain_text_without_a_terminal(sample, capsys):
 
 
 def test_the_summary_needs_a_comparison(sample):
-    with pytest.raises(compare.EarshotError, match=r"summary\.json is missing"):
+    with pytest.raises(EarshotError, match=r"summary\.json is missing"):
         compare.print_summary()
 
 
@@ -441,7 +447,9 @@ def around(value: float, margin: float) -> dict:
 
 
 def test_the_answer_names_winner_inflation_and_the_gain_of_the_spectrogram():
-    text = " ".join(words.answer(made_up(waveform__cnn=(0.95, 0.70), log_spectrogram__cnn=(0.93, 0.85)), 0.5))
+    text = " ".join(
+        words.answer(made_up(waveform__cnn=(0.95, 0.70), log_spectrogram__cnn=(0.93, 0.85)), CONTRASTS, 0.5)
+    )
     assert "log_spectrogram-cnn scores highest, with an accuracy of 0.850 [0.830, 0.870]" in text
     assert "Next comes waveform-cnn (0.700)" in text
     assert "0.165 higher on average: from +0.080 (log_spectrogram-cnn) to +0.250 (waveform-cnn)" in text
@@ -451,11 +459,79 @@ def test_the_answer_names_winner_inflation_and_the_gain_of_the_spectrogram():
 
 
 def test_the_answer_calls_small_differences_small():
-    text = " ".join(words.answer(made_up(waveform__cnn=(0.85, 0.84), log_spectrogram__cnn=(0.84, 0.85)), 0.84))
+    text = " ".join(
+        words.answer(made_up(waveform__cnn=(0.85, 0.84), log_spectrogram__cnn=(0.84, 0.85)), CONTRASTS, 0.84)
+    )
     assert "Too close to it to call: waveform-cnn (0.840)" in text
     assert "cnn +0.010 [−0.010, +0.030] (too close to call)" in text
     assert "For 2 of the 2 the interval of the difference holds 0" in text
     assert "Not surely better than always naming the largest class (0.840): log_spectrogram-cnn" in text
+
+
+def test_contrasts_set_what_differs_in_one_part_alone_against_each_other():
+    pairs = made_up(stft__gru=(0.9, 0.6), cqt__gru=(0.9, 0.8), cqt__resnet=(0.9, 0.5), mfcc__gru=(0.9, 0.7))
+    text = " ".join(words.answer(pairs, [{"input": ["stft", "cqt"]}, {"model": ["gru", "resnet"]}], 0.3))
+    assert "With cqt instead of stft, same model, grouped: gru +0.200 [+0.180, +0.220]." in text
+    assert "With resnet instead of gru, same input, grouped: cqt −0.300 [−0.320, −0.280]." in text
+    assert "same model" not in " ".join(words.answer(pairs, [{"input": ["stft", "waveform"]}], 0.3))
+
+
+def test_the_table_of_differences_follows_the_contrasts(sample):
+    sample.contrasts = [{"input": ["log_mel", "waveform"]}, {"input": ["waveform", "cqt"]}, {"model": ["cnn", "gru"]}]
+    sample.write()
+    compare.main.callback()
+    assert summary_of(sample)["contrasts"] == sample.contrasts
+    assert '<th scope="row">waveform-cnn</th><td class="text">log_mel-cnn</td>' in html(sample)
+    assert html(sample).count('<td class="text">log_mel-cnn</td>') == 1, "what is not compared is left out"
+
+
+def test_there_need_be_no_contrasts(sample):
+    sample.contrasts = []
+    sample.write()
+    compare.main.callback()
+    assert "minus the other" not in html(sample) and " instead of " not in html(sample)
+
+
+@pytest.mark.parametrize(
+    "contrasts",
+    [
+        {"model": ["cnn", "lstm"]},
+        ["cnn"],
+        [{"wiring": ["as_coded", "as_described"]}],
+        [{"model": ["cnn"]}],
+        [{"model": ["cnn", "cnn"]}],
+        [{"model": ["cnn", 1]}],
+        [{"model": ["cnn", "lstm"], "input": ["waveform", "log_mel"]}],
+    ],
+)
+def test_a_contrast_that_can_not_be_read_is_one_clear_error(sample, capsys, contrasts):
+    sample.contrasts = contrasts
+    sample.write()
+    message = failure(capsys)
+    assert "contrasts in params.yaml: " in message and "{model: [cnn, lstm]}" in message
+
+
+def test_inputs_and_models_of_any_name_are_drawn(sample):
+    inputs, models = ["cqt", "stft", "mfcc", "chroma", "tempogram"], ["resnet", "gru", "svm"]
+    sample.experiments = [f"{name}-{model}" for name in inputs for model in models]
+    sample.contrasts = [{"input": ["cqt", "mfcc"]}, {"model": ["resnet", "gru"]}]
+    sample.write()
+    compare.main.callback()
+    text = Page(html(sample)).words
+    for experiment in sample.experiments:
+        assert text.count(experiment) >= 8, "in the scores, plots, curves, matrices and the noise ladder"
+    assert len(set(noise_lines(html(sample)))) == len(sample.experiments), "no two lines look alike"
+    assert html(sample).count('<td class="text">resnet') == 0 and html(sample).count('<td class="text">cqt-') == 3 + 1
+    assert html(sample).count("-resnet</td>") == 5 + 1
+    assert '<th scope="col">tutorial’s</th>' not in html(sample), "it has no figure for any of them"
+
+
+def noise_lines(text: str) -> list[str]:
+    """Return the style of each line in the left panel of the noise ladder: dashes and colour, as the SVG has them."""
+    svg = ElementTree.fromstring(re.search(r'<svg [^>]*aria-label="Noise ladder.*?</svg>', text, re.DOTALL).group())
+    (panel,) = [group for group in svg.iter("g") if group.get("id", "").endswith("axes_1")]
+    lines = [group.find("path") for group in panel.findall("g") if "line2d" in group.get("id", "")]
+    return [line.get("style") for line in lines if line is not None and "stroke-width: 1.4" in line.get("style")]
 
 
 def test_a_difference_can_be_read_both_ways():

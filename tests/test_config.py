@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from conftest import PROJECT
-from earshot import provenance
+from earshot import provenance, settings
 
 PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())
 DVC = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
@@ -101,6 +101,14 @@ def test_what_is_compared_can_be_trained_by_name():
         for crossed in PARAMS["experiments"].values():
             for name in (f"{task}-{i}-{m}" for i in crossed["inputs"] for m in crossed["models"]):
                 assert (PROJECT / "conf" / "experiment" / f"{name}.yaml").exists()
+
+
+def test_what_the_report_sets_against_each_other_is_compared():
+    experiments = settings.experiments_of(PARAMS)
+    names = {"input": {name for name, _ in experiments}, "model": {model for _, model in experiments}}
+    for contrast in settings.compared(PARAMS)["contrasts"]:
+        ((part, two),) = contrast.items()
+        assert set(two) <= names[part]
 
 
 def test_importing_has_no_effect(tmp_path):

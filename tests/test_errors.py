@@ -70,7 +70,7 @@ def numbers(sample: Sample) -> list[tuple[dict[str, str], int]]:
 
 
 def page(asked: dict[str, str], true: str | None = None, predicted: str | None = None) -> str:
-    return mistakes.page(mistakes.Asked(**{"true": true, "predicted": predicted, **asked}), report="/report/")
+    return mistakes.page(mistakes.MatrixCell(**{"true": true, "predicted": predicted, **asked}), report="/report/")
 
 
 def windows_on(text: str) -> pd.DataFrame:

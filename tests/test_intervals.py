@@ -109,7 +109,7 @@ def test_two_protocols_can_be_compared_that_tested_different_windows():
 def test_mcnemar_by_hand():
     a = predictions(20, 1, 1.0)
     b = a.assign(p_a=a["p_a"].where(a["group"] >= 8, 1 - a["p_a"]), p_b=a["p_b"].where(a["group"] >= 8, 1 - a["p_b"]))
-    of_a, of_b, of_fewer = (intervals.decided(x, intervals.WINDOW) for x in (a, b, b[b["group"] > 0]))
+    of_a, of_b, of_fewer = (intervals.correct(x, intervals.WINDOW) for x in (a, b, b[b["group"] > 0]))
     assert intervals.mcnemar(of_a, of_b) == {"only_a": 8, "only_b": 0, "p": pytest.approx(2 / 2**8)}
     assert intervals.mcnemar(of_a, of_a) == {"only_a": 0, "only_b": 0, "p": 1.0}
     assert intervals.mcnemar(of_a, of_fewer) is None
@@ -118,6 +118,6 @@ def test_mcnemar_by_hand():
 def test_windows_are_pooled_into_their_recordings_score():
     frame = predictions(2, 3, 1.0).assign(p_a=[0.9, 0.4, 0.4, 0.6, 0.6, 0.1])
     frame["p_b"] = 1 - frame["p_a"]
-    found = intervals.pooled(frame, intervals.RECORDING)
+    found = intervals.pool(frame, intervals.RECORDING)
     assert found["p_a"].to_numpy() == pytest.approx([0.5667, 0.4333], abs=1e-4)
     assert found["predicted"].tolist() == ["a", "b"] and found["label"].tolist() == ["b", "a"]

@@ -49,7 +49,7 @@ def test_classes_are_the_sorted_probability_columns():
 def test_a_class_that_is_not_tested_is_told_and_left_out_of_macro_f1():
     frame = certain(["a", "b"], ["a", "b"], ["a", "b", "c"])
     assert classification.scores(frame)["macro_f1"] == 1.0
-    assert classification.absent(frame) == ["c"]
+    assert classification.untested_classes(frame) == ["c"]
 
 
 def test_a_class_that_is_predicted_but_not_tested_counts_as_a_mistake():

@@ -87,6 +87,42 @@ def test_a_project_without_results_is_one_clear_error(done, tmp_path):
     assert found.exit_code == 1 and "summary.json is missing. Run `dvc repro`" in found.output
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda summary: summary.update(elsewhere=summary.pop("cross_dataset")),
+        lambda summary: [row.update(wiring="published") for row in summary["scores"]],
+        lambda summary: summary.pop("contrasts"),
+    ],
+)
+def test_results_of_an_earlier_version_are_one_clear_error(done, edit):
+    path = done.root / "data" / "report" / "summary.json"
+    summary = json.loads(path.read_text())
+    edit(summary)
+    path.write_text(json.dumps(summary))
+    found = CliRunner().invoke(main.main, ["results", str(done.root)])
+    assert found.exit_code == 1 and "Traceback" not in found.output
+    assert f"{path} was written by an earlier version of earshot. Run `dvc repro`" in found.output.replace("\n", " ")
+
+
+def test_results_that_are_damaged_are_one_clear_error(done):
+    (done.root / "data" / "report" / "summary.json").write_text("{")
+    found = CliRunner().invoke(main.main, ["results"])
+    assert found.exit_code == 1 and "can't be read" in found.output
+
+
+def test_contrasts_are_put_into_words(done):
+    assert "With log_mel" not in (write(), (done.root / "docs" / "results.md").read_text())[1]
+    done.contrasts = [{"input": ["waveform", "log_mel"]}]
+    done.write_params()
+    compare.main.callback()
+    write()
+    assert (
+        "- With log_mel instead of waveform, same model, grouped: cnn "
+        in (done.root / "docs" / "results.md").read_text()
+    )
+
+
 def test_calls_are_kept_in_order(done):
     provenance.record("earshot repro", 3.0, 1)
     assert [call["status"] for call in provenance.recorded(done.root)] == [0, 1]

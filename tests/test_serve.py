@@ -195,7 +195,7 @@ def test_in_the_browser_a_file_is_seen_and_its_events_are_heard(server, models, 
         while not page.evaluate("audio.currentTime > 0.1 && !audio.paused"):  # the page allows no other way to wait
             page.wait_for_timeout(50)
         page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"no sound"})
-        expect(page.locator("#said")).to_contain_text("a.txt: does not decode")
+        expect(page.locator("#status")).to_contain_text("a.txt: does not decode")
         assert [text for text in wrong if "422" not in text] == []
         page.click("#record")
         expect(page.locator("#record")).to_have_text("Stop")

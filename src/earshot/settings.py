@@ -48,7 +48,7 @@ def compared(params: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     EarshotError
-        If params.yaml lacks one of the lists, or it is empty.
+        If params.yaml lacks one of the lists, or it is empty; `contrasts` alone may be.
     """
     missing = [name for name in COMPARED if not params.get(name)]
     if missing:
@@ -57,7 +57,27 @@ def compared(params: Mapping[str, Any]) -> dict[str, Any]:
         if wiring not in WIRINGS:
             renamed = f": it is called {FORMER_WIRINGS[wiring]} now" if wiring in FORMER_WIRINGS else ""
             raise EarshotError(f"wirings in params.yaml: '{wiring}' is none of {', '.join(WIRINGS)}{renamed}")
-    return {name: params[name] for name in COMPARED}
+    return {name: params[name] for name in COMPARED} | {"contrasts": _contrasts(params)}
+
+
+def _contrasts(params: Mapping[str, Any]) -> list[dict[str, list[str]]]:
+    """Return what the report sets against each other, e.g. `[{"model": ["cnn", "lstm"]}]`; it may be empty."""
+    contrasts = params.get("contrasts") or []
+    wrong = [each for each in contrasts if not _is_contrast(each)] if isinstance(contrasts, list) else [contrasts]
+    if wrong:
+        raise EarshotError(
+            f"contrasts in params.yaml: {wrong[0]} does not set two inputs or two models against each other. Write a "
+            "list of items such as {model: [cnn, lstm]} or {input: [waveform, log_mel]}"
+        )
+    return contrasts
+
+
+def _is_contrast(contrast: Any) -> bool:
+    if not isinstance(contrast, dict) or len(contrast) != 1:
+        return False
+    ((part, names),) = contrast.items()
+    two = isinstance(names, list) and len(names) == 2 and all(isinstance(name, str) for name in names)
+    return part in ("input", "model") and two and names[0] != names[1]
 
 
 def experiments_of(params: Mapping[str, Any]) -> list[tuple[str, str]]:

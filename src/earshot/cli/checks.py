@@ -69,7 +69,7 @@ def errors(dataset: str, experiment: str, **which: str | None) -> None:
     from earshot.report import mistakes
 
     input_name, _, model = experiment.partition("-")
-    print(f"written: {mistakes.write(mistakes.Asked(dataset, input_name, model, **which))}")
+    print(f"written: {mistakes.write(mistakes.MatrixCell(dataset, input_name, model, **which))}")
 
 
 @click.command(short_help="Retrain a run and check that it is identical.")

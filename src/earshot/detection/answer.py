@@ -1,4 +1,4 @@
-"""What a model makes of one sound: the whole, and its events."""
+"""The result of a model on one sound: scores of the whole sound, and its events."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from earshot.detection.timeline import Timeline
 
 @dataclass(frozen=True)
 class Answer:
-    """What was heard.
+    """The result on one sound.
 
-    seconds : up to the end of the last window
-    windows : how many
+    seconds : the length, up to the end of the last window
+    windows : the number of windows
     scores : of each class, the mean over all windows
     events : in the order of their starts
     """
@@ -38,24 +38,24 @@ def answer(
     detector: Detector,
     blocks: Iterable[np.ndarray],
     rule: Rule,
-    wanted: list[str],
+    labels: list[str],
     on_window: Callable[[Window], None] = lambda _: None,
 ) -> Answer:
-    """Listen to a whole sound; memory does not grow with its length.
+    """Run a model over a whole sound; memory does not grow with its length.
 
     Parameters
     ----------
     blocks : mono at the detector's sample rate, float32, shape (samples,)
-    rule, wanted : of events, see `events.Events`
-    on_window : is told of each window
+    rule, labels : of events, see `events.Events`
+    on_window : called with each window
 
     Raises
     ------
     EarshotError
-        If the sound is shorter than a window, or the model has no number for it.
+        If the sound is shorter than a window, or the model returns values that are not finite.
     """
-    timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, wanted, rule)
-    total, n, seconds, found = 0.0, 0, 0.0, []
+    timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, labels, rule)
+    total, n, seconds, found = np.zeros(len(detector.classes)), 0, 0.0, []
     for window in detector.windows(blocks):
         on_window(window)
         total, n, seconds = total + window.probabilities.astype(np.float64), n + 1, window.start + window.seconds

@@ -1,4 +1,4 @@
-"""Many files, one after another: what is wrong with one does not keep the others from being answered."""
+"""Predictions for many files, one after another; an error in one file does not stop the others."""
 
 from __future__ import annotations
 
@@ -14,42 +14,44 @@ from earshot.detection.rule import Rule
 from earshot.errors import EarshotError
 
 
-def predict(detector: Detector, names: list[str], rule: Rule, wanted: list[str], form: Format) -> int:
-    """Answer all files that are named, and write what is heard as soon as it is known.
+def predict(detector: Detector, names: list[str], rule: Rule, labels: list[str], output: Format) -> int:
+    """Predict all files, and write each result as soon as it is known.
 
     Parameters
     ----------
     names : files, folders and patterns; `-` is standard input
+    rule, labels : of events, see `events.Events`
+    output : the writer of the results
 
     Returns
     -------
-    How many have no answer; why is told on standard error
+    The number of files without a result; the reasons are printed on standard error
     """
 
-    def told(name: str, error: EarshotError) -> int:
+    def report_error(name: str, error: EarshotError) -> int:
         print(f"error: {name}: {error}", file=sys.stderr)
-        form.error(name, str(error))
+        output.error(name, str(error))
         return 1
 
-    def one(path: Path, name: str) -> int:
+    def predict_file(path: Path, name: str) -> int:
         try:
             sources.check(path)
-            found = sources.blocks(path, detector.sample_rate)
-            form.answer(name, answer(detector, found, rule, wanted, functools.partial(form.window, name)))
+            blocks = sources.blocks(path, detector.sample_rate)
+            output.answer(name, answer(detector, blocks, rule, labels, functools.partial(output.window, name)))
         except EarshotError as error:
-            return told(name, error)
+            return report_error(name, error)
         return 0
 
     failed = 0
     for name in names:
         if name == sources.STDIN:
             with sources.standard_input() as path:
-                failed += one(path, name)
+                failed += predict_file(path, name)
             continue
         try:
             paths = sources.recordings(name)
         except EarshotError as error:
-            failed += told(sources.shown(Path(name)), error)
+            failed += report_error(sources.shown(Path(name)), error)
         else:
-            failed += sum(one(path, sources.shown(path)) for path in paths)
+            failed += sum(predict_file(path, sources.shown(path)) for path in paths)
     return failed

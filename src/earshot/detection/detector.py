@@ -1,4 +1,4 @@
-"""A trained model that listens: sound in, block by block, the probabilities of its windows out."""
+"""A trained model that takes sound block by block and yields the probabilities of each window."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from earshot.trained import model_folder, predict
 
 @dataclass(frozen=True)
 class Window:
-    """What a model makes of a window.
+    """A model's prediction for a window.
 
-    start, seconds : where in the sound it is
+    start, seconds : its place in the sound
     probabilities : of each class, float32, shape (classes,)
     """
 
@@ -31,9 +31,9 @@ class Window:
 
 @dataclass(frozen=True)
 class Detector:
-    """A trained model, with the settings that it was trained with.
+    """A trained model, with the settings of its training.
 
-    hop : seconds from window to window; the shorter, the finer in time, and the slower
+    hop : seconds between the starts of two windows; a shorter hop is finer in time, and slower
     """
 
     settings: dict[str, Any]
@@ -73,31 +73,31 @@ class Detector:
 
     @property
     def sample_rate(self) -> int:
-        """Of the sound that the model takes, in Hz."""
+        """The sample rate of the model's input, in Hz."""
         return self.settings["input"]["sample_rate"]
 
     @property
     def of_clips(self) -> bool:
-        """Whether a window is a whole recording, up to a length."""
+        """Whether the model was trained on whole recordings, up to a length."""
         return self.settings["input"].get("hop", 0) is None
 
     @property
     def length(self) -> float:
-        """Of a window, in seconds."""
+        """The length of a window, in seconds."""
         return self.settings["input"]["length"] if self.of_clips else self.settings["seconds"]
 
     def windows(self, blocks: Iterable[np.ndarray], at_once: int = predict.BATCH_SIZE) -> Iterator[Window]:
-        """Yield the model's windows of a sound, which it is given as in training.
+        """Yield the model's predictions for the windows of a sound, prepared as in training.
 
         Parameters
         ----------
         blocks : mono at `sample_rate` Hz, float32, shape (samples,)
-        at_once : windows that are computed together; changes nothing but speed and delay
+        at_once : windows in a batch; affects speed and delay alone
 
         Raises
         ------
         EarshotError
-            If the sound is shorter than a window, or the model has no number for it.
+            If the sound is shorter than a window, or the model returns values that are not finite.
         """
         n_samples, blocks = round(self.length * self.sample_rate), iter(blocks)
         first = _at_least(n_samples, blocks)
@@ -105,20 +105,20 @@ class Detector:
             if not self.of_clips or not len(first):
                 seconds = len(first) / self.sample_rate
                 raise EarshotError(f"lasts {seconds:g} s, less than the model's window of {self.length:g} s")
-            yield from self._predicted(0, [first])
+            yield from self._predict(0, [first])
             return
         each = stretches(itertools.chain([first], blocks), n_samples, self.hop * self.sample_rate, 1)
         done = 0
-        while together := list(itertools.islice(each, at_once)):
-            yield from self._predicted(done, together)
-            done += len(together)
+        while batch := list(itertools.islice(each, at_once)):
+            yield from self._predict(done, batch)
+            done += len(batch)
 
-    def _predicted(self, number: int, together: list[np.ndarray]) -> Iterator[Window]:
-        found = predict.of_samples(self.settings, self.net, np.stack(together))
+    def _predict(self, number: int, batch: list[np.ndarray]) -> Iterator[Window]:
+        found = predict.of_samples(self.settings, self.net, np.stack(batch))
         if not np.isfinite(found).all():
             raise EarshotError("is so loud that the model finds no number for it")
         for later, probabilities in enumerate(found):
-            yield Window((number + later) * self.hop, len(together[later]) / self.sample_rate, probabilities)
+            yield Window((number + later) * self.hop, len(batch[later]) / self.sample_rate, probabilities)
 
 
 def _at_least(n_samples: int, blocks: Iterator[np.ndarray]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A stream of sound, answered while it goes on."""
+"""Predictions for a stream of sound while it goes on."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from earshot.files import rounded
 
 
 def follow(
-    detector: Detector, name: str, sample_rate: int, channels: int, rule: Rule, wanted: list[str]
+    detector: Detector, name: str, sample_rate: int, channels: int, rule: Rule, labels: list[str]
 ) -> Iterator[Stretch | Event]:
-    """Yield each stretch of a stream as soon as a window that begins with it has been heard, and events at their end.
+    """Yield each stretch of a stream as soon as the window that begins with it is complete, and events when they end.
 
-    Ctrl-C ends the stream: what has been heard is told.
+    Ctrl-C ends the stream, and open events with it.
 
     Parameters
     ----------
-    name : of the stream, see `sounds.following`
+    name : of the stream, see `audio.sources.following`
     sample_rate, channels : of its sound
-    rule, wanted : of events, see `events.Events`
+    rule, labels : of events, see `events.Events`
 
     Raises
     ------
     EarshotError
         If the stream can't be read, or ends before the first window does.
     """
-    timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, wanted, rule)
+    timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, labels, rule)
     blocks = decode.at_rate(sample_rate, sources.following(name, channels), detector.sample_rate)
     for window in detector.windows(blocks, at_once=1):
         yield from _with_events(events, timeline.add(window))
@@ -48,7 +48,7 @@ def _with_events(events: Events, stretch: Stretch) -> Iterator[Stretch | Event]:
 
 
 def line(found: Stretch | Event, classes: list[str], as_json: bool) -> str:
-    """Return what is printed of it."""
+    """Return a stretch or an event as a line of text or of JSON."""
     facts = asdict(found)
     if isinstance(found, Stretch):
         facts["scores"] = dict(zip(classes, found.scores.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""How answers are written: for people, programs, spreadsheets and Audacity."""
+"""Output formats of predictions: for people, programs, spreadsheets and Audacity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVENT = ["file", "start", "end", "label", "confidence"]
 
 
 class Format:
-    """Writes to standard output as much of what is found as it has a place for."""
+    """Writes predictions to standard output; a format ignores what it has no place for."""
 
     def __init__(self, classes: list[str]):
         """Take the model's classes."""
@@ -27,17 +27,17 @@ class Format:
         """Write a window of a file."""
 
     def answer(self, name: str, found: Answer) -> None:
-        """Write what was heard in a file."""
+        """Write the result of a file."""
 
     def error(self, name: str, message: str) -> None:
-        """Write that a file has no answer; it is told on standard error, too."""
+        """Write that a file has no result; the error is printed on standard error, too."""
 
 
 class Table(Format):
     """For people: the whole first, then the events."""
 
     def answer(self, name: str, found: Answer) -> None:
-        """Write what was heard in a file."""
+        """Write the result of a file."""
         ranked = sorted(found.scores.items(), key=lambda item: -item[1])
         print(f"{name}  {clock(found.seconds)}  " + ", ".join(f"{label} {score:.3f}" for label, score in ranked))
         for event in found.events:
@@ -49,12 +49,12 @@ class Json(Format):
     """For programs: a line of JSON for each file."""
 
     def answer(self, name: str, found: Answer) -> None:
-        """Write what was heard in a file."""
+        """Write the result of a file."""
         line = {"file": name, "label": found.label} | rounded(asdict(found))
         print(json.dumps(line, ensure_ascii=False), flush=True)
 
     def error(self, name: str, message: str) -> None:
-        """Write that a file has no answer."""
+        """Write that a file has no result."""
         print(json.dumps({"file": name, "error": message}, ensure_ascii=False), flush=True)
 
 
@@ -73,7 +73,7 @@ class Csv(Format):
 
 
 class Windows(Format):
-    """All that the model said: a row of CSV for each window, as soon as it is known."""
+    """For spreadsheets, all probabilities: a row of CSV for each window, as soon as it is known."""
 
     def __init__(self, classes: list[str]):
         """Write the header."""
@@ -96,7 +96,7 @@ class Audacity(Format):
         Raises
         ------
         EarshotError
-            If those of another file are written: labels do not say whose they are.
+            If those of another file are written already: a label track can't name its file.
         """
         if self.written:
             raise EarshotError(f"a label track is of one file, and that of {self.written} is written")

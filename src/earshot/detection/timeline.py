@@ -1,4 +1,4 @@
-"""From windows, which overlap, to scores of stretches that don't."""
+"""Scores of consecutive stretches, from windows that overlap."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Stretch:
 
 
 class Timeline:
-    """The scores of stretches of one hop: the mean of the windows that hear some of a stretch.
+    """The scores of stretches of one hop: the mean over the windows that overlap a stretch.
 
-    A stretch is told as soon as the last of them is there, which is the window that starts with it.
+    A stretch is complete with the last of them, which is the window that starts with it.
     """
 
     def __init__(self, length: float, hop: float):

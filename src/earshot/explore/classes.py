@@ -1,4 +1,4 @@
-"""Pictures of a dataset's classes: tables in, matplotlib figures out; drawn in the style that `page.styled` sets."""
+"""Matplotlib figures of a dataset's classes, from tables; drawn in the style of `page.style_context`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from earshot.explore.pictures import DPI
 from earshot.pages.svg import GROUPED, INK, PUBLISHED
 from earshot.report.plots import WIDTH
 
-ROW = 0.25  # inches that a class takes
+ROW = 0.25  # inches for each class
 LEGEND_COLUMNS = 4
 COLOURS = [f"C{number}" for number in range(10)]  # matplotlib's cycle
 MARKERS = "osD^vPX"  # with as many colours as there are, up to 70 classes differ
@@ -48,13 +48,13 @@ def spread(values: pd.Series, labels: pd.Series, unit: str, limits: tuple[float,
 
 
 def embedding(points: np.ndarray, labels: pd.Series, shares: np.ndarray) -> Figure:
-    """Draw points in the colour and with the mark of their class.
+    """Draw a scatter plot, with a colour and a marker for each class.
 
     Parameters
     ----------
     points : shape (n, 2)
-    labels : the class of each
-    shares : of the variance, that each component explains: shape (2,)
+    labels : the class of each point
+    shares : of the variance explained by each component, shape (2,)
     """
     classes = sorted(labels.unique())
     figure = Figure(figsize=(WIDTH, 3.2 + 0.2 * math.ceil(len(classes) / LEGEND_COLUMNS)), dpi=DPI)

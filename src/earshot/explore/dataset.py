@@ -19,7 +19,7 @@ from earshot.errors import EarshotError
 from earshot.explore import SECONDS, classes, page, tracks
 from earshot.explore.survey import survey
 
-HEARD_SECONDS = 10.0  # of a class's example, its beginning
+EXAMPLE_SECONDS = 10.0  # at the beginning of a class's example
 SPECTROGRAMS = "spectrograms"
 
 
@@ -28,14 +28,14 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
 
     Parameters
     ----------
-    dataset : with a card and a manifest; the embedding is left out where there are no summary features
-    folder : made where it is missing
-    workers : processes; the result does not depend on it
+    dataset : needs a card and a manifest; the embedding is left out where there are no summary features
+    folder : created where it is missing
+    workers : number of processes; the result does not depend on it
 
     Raises
     ------
     EarshotError
-        If there is no manifest: names the stage that makes it. If a recording can't be read.
+        If there is no manifest, or a recording can't be read.
     """
     card = load_card(dataset)
     table = _manifest(card)
@@ -43,7 +43,7 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
     recordings["file"] = [project.raw(dataset) / path for path in recordings["path"]]
     recordings["picture"] = _picture_names(recordings)
     recordings["level"] = _draw_tracks(recordings, folder, card, workers)
-    with page.styled():
+    with page.style_context():
         plots = page.plots(_figures(dataset, recordings), folder)
     return page.write(
         folder / "index.html",
@@ -115,9 +115,9 @@ def embed(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _example(label: str, mine: pd.DataFrame, folder: Path) -> dict[str, Any]:
-    """Return a class and the first of its recordings, to be seen and heard."""
+    """Return a class with the spectrogram and the sound of its first recording."""
     first = mine.iloc[0]
-    found = survey(first["file"], seconds=HEARD_SECONDS)
+    found = survey(first["file"], seconds=EXAMPLE_SECONDS)
     picture = (folder / SPECTROGRAMS / first["picture"]).read_bytes()
     return {
         "label": label,
@@ -128,5 +128,5 @@ def _example(label: str, mine: pd.DataFrame, folder: Path) -> dict[str, Any]:
         "picture": "data:image/png;base64," + base64.b64encode(picture).decode(),
         "shown": min(SECONDS, first["seconds"]),
         "highest": found.sample_rate // 2,
-        "heard": page.playable(found.samples, found.sample_rate),
+        "sound": page.mp3_address(found.samples, found.sample_rate),
     }

@@ -18,16 +18,16 @@ from earshot.pages import html
 from earshot.pages.svg import inline
 from earshot.report.plots import STYLE
 
-MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; it has no others
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, all that MP3 supports
 
 
-def styled() -> AbstractContextManager:
-    """Have figures drawn and written as those of the report are."""
+def style_context() -> AbstractContextManager[None]:
+    """Return a context in which figures have the report's style."""
     return style.context(STYLE, after_reset=True)
 
 
 def plots(figures: dict[str, Figure], folder: Path) -> dict[str, Markup]:
-    """Write figures, by title, to PNG files in FOLDER; return them by title as a page takes them."""
+    """Write figures, by title, to PNG files in FOLDER; return them by title as inline SVG."""
     return {title: Markup(_plot(figure, folder, title)) for title, figure in figures.items()}
 
 
@@ -35,15 +35,15 @@ def _plot(figure: Figure, folder: Path, title: str) -> str:
     name = title.lower().replace(" ", "-")
     with files.replacing(folder / f"{name}.png") as temporary:
         figure.savefig(temporary, format="png")
-    figure.set_layout_engine("none")  # what was laid out for the one stays for the other
+    figure.set_layout_engine("none")  # the SVG keeps the layout of the PNG
     return inline(figure, name, title)
 
 
-def playable(samples: np.ndarray, sample_rate: int) -> str:
-    """Return a sound, shape (n,), as the data address of an MP3, at its own level and its rate or the next one."""
+def mp3_address(samples: np.ndarray, sample_rate: int) -> str:
+    """Return a sound, shape (n,), as the data address of an MP3, at its own level and at the next rate of MP3."""
     rate = min((rate for rate in MP3_RATES if rate >= sample_rate), default=MP3_RATES[-1])
-    heard = soxr.resample(samples, sample_rate, rate) if rate != sample_rate else samples
-    return clips.mp3(heard.clip(-1, 1), rate)
+    resampled = soxr.resample(samples, sample_rate, rate) if rate != sample_rate else samples
+    return clips.mp3(resampled.clip(-1, 1), rate)
 
 
 def write(path: Path, template: str, **facts: Any) -> Path:

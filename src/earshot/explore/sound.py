@@ -1,4 +1,4 @@
-"""`earshot explore FILE`: a page of what can be seen and heard of one recording."""
+"""`earshot explore FILE`: a page with the features and the sound of one recording."""
 
 from __future__ import annotations
 
@@ -23,84 +23,88 @@ def explore(path: Path, folder: Path, start: float, seconds: float, max_freq: fl
 
     Parameters
     ----------
-    path : a sound
-    folder : made where it is missing
-    start, seconds : of the excerpt that is shown
-    max_freq : Hz; spectrum and spectrograms leave out what is above. None: all is shown
+    path : a sound file
+    folder : created where it is missing
+    start, seconds : of the excerpt
+    max_freq : the highest frequency of spectrum and spectrograms, in Hz; None: half the sample rate
 
     Raises
     ------
     EarshotError
         If the file is no sound (see `survey`), or has too little of it from `start` on.
     """
-    found = survey(path, start, seconds)
-    shown, least = (n / found.sample_rate for n in (len(found.samples), spectra.log_window(found.sample_rate)))
+    recording = survey(path, start, seconds)
+    shown, least = (
+        n / recording.sample_rate for n in (len(recording.samples), spectra.log_window(recording.sample_rate))
+    )
     if shown < least:
         raise EarshotError(
-            f"{path} is {found.seconds:g} s long, and {shown:g} s of it are asked for: pictures need {least:g} s or "
-            "more. See --start and --seconds"
+            f"{path} is {recording.seconds:g} s long, and {shown:g} s of it are asked for: pictures need {least:g} s "
+            "or more. See --start and --seconds"
         )
-    first, zoomed, crossed = _zoom(found)
-    with page.styled(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="librosa")  # silence and less than a window can be seen
-        figures = _figures(found, max_freq)
-        figures["Zero crossings"] = pictures.crossings(zoomed, found.sample_rate, first, crossed)
+    first, zoomed, crossed = _zoom(recording)
+    with page.style_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="librosa")  # of silence, and of less than a window
+        figures = _figures(recording, max_freq)
+        figures["Zero crossings"] = pictures.crossings(zoomed, recording.sample_rate, first, crossed)
         plots = page.plots(figures, folder)
     return page.write(
         folder / "index.html",
         "sound.html.j2",
         name=path.name,
-        facts=_facts(path, found),
-        heard=page.playable(found.samples, found.sample_rate),
-        excerpt=_excerpt(found),
-        window=f"{spectra.n_fft(found.sample_rate) / found.sample_rate * 1000:.0f} ms",
+        facts=_facts(path, recording),
+        sound=page.mp3_address(recording.samples, recording.sample_rate),
+        excerpt=_excerpt(recording),
+        window=f"{spectra.n_fft(recording.sample_rate) / recording.sample_rate * 1000:.0f} ms",
         zoomed=len(zoomed),
         crossings=int(crossed.sum()),
         plots=plots,
     )
 
 
-def _zoom(found: Survey) -> tuple[float, np.ndarray, np.ndarray]:
+def _zoom(recording: Survey) -> tuple[float, np.ndarray, np.ndarray]:
     """Return the samples around the loudest one: the first one's second, the samples, where their sign changes."""
-    loudest = int(np.abs(found.samples).argmax())
-    first = max(0, min(loudest - ZOOM // 2, len(found.samples) - ZOOM))
-    zoomed = found.samples[first : first + ZOOM]
-    return found.start + first / found.sample_rate, zoomed, spectra.zero_crossings(zoomed)
+    loudest = int(np.abs(recording.samples).argmax())
+    first = max(0, min(loudest - ZOOM // 2, len(recording.samples) - ZOOM))
+    zoomed = recording.samples[first : first + ZOOM]
+    return recording.start + first / recording.sample_rate, zoomed, spectra.zero_crossings(zoomed)
 
 
-def _figures(found: Survey, max_freq: float | None) -> dict[str, Figure]:
+def _figures(recording: Survey, max_freq: float | None) -> dict[str, Figure]:
     """Draw the pictures of an excerpt, by title."""
-    samples, rate = found.samples, found.sample_rate
+    samples, rate = recording.samples, recording.sample_rate
     magnitude = spectra.stft(samples, rate)
-    seconds = found.start + spectra.times(magnitude, rate)
+    seconds = recording.start + spectra.times(magnitude, rate)
     bands = spectra.mel(magnitude, rate)
     hz, shown = spectra.below(spectra.frequencies(rate), magnitude, max_freq)
     log_hz, log_seconds, density = spectra.log_spectrogram(samples, rate)
     log_hz, density = spectra.below(log_hz, density, max_freq)
     figures = {
-        "Waveform": pictures.waveform(found),
+        "Waveform": pictures.waveform(recording),
         "Power spectrum": pictures.spectrum(*spectra.below(*spectra.power_spectrum(samples, rate), max_freq)),
-        "STFT": pictures.spectrogram(found, seconds, hz, shown, "magnitude", highest=99.5),
-        "STFT in dB": pictures.spectrogram(found, seconds, hz, spectra.decibels(shown), "dB"),
-        "Log spectrogram": pictures.spectrogram(found, found.start + log_seconds, log_hz, density, "log density"),
-        "Mel spectrogram": pictures.mel(found, seconds, spectra.mel_frequencies(len(bands), rate), bands),
-        "MFCC": pictures.mfcc(found, seconds, spectra.mfcc(bands)),
-        "Chroma": pictures.chroma(found, seconds, spectra.chroma(magnitude, rate)),
-        "Centroid and roll-off": pictures.curves(found, seconds, spectra.centres(magnitude, rate)),
-        "Bandwidth": pictures.curves(found, seconds, spectra.bandwidths(magnitude, rate)),
+        "STFT": pictures.spectrogram(recording, seconds, hz, shown, "magnitude", highest=99.5),
+        "STFT in dB": pictures.spectrogram(recording, seconds, hz, spectra.decibels(shown), "dB"),
+        "Log spectrogram": pictures.spectrogram(
+            recording, recording.start + log_seconds, log_hz, density, "log density"
+        ),
+        "Mel spectrogram": pictures.mel(recording, seconds, spectra.mel_frequencies(len(bands), rate), bands),
+        "MFCC": pictures.mfcc(recording, seconds, spectra.mfcc(bands)),
+        "Chroma": pictures.chroma(recording, seconds, spectra.chroma(magnitude, rate)),
+        "Centroid and roll-off": pictures.curves(recording, seconds, spectra.centres(magnitude, rate)),
+        "Bandwidth": pictures.curves(recording, seconds, spectra.bandwidths(magnitude, rate)),
     }
-    return figures if found.is_whole else {"Whole recording": pictures.outline(found), **figures}
+    return figures if recording.is_whole else {"Whole recording": pictures.outline(recording), **figures}
 
 
-def _facts(path: Path, found: Survey) -> dict[str, str]:
-    rounded = numbers.duration(found.seconds)
+def _facts(path: Path, recording: Survey) -> dict[str, str]:
+    rounded = numbers.duration(recording.seconds)
     return {
-        "duration": f"{found.seconds:g} s" + (f" ({rounded})" if not rounded.endswith(" s") else ""),
-        "sample rate": f"{numbers.whole(found.sample_rate)} Hz",
-        "channels": str(found.channels),
+        "duration": f"{recording.seconds:g} s" + (f" ({rounded})" if not rounded.endswith(" s") else ""),
+        "sample rate": f"{numbers.whole(recording.sample_rate)} Hz",
+        "channels": str(recording.channels),
         **_coding(path),
-        "peak": numbers.dbfs(dbfs(found.peak)),
-        "RMS": numbers.dbfs(dbfs(found.rms)),
+        "peak": numbers.dbfs(dbfs(recording.peak)),
+        "RMS": numbers.dbfs(dbfs(recording.rms)),
     }
 
 
@@ -116,7 +120,7 @@ def _coding(path: Path) -> dict[str, str]:
     }
 
 
-def _excerpt(found: Survey) -> str:
-    start, end = found.span
-    averaged = f", the mean of {found.channels} channels" if found.channels > 1 else ""
-    return f"Seconds {start:g} to {end:g} of {found.seconds:g}{averaged}: what the pictures show."
+def _excerpt(recording: Survey) -> str:
+    start, end = recording.span
+    averaged = f", the mean of {recording.channels} channels" if recording.channels > 1 else ""
+    return f"Seconds {start:g} to {end:g} of {recording.seconds:g}{averaged}: what the pictures show."

@@ -1,4 +1,4 @@
-"""What a sound is made of: arrays in, arrays out, by the functions of librosa and scipy that the tutorials call.
+"""Spectral features of a sound as arrays, by the functions of librosa and scipy that the tutorials call.
 
 F: frequencies, T: frames. Samples are mono: shape (n,), full scale is 1.
 """
@@ -19,9 +19,9 @@ ORDERS = (2, 3, 4)  # of the spectral bandwidth
 
 
 def power_spectrum(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return how strong each frequency is in the whole sound, by one Fourier transform.
+    """Return the amplitude spectrum of the whole sound, by one Fourier transform.
 
-    It is what the tutorial calls the power spectrum, as amplitudes: a sine of amplitude A has a peak of height A
+    The tutorial calls it the power spectrum. A sine of amplitude A has a peak of height A
     where its frequency is that of a bin.
 
     Returns
@@ -35,12 +35,12 @@ def power_spectrum(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, n
 
 
 def n_fft(sample_rate: int) -> int:
-    """Return the samples in a window of the short-time transform: the power of two nearest to `STFT_SECONDS`."""
+    """Return the window length of `stft` in samples: the power of two nearest to `STFT_SECONDS`."""
     return max(FEWEST, 2 ** round(np.log2(STFT_SECONDS * sample_rate)))
 
 
 def hop_length(sample_rate: int) -> int:
-    """Return the samples between two windows: a quarter of a window, as in the tutorial."""
+    """Return the hop length of `stft` in samples: a quarter of a window, as in the tutorial."""
     return n_fft(sample_rate) // 4
 
 
@@ -65,7 +65,7 @@ def decibels(magnitude: np.ndarray) -> np.ndarray:
 
 
 def log_window(sample_rate: int) -> int:
-    """Return the samples in a window of the log spectrogram."""
+    """Return the window length of the log spectrogram in samples."""
     return max(FEWEST, int(WINDOW * sample_rate))
 
 
@@ -99,7 +99,7 @@ def log_spectrogram(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, 
 
 
 def below(frequency: np.ndarray, values: np.ndarray, max_freq: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """Leave out what is above `max_freq` Hz: shapes (F,) and (F, ...); None keeps all, and two always stay."""
+    """Drop frequencies above `max_freq` Hz: shapes (F,) and (F, ...); None keeps all, and two rows always remain."""
     n = len(frequency) if max_freq is None else max(2, np.searchsorted(frequency, max_freq, side="right"))
     return frequency[:n], values[:n]
 
@@ -121,7 +121,7 @@ def mfcc(mel: np.ndarray) -> np.ndarray:
 
 
 def chroma(magnitude: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Return how strong each pitch class is, against the strongest of its frame: (F, T) -> (12, T)."""
+    """Return the strength of each pitch class relative to the strongest of its frame: (F, T) -> (12, T)."""
     return librosa.feature.chroma_stft(S=magnitude**2, sr=sample_rate, n_fft=n_fft(sample_rate))
 
 
@@ -141,5 +141,5 @@ def bandwidths(magnitude: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]
 
 
 def zero_crossings(samples: np.ndarray) -> np.ndarray:
-    """Tell of each sample whether its sign is another one than that of the sample before: (n,) -> (n,)."""
+    """Return whether the sign of each sample differs from that of the sample before: (n,) -> (n,)."""
     return librosa.zero_crossings(samples, pad=False)

@@ -1,4 +1,4 @@
-"""A recording in one pass: what is known of the whole of it, and the samples of an excerpt."""
+"""A recording in one pass: level and outline of the whole, and the samples of an excerpt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from earshot.audio import decode
 from earshot.errors import EarshotError
 from earshot.explore import SECONDS
 
-STEP = 0.01  # seconds that are one pair of values in the outline of a recording
+STEP = 0.01  # seconds for each pair of values in the outline of a recording
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Survey:
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether the excerpt is all there is, or all that could be told apart in a picture."""
+        """Whether the excerpt is the whole recording, or so nearly that a picture shows no difference."""
         return len(self.samples) >= 0.99 * self.seconds * self.sample_rate
 
 
@@ -56,7 +56,7 @@ def survey(path: Path, start: float = 0.0, seconds: float = SECONDS) -> Survey:
     Raises
     ------
     EarshotError
-        If the file can't be decoded, holds no sample, or one that is no finite number.
+        If the file can't be decoded, holds no sample, or one that is not finite.
     """
     peak, squares, frames = 0.0, 0.0, 0
     outline, kept = [], []
@@ -85,11 +85,11 @@ def survey(path: Path, start: float = 0.0, seconds: float = SECONDS) -> Survey:
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield sample rate and block, for each block that holds something."""
+    """Yield sample rate and block, for each block that is not empty."""
     try:
         sample_rate, decoded = decode.blocks(path)
         yield from ((sample_rate, block) for block in decoded if len(block))
-    except (ValueError, TypeError) as error:  # TypeError: soundfile wants to be told what a .raw file holds
+    except (ValueError, TypeError) as error:  # TypeError: soundfile needs the format of a .raw file
         raise EarshotError(f"{path} can't be decoded ({error}). Is it a sound, and whole?") from None
 
 

@@ -1,4 +1,4 @@
-"""What is made of each recording of a dataset, in processes of their own: a picture and a level."""
+"""The spectrogram and the level of each recording of a dataset, made by worker processes."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ def scores(frame: pd.DataFrame, classes: list[str] | None = None) -> dict[str, A
     -------
     dict
         `accuracy`, `macro_f1`, `loss` (mean cross-entropy in nats), `calibration_error` and `windows`. A class
-        that is neither tested nor predicted has no F1 and is left out of the mean (`absent` names the classes not
-        tested).
+        that is neither tested nor predicted has no F1 and is left out of the mean (`untested_classes` names
+        those not tested).
         A loss or an error that is not a number (diverged training) is None.
     """
     classes = classes or classes_of(frame)
@@ -66,17 +66,17 @@ def confusion(frame: pd.DataFrame, classes: list[str] | None = None) -> np.ndarr
     return confusion_matrix(label, predicted, labels=classes)
 
 
-def absent(frame: pd.DataFrame, classes: list[str] | None = None) -> list[str]:
-    """Return the classes that no tested window belongs to: nothing is known of how well they are found."""
+def untested_classes(frame: pd.DataFrame, classes: list[str] | None = None) -> list[str]:
+    """Return the classes that no tested window belongs to: their recall is unknown."""
     return sorted(set(classes or classes_of(frame)) - set(frame["label"]))
 
 
 def reliability(frame: pd.DataFrame) -> pd.DataFrame:
-    """Set how sure predictions are against how often they are right, in `BINS` bins of equal width.
+    """Return the accuracy by confidence (the highest probability), in `BINS` bins of equal width.
 
     Returns
     -------
-    Columns confidence (mean highest probability), accuracy and windows; a row for each bin that has any
+    Columns confidence (mean highest probability), accuracy and windows; a row for each bin that is not empty
     """
     right, confidence = _decisions(frame)
     if len(right) == 0:
@@ -103,7 +103,7 @@ def _decisions(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_class(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return class, precision, recall, f1 and windows; what can't be computed is NaN."""
+    """Return class, precision, recall, f1 and windows; NaN where a score is undefined."""
     classes = classes_of(frame)
     label, predicted = frame["label"].to_numpy(dtype=str), frame["predicted"].to_numpy(dtype=str)
     found = precision_recall_fscore_support(label, predicted, labels=classes, zero_division=np.nan)

@@ -1,8 +1,8 @@
-"""How sure a score is: intervals that respect groups, differences of two experiments, and McNemar's test.
+"""Confidence intervals of scores, differences of two experiments, and McNemar's test.
 
-Windows of one recording are alike, so it is groups (artists, sources, blocks) that are drawn again, class by class
-(the cluster bootstrap: Davison and Hinkley 1997, section 3.8; percentile intervals). A model's training is not drawn
-again: seeds are averaged, and their spread is told beside the interval.
+Windows of one recording are alike, so groups (artists, sources, blocks) are resampled, class by class (the cluster
+bootstrap: Davison and Hinkley 1997, section 3.8; percentile intervals). Trainings are not resampled: seeds are
+averaged, and their standard deviation is reported beside the interval.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 SEED = 0
 BATCH = 250  # resamples at a time; changes nothing but memory
-RECORDING = ["recording", "group"]  # of a long recording: what one group contributes to it
+RECORDING = ["recording", "group"]  # a long recording counts once for each of its groups
 WINDOW = ["fold", *RECORDING, "start", "seconds"]
 
 Interval = tuple[float, float] | None
 
 
-def resampled(sums: np.ndarray, strata: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval:
+def bootstrap(sums: np.ndarray, strata: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval:
     """Return the 95 % interval of a statistic of sums over groups.
 
     Parameters
     ----------
-    sums : shape (G, K), what each group adds
+    sums : shape (G, K), the counts of each group
     strata : shape (G,), the class of each group; groups are drawn with replacement within their class
     statistic : (..., K) -> (...), of the sums over all groups
 
     Returns
     -------
-    low, high; None where no class has two groups, so that nothing can be drawn
+    low, high; None where no class has two groups, so that nothing can be resampled
     """
     members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    drawn = [index for index in members if len(index) > 1]
-    if not drawn:
+    resampled = [index for index in members if len(index) > 1]
+    if not resampled:
         return None
     fixed = sum(sums[index[0]] for index in members if len(index) == 1)
 
-    def of(*indices: np.ndarray, axis: int) -> np.ndarray:
+    def of_groups(*indices: np.ndarray, axis: int) -> np.ndarray:
         return statistic(fixed + sum(sums[np.moveaxis(index, axis, -1)].sum(axis=-2) for index in indices))
 
     found = scipy.stats.bootstrap(
-        drawn,
-        of,
+        resampled,
+        of_groups,
         vectorized=True,
         n_resamples=RESAMPLES,
         batch=BATCH,
@@ -61,8 +61,8 @@ def resampled(sums: np.ndarray, strata: np.ndarray, statistic: Callable[[np.ndar
     return float(found.low), float(found.high)
 
 
-def pooled(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Average probabilities over all rows of each of `by`, and decide by the highest.
+def pool(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Average probabilities over all rows with the same `by`, and predict the class with the highest mean.
 
     Returns
     -------
@@ -79,13 +79,13 @@ def pooled(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def accuracy(frame: pd.DataFrame) -> Interval:
     """Return the interval of the share of rows with the right class; rows of several seeds are averaged."""
     table = _by_group(frame, frame["label"] == frame["predicted"])
-    return resampled(
+    return bootstrap(
         table[["right", "rows"]].to_numpy(float), table["label"].to_numpy(), lambda s: s[..., 0] / s[..., 1]
     )
 
 
 def macro_f1(frame: pd.DataFrame) -> Interval:
-    """Return the interval of macro-F1, each class' F1 from the counts of all rows; as `metrics.scores` has it."""
+    """Return the interval of macro-F1, from counts over all rows; see `classification.scores`."""
     classes = classification.classes_of(frame)
     size = len(classes)
     groups, group = np.unique(frame["group"].to_numpy(dtype=str), return_inverse=True)
@@ -101,7 +101,7 @@ def macro_f1(frame: pd.DataFrame) -> Interval:
         with np.errstate(invalid="ignore"):
             return np.nanmean(np.where(named > 0, 2 * right / named, np.nan), axis=-1)
 
-    return resampled(counts.reshape(len(counts), -1), strata, statistic)
+    return bootstrap(counts.reshape(len(counts), -1), strata, statistic)
 
 
 def difference(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
@@ -109,23 +109,23 @@ def difference(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
 
     Parameters
     ----------
-    a, b : predictions, of any number of seeds; a group that both tested is drawn for both at once
+    a, b : predictions, of any number of seeds; a group that both tested is resampled for both at once
 
     Returns
     -------
-    `difference` (accuracy of a minus that of b) and its `low` and `high`; None where nothing can be drawn
+    `difference` (accuracy of a minus that of b) and its `low` and `high`; None where nothing can be resampled
     """
     both = [_by_group(x, x["label"] == x["predicted"]).set_index("group") for x in (a, b)]
     names = both[0].index.union(both[1].index)
     label = both[0]["label"].reindex(names).fillna(both[1]["label"].reindex(names))
-    # groups that only one of the two tested are drawn apart, so that neither is ever left with none
+    # groups that only one of the two tested are strata of their own, so that neither is ever left with none
     strata = np.array([f"{one} {names[n] in both[0].index} {names[n] in both[1].index}" for n, one in enumerate(label)])
     sums = np.column_stack([x[["right", "rows"]].reindex(names, fill_value=0).to_numpy(float) for x in both])
 
     def statistic(total: np.ndarray) -> np.ndarray:
         return total[..., 0] / total[..., 1] - total[..., 2] / total[..., 3]
 
-    low, high = resampled(sums, strata, statistic) or (None, None)
+    low, high = bootstrap(sums, strata, statistic) or (None, None)
     return {"difference": float(statistic(sums.sum(axis=0))), "low": low, "high": high}
 
 
@@ -139,22 +139,22 @@ def _by_group(frame: pd.DataFrame, right: pd.Series) -> pd.DataFrame:
     )
 
 
-def decided(frame: pd.DataFrame, by: list[str]) -> pd.Series:
-    """Tell whether what `pooled` decides on each of `by` is right: bool, indexed by `by`."""
-    found = pooled(frame, by).set_index(by)
+def correct(frame: pd.DataFrame, by: list[str]) -> pd.Series:
+    """Return whether the predictions of `pool` are right: bool, indexed by `by`."""
+    found = pool(frame, by).set_index(by)
     return found["label"] == found["predicted"]
 
 
 def mcnemar(a: pd.Series, b: pd.Series) -> dict[str, Any] | None:
-    """Test exactly whether two experiments are right equally often where only one of them is (McNemar 1947).
+    """Compare two experiments with McNemar's exact test (McNemar 1947), on the cases that only one of them gets right.
 
     Parameters
     ----------
-    a, b : see `decided`; by `WINDOW` p is too small, since the test takes windows as independent
+    a, b : see `correct`; by `WINDOW` p is too small, since the test takes windows as independent
 
     Returns
     -------
-    `only_a`, `only_b` and the two-sided `p`; None where the two did not decide on the same
+    `only_a`, `only_b` and the two-sided `p`; None where the two have no predictions of the same windows or recordings
     """
     if not a.index.equals(b.index):
         return None

@@ -1,4 +1,4 @@
-"""The windows that a model was surest of."""
+"""The windows with the highest confidence of a model."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from earshot.metrics import classification
 
 
 def surest(predictions: pd.DataFrame, most: int, per_class: int | None = None) -> pd.DataFrame:
-    """Return the windows with the highest probability of the predicted class, of as many groups as there are.
+    """Return the windows with the highest probability of the predicted class, from as many groups as possible.
 
     Parameters
     ----------
     predictions : columns label, group and p_CLASS for each class
-    most : how many rows are returned at most
-    per_class : how many of them may have one label; by default any number
+    most : the maximum number of rows
+    per_class : the maximum number of rows with the same label; by default there is none
 
     Returns
     -------
-    Rows of `predictions` with the column probability, the surest first
+    Rows of `predictions` with the column probability, the highest first
     """
     ordered = _by_certainty(predictions)
     turn = ordered.groupby("group").cumcount()  # every group's surest window, then every group's second

@@ -1,8 +1,7 @@
-"""What all pages share: names from outside are escaped, numbers written one way, and base.html.j2 is the frame."""
+"""The HTML templates of all pages: names are escaped, numbers formatted the same way, and base.html.j2 is the frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
@@ -23,8 +22,8 @@ FILTERS = [
 ]
 
 
-def template(path: Path, *filters: Callable) -> jinja2.Template:
-    """Return the template of a page, which may extend base.html.j2; `filters` are its own, beside `FILTERS`."""
+def template(path: Path) -> jinja2.Template:
+    """Return the template of a page, which may extend base.html.j2."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([path.parent, HERE]),
         autoescape=True,  # class and dataset names come from the user's folders
@@ -32,7 +31,7 @@ def template(path: Path, *filters: Callable) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for write in (*FILTERS, *filters):
+    for write in FILTERS:
         environment.filters[write.__name__] = write
     environment.globals["style"] = Markup(STYLE_SHEET)
     return environment.get_template(path.name)

@@ -1,12 +1,9 @@
-"""How the report and the terminal write numbers."""
+"""Numbers as text, for the report and the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 NOTHING = "–"
 MINUS = "−"  # as wide as a plus, which a hyphen is not
@@ -18,7 +15,7 @@ def score(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """Write a difference with its sign; what rounds to nothing has none."""
+    """Write a difference with its sign; one that rounds to zero has none."""
     if value is None:
         return NOTHING
     text = f"{value:+.3f}"

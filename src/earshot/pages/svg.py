@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 # The style sheet's colours in the light. Figures are drawn in them; inside a page they follow it into the dark.
 STYLE_SHEET = (Path(__file__).parent / "style.css").read_text("utf-8")
 LIGHT = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", STYLE_SHEET.partition("@media")[0]))
-INK, MUTED, PUBLISHED, GROUPED, PAGE, LINE = (
-    LIGHT[name] for name in ("ink", "muted", "published", "grouped", "page", "line")
+INK, MUTED, PUBLISHED, GROUPED, GREEN, VIOLET, PAGE, LINE = (
+    LIGHT[name] for name in ("ink", "muted", "published", "grouped", "green", "violet", "page", "line")
 )
 VARIABLES = {colour: f"var(--{name})" for name, colour in LIGHT.items()}
 

@@ -10,23 +10,23 @@ import pandas as pd
 
 from earshot import files
 from earshot.metrics import classification
-from earshot.report.results import Cell, Study
+from earshot.report.results import Cell, DatasetResults
 
 DECIMALS = 6
 
 
-def rows(studies: list[Study]) -> list[dict[str, Any]]:
+def rows(datasets: list[DatasetResults]) -> list[dict[str, Any]]:
     """Return the rows of all datasets, in the order of params.yaml."""
-    return [_row(study, cell) for study in studies for cell in study.cells]
+    return [_row(results, cell) for results in datasets for cell in results.cells]
 
 
-def _row(study: Study, cell: Cell) -> dict[str, Any]:
-    """Return the comparison's row for one cell: what it is, its scores, and what it took."""
+def _row(results: DatasetResults, cell: Cell) -> dict[str, Any]:
+    """Return the comparison's row for one cell: its names, its scores, and the size and length of its training."""
     found = {
-        "dataset": study.card.name,
-        "synthetic": study.card.synthetic,
-        "task": study.card.task,
-        "experiment": f"{study.card.task}-{cell.input}-{cell.model}",
+        "dataset": results.card.name,
+        "synthetic": results.card.synthetic,
+        "task": results.card.task,
+        "experiment": f"{results.card.task}-{cell.input}-{cell.model}",
         "input": cell.input,
         "model": cell.model,
         "wiring": cell.wiring,

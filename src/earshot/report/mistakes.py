@@ -1,7 +1,7 @@
-"""The windows behind a number of a confusion matrix, as a page on which they are seen and heard.
+"""The windows behind a number of a confusion matrix, as a page with their spectrograms and sounds.
 
-It is made when it is asked for, by the dashboard or by `earshot errors`: the sounds and pictures of all cells of all
-matrices would be hundreds of megabytes.
+The dashboard and `earshot errors` make it on request: the sounds and pictures of all cells of all matrices would be
+hundreds of megabytes.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from earshot.tracking import links
 
 TEMPLATE = Path(__file__).parent / "mistakes.html.j2"
 MOST = 12
-FRAME = 512  # samples that a column of a spectrogram sees
-COLUMNS = 400  # or a few more
+FRAME = 512  # samples in a frame of the spectrogram
+COLUMNS = 400  # of the spectrogram, or a few more
 DARKEST, BRIGHTEST = -30.0, 40.0  # dB; a tone at full level is at about 40
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A cell of an experiment's confusion matrix: the windows of class `true` that were named `predicted`.
+class MatrixCell:
+    """A cell of an experiment's confusion matrix: the windows of class `true` that were predicted as `predicted`.
 
-    Where one of the two is None, all mistakes in that row or column are asked for; where both are, all mistakes.
+    Where one of the two is None, it stands for all mistakes in that row or column; where both are, for all mistakes.
     """
 
     dataset: str
@@ -58,8 +58,8 @@ class Asked:
         return f"{self.input}-{self.model}"
 
     @property
-    def what(self) -> str:
-        """The windows in words."""
+    def title(self) -> str:
+        """The windows in words, as the heading of their page."""
         if self.true is not None and self.true == self.predicted:
             return f"{self.true}, recognised"
         return f"{self.true or 'any class'}, taken for {self.predicted or 'another'}"
@@ -70,8 +70,8 @@ class Asked:
         return links.matrix(self.dataset, self.input, self.model, self.wiring, self.protocol)
 
 
-def write(asked: Asked) -> Path:
-    """Write the page of what is asked for to data/windows/DATASET/; return its path.
+def write(cell: MatrixCell) -> Path:
+    """Write the page of a cell to data/windows/DATASET/; return its path.
 
     It does not lie in data/report, which is DVC's: another file in it would make `dvc repro` compare again.
 
@@ -80,39 +80,39 @@ def write(asked: Asked) -> Path:
     EarshotError
         As `page` does.
     """
-    text = page(asked, report="../../report/index.html")
-    which = [asked.experiment, asked.wiring, asked.protocol, asked.true or "any", asked.predicted or "another"]
-    path = project.page("windows", asked.dataset, quote("-".join(which), safe="") + ".html")
+    text = page(cell, report="../../report/index.html")
+    parts = [cell.experiment, cell.wiring, cell.protocol, cell.true or "any", cell.predicted or "another"]
+    path = project.page("windows", cell.dataset, quote("-".join(parts), safe="") + ".html")
     write_text(path, text)
     return path
 
 
-def page(asked: Asked, report: str) -> str:
-    """Return the page of what is asked for; its way back leads to the report at the address `report`.
+def page(cell: MatrixCell, report: str) -> str:
+    """Return the page of a cell as HTML; it links back to the report at the address `report`.
 
     Raises
     ------
     EarshotError
         If params.yaml lists no such experiment, it has no such class or window, or a file can't be read.
     """
-    predictions = _predictions(asked)
-    inside = windows(predictions, asked.true, asked.predicted)
+    predictions = _predictions(cell)
+    inside = windows(predictions, cell.true, cell.predicted)
     if inside.empty:
-        raise EarshotError(f"{asked.experiment} on {asked.dataset} ({asked.protocol}) has no window: {asked.what}")
-    classes, paths = classification.classes_of(predictions), manifest.paths(asked.dataset)
+        raise EarshotError(f"{cell.experiment} on {cell.dataset} ({cell.protocol}) has no window: {cell.title}")
+    classes, paths = classification.classes_of(predictions), manifest.paths(cell.dataset)
     return html.template(TEMPLATE).render(
-        asked=asked,
-        dataset=load_card(asked.dataset).label,
-        back=f"{report}#{asked.matrix}",
+        cell=cell,
+        dataset=load_card(cell.dataset).label,
+        back=f"{report}#{cell.matrix}",
         count=len(inside),
-        windows=[_shown(window, classes, paths) for window in surest(inside, MOST).to_dict("records")],
+        windows=[_window(window, classes, paths) for window in surest(inside, MOST).to_dict("records")],
         several_seeds=predictions["seed"].nunique() > 1,
         kilohertz=range(clips.SAMPLE_RATE // 2000, -1, -2),
     )
 
 
 def windows(predictions: pd.DataFrame, true: str | None, predicted: str | None) -> pd.DataFrame:
-    """Return the rows of predictions that are meant by `true` and `predicted`, see `Asked`."""
+    """Return the rows of predictions in the cell of `true` and `predicted`, see `MatrixCell`."""
     inside = predictions
     if true is not None:
         inside = inside[inside["label"] == true]
@@ -122,9 +122,10 @@ def windows(predictions: pd.DataFrame, true: str | None, predicted: str | None) 
 
 
 def picture(samples: np.ndarray) -> str:
-    """Return the log spectrogram of sound at examples.SAMPLE_RATE as the data address of a JPEG.
+    """Return the log spectrogram of sound at clips.SAMPLE_RATE as the data address of a JPEG.
 
-    Time goes to the right, and frequency up, from 0 to half the sample rate; a colour is the same level in all of them.
+    Time goes to the right, and frequency up, from 0 to half the sample rate; a colour means the same level in all
+    pictures.
     """
     hop = min(max(len(samples) // COLUMNS, 1), FRAME)
     level = spectrum.decibels(np.square(np.concatenate(list(spectrum.centred(samples, FRAME, hop)))))
@@ -133,28 +134,28 @@ def picture(samples: np.ndarray) -> str:
     return clips.data_address("image/jpeg", buffer.getvalue())
 
 
-def _predictions(asked: Asked) -> pd.DataFrame:
-    """Return the predictions that the confusion matrix counts, of all seeds; every name is one that there is."""
+def _predictions(cell: MatrixCell) -> pd.DataFrame:
+    """Return the predictions that the confusion matrix counts, over all seeds; checks every name in `cell`."""
     settings = compared(read_params())
-    _check("dataset", asked.dataset, settings["datasets"])
-    _check("experiment", asked.experiment, map("-".join, experiments_of(settings)))
-    cells = read_cells(asked.dataset, asked.input, asked.model, settings)
-    _check("protocol", asked.protocol, [cell.protocol for cell in cells])
-    _check("wiring", asked.wiring, [cell.wiring for cell in cells])
-    for name in (asked.true, asked.predicted):
+    _check("dataset", cell.dataset, settings["datasets"])
+    _check("experiment", cell.experiment, map("-".join, experiments_of(settings)))
+    cells = read_cells(cell.dataset, cell.input, cell.model, settings)
+    _check("protocol", cell.protocol, [each.protocol for each in cells])
+    _check("wiring", cell.wiring, [each.wiring for each in cells])
+    for name in (cell.true, cell.predicted):
         if name is not None:
             _check("class", name, classification.classes_of(cells[0].predictions))
-    what = (asked.wiring, asked.protocol)
-    return pd.concat([cell.predictions for cell in cells if (cell.wiring, cell.protocol) == what])
+    condition = (cell.wiring, cell.protocol)
+    return pd.concat([each.predictions for each in cells if (each.wiring, each.protocol) == condition])
 
 
-def _check(kind: str, name: str, there: Iterable[str]) -> None:
-    known = list(dict.fromkeys(there))
+def _check(kind: str, name: str, names: Iterable[str]) -> None:
+    known = list(dict.fromkeys(names))
     if name not in known:
         raise EarshotError(f"no {kind} is called '{name}'. There are: {', '.join(known)}")
 
 
-def _shown(window: dict[str, Any], classes: list[str], paths: dict[str, Path]) -> dict[str, Any]:
+def _window(window: dict[str, Any], classes: list[str], paths: dict[str, Path]) -> dict[str, Any]:
     """Return a window with its probabilities by class, its sound and its picture."""
     path = paths[window["recording"]]
     try:

@@ -1,4 +1,4 @@
-"""The report: one HTML file with everything inside, that asks no network for anything."""
+"""The report: one HTML file with everything inside, which loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -12,78 +12,86 @@ from markupsafe import Markup
 from earshot.metrics import classification
 from earshot.pages import html
 from earshot.report import plots, words
-from earshot.report.results import Cell, Study
-from earshot.report.scores import Pair, Summary, changed, ranked, same_input, same_model, side_by_side
+from earshot.report.results import Cell, DatasetResults
+from earshot.report.scores import Pair, Summary, contrast_pairs, rank, side_by_side
 from earshot.tracking import examples
 
 HERE = Path(__file__).parent
 PROTOCOLS = ["published", "grouped"]
 
 
-def render(studies: list[Study], summary: Summary) -> str:
-    """Return the report on `studies`, whose scores are in `summary` (see `report.summary`)."""
+def render(datasets: list[DatasetResults], summary: Summary) -> str:
+    """Return the report on `datasets`, whose scores are in `summary` (see `report.summary`)."""
     pairs = side_by_side(summary)
-    sections = [_section(number, study, pairs, summary) for number, study in enumerate(studies)]
+    sections = [_section(number, results, pairs, summary) for number, results in enumerate(datasets)]
     seeds = max(row["seeds"] for row in summary["scores"])
-    return html.template(HERE / "page.html.j2", changed).render(sections=sections, seeds=seeds)
+    return html.template(HERE / "page.html.j2").render(sections=sections, seeds=seeds)
 
 
 def tutorial_figures(task: str) -> dict[str, Any] | None:
-    """Return what the tutorial of `task` prints (tutorial.yaml), or None where there is no tutorial."""
+    """Return the accuracies that the tutorial of `task` prints (tutorial.yaml), or None where there is no tutorial."""
     tutorials = yaml.safe_load((HERE / "tutorial.yaml").read_text("utf-8"))
     return next((tutorial for tutorial in tutorials if tutorial["task"] == task), None)
 
 
-def _section(number: int, study: Study, all_pairs: list[Pair], summary: Summary) -> dict[str, Any]:
-    pairs = [pair for pair in all_pairs if pair.dataset == study.card.name]
-    pairs = ranked(pairs, "grouped") or ranked(pairs, "published")
-    frames = {pair.title: _predictions(study, pair) for pair in pairs}
-    largest_class = _largest_class(study)
-    tutorial = tutorial_figures(study.card.task)
+def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summary: Summary) -> dict[str, Any]:
+    pairs = [pair for pair in all_pairs if pair.dataset == results.card.name]
+    pairs = rank(pairs, "grouped") or rank(pairs, "published")
+    frames = {pair.title: _predictions(results, pair) for pair in pairs}
+    largest_class = _largest_class(results)
+    tutorial = _tutorial(results, pairs)
     ladder, other = (
-        [row for row in summary[name] if row["dataset"] == study.card.name] for name in ("noise", "cross_dataset")
+        [row for row in summary[name] if row["dataset"] == results.card.name] for name in ("noise", "cross_dataset")
     )
-    alarm = study.asked["alarm"] if study.asked else ""
+    alarm = results.noise_settings["alarm"] if results.noise_settings else ""
     return {
         "id": f"dataset-{number}",
-        "card": study.card,
-        "counts": study.counts,
+        "card": results.card,
+        "counts": results.counts,
         "pairs": pairs,
-        "answer": words.answer(pairs, largest_class),
-        "why": words.why(pairs, tutorial, study.audit),
-        "street": words.street(ladder, other, alarm),
-        "plot": _plot(number, study, pairs, largest_class),
+        "answer": words.answer(pairs, summary["contrasts"], largest_class),
+        "why": words.why(pairs, tutorial, results.audit),
+        "robustness": words.robustness(ladder, other, alarm),
+        "plot": _plot(number, results, pairs, largest_class),
         "tutorial": tutorial,
-        "contrasts": [_contrast(*two) for two in (*_spectrogram_first(pairs), *_lstm_first(pairs))],
+        "contrasts": _contrasts(pairs, summary["contrasts"]),
         "ladder": ladder,
-        "ladder_plot": ladder and Markup(plots.noise_ladder(ladder, f"noise-{number}", _said("Noise ladder", study))),
+        "ladder_plot": ladder
+        and Markup(plots.noise_ladder(ladder, f"noise-{number}", _label("Noise ladder", results))),
         "alarm": alarm,
         "cross_dataset": other,
-        "curves": [_curves(f"curves-{number}-{n}", study, pair) for n, pair in enumerate(pairs)],
+        "curves": [_curves(f"curves-{number}-{n}", results, pair) for n, pair in enumerate(pairs)],
         "reliability": [
-            {"title": title, "plot": _reliability(f"reliability-{number}-{n}", study, title, both)}
+            {"title": title, "plot": _reliability(f"reliability-{number}-{n}", results, title, both)}
             for n, (title, both) in enumerate(frames.items())
         ],
         "classes": [{"title": title, **_by_class(both)} for title, both in frames.items()],
         "confusions": [{"title": pair.title, "matrices": _matrices(pair, frames[pair.title])} for pair in pairs],
-        "examples": examples.examples(study.card.name, list(frames[pairs[0].title].values())[-1], right=False),
-        "absent": _absent(study),
+        "examples": examples.examples(results.card.name, list(frames[pairs[0].title].values())[-1], right=False),
+        "absent": _absent(results),
     }
 
 
-def _said(what: str, study: Study) -> str:
-    return f"{what} on {study.card.label}"
+def _tutorial(results: DatasetResults, pairs: list[Pair]) -> dict[str, Any] | None:
+    """Return the tutorial of the dataset's task if it has a figure for one of the experiments."""
+    tutorial = tutorial_figures(results.card.task)
+    known = tutorial and any(pair.experiment in tutorial["accuracy"] for pair in pairs)
+    return tutorial if known else None
 
 
-def _predictions(study: Study, pair: Pair) -> dict[str, pd.DataFrame]:
-    """Return the predictions of an experiment, of all seeds, by protocol; the grouped ones last."""
-    cells = _by_protocol(study, pair)
+def _label(subject: str, results: DatasetResults) -> str:
+    return f"{subject} on {results.card.label}"
+
+
+def _predictions(results: DatasetResults, pair: Pair) -> dict[str, pd.DataFrame]:
+    """Return the predictions of an experiment over all seeds, by protocol; the grouped ones last."""
+    cells = _by_protocol(results, pair)
     return {name: pd.concat([cell.predictions for cell in same]) for name, same in cells.items()}
 
 
-def _reliability(prefix: str, study: Study, title: str, both: dict[str, pd.DataFrame]) -> Markup:
+def _reliability(prefix: str, results: DatasetResults, title: str, both: dict[str, pd.DataFrame]) -> Markup:
     bins = {name: classification.reliability(frame) for name, frame in both.items()}
-    return Markup(plots.reliability(bins, prefix, _said(f"Reliability of {title}", study)))
+    return Markup(plots.reliability(bins, prefix, _label(f"Reliability of {title}", results)))
 
 
 def _by_class(both: dict[str, pd.DataFrame]) -> dict[str, Any]:
@@ -97,35 +105,31 @@ def _known(values: dict[str, float]) -> dict[str, float | None]:
     return {name: None if pd.isna(value) else value for name, value in values.items()}
 
 
-def _largest_class(study: Study) -> float:
+def _largest_class(results: DatasetResults) -> float:
     """Return the share of tested windows in the largest class, of the grouped protocol where it was run."""
-    cell = next((cell for cell in study.cells if cell.protocol == "grouped"), study.cells[0])
+    cell = next((cell for cell in results.cells if cell.protocol == "grouped"), results.cells[0])
     return float(cell.predictions["label"].value_counts(normalize=True).max())
 
 
-def _plot(number: int, study: Study, pairs: list[Pair], largest_class: float) -> Markup:
-    label = f"Accuracy on {study.card.label}, published against grouped; the table below has the values"
+def _plot(number: int, results: DatasetResults, pairs: list[Pair], largest_class: float) -> Markup:
+    label = f"Accuracy on {results.card.label}, published against grouped; the table below has the values"
     return Markup(plots.published_against_grouped(pairs, largest_class, f"accuracy-{number}", label))
 
 
-def _spectrogram_first(pairs: list[Pair]) -> list[tuple[Pair, Pair]]:
-    return [(spectrogram, waveform) for waveform, spectrogram in same_model(pairs)]
+def _contrasts(pairs: list[Pair], contrasts: words.Contrasts) -> list[dict[str, Any]]:
+    """Return two experiments and their differences by protocol, for each row of the table of differences."""
+    return [
+        {"a": a, "b": b, "differences": {name: a.against(b, name) for name in PROTOCOLS}}
+        for contrast in contrasts
+        for a, b in contrast_pairs(pairs, contrast)
+    ]
 
 
-def _lstm_first(pairs: list[Pair]) -> list[tuple[Pair, Pair]]:
-    return [(lstm, cnn) for cnn, lstm in same_input(pairs)]
-
-
-def _contrast(a: Pair, b: Pair) -> dict[str, Any]:
-    """Set one experiment against another, under each protocol that both were run with."""
-    return {"a": a, "b": b, "differences": {name: a.against(b, name) for name in PROTOCOLS}}
-
-
-def _curves(prefix: str, study: Study, pair: Pair) -> dict[str, Any]:
-    cells = _by_protocol(study, pair)
+def _curves(prefix: str, results: DatasetResults, pair: Pair) -> dict[str, Any]:
+    cells = _by_protocol(results, pair)
     history = {name: pd.concat([cell.history for cell in same]) for name, same in cells.items()}
     runs = {name: [run for cell in same for run in cell.runs] for name, same in cells.items()}
-    label = f"Training and validation loss per epoch of {pair.title} on {study.card.label}"
+    label = f"Training and validation loss per epoch of {pair.title} on {results.card.label}"
     return {"title": pair.title, "plot": Markup(plots.learning_curves(history, runs, prefix, label))}
 
 
@@ -134,7 +138,7 @@ def _matrices(pair: Pair, both: dict[str, pd.DataFrame]) -> dict[str, dict[str, 
 
 
 def _matrix(pair: Pair, protocol: str, predictions: pd.DataFrame) -> dict[str, Any]:
-    """Return counts and, of each true class, the share that each predicted class got, with the address of each cell."""
+    """Return counts and, of each true class, the share of each predicted class, with the address of each cell."""
     classes = classification.classes_of(predictions)
     counts = classification.confusion(predictions, classes)
     totals = counts.sum(axis=1)
@@ -157,17 +161,17 @@ def _matrix(pair: Pair, protocol: str, predictions: pd.DataFrame) -> dict[str, A
     return {"id": pair.matrix(protocol), "classes": classes, "rows": rows}
 
 
-def _by_protocol(study: Study, pair: Pair) -> dict[str, list[Cell]]:
+def _by_protocol(results: DatasetResults, pair: Pair) -> dict[str, list[Cell]]:
     """Return the cells of an experiment in one wiring, by protocol; several where there are several seeds."""
-    what = (pair.input, pair.model, pair.wiring)
-    mine = [cell for cell in study.cells if (cell.input, cell.model, cell.wiring) == what]
-    cells = {name: [cell for cell in mine if cell.protocol == name] for name in PROTOCOLS}
-    return {name: same for name, same in cells.items() if same}
+    mine = (pair.input, pair.model, pair.wiring)
+    same = [cell for cell in results.cells if (cell.input, cell.model, cell.wiring) == mine]
+    cells = {name: [cell for cell in same if cell.protocol == name] for name in PROTOCOLS}
+    return {name: found for name, found in cells.items() if found}
 
 
-def _absent(study: Study) -> dict[str, list[str]]:
+def _absent(results: DatasetResults) -> dict[str, list[str]]:
     """Return for each protocol the classes that some test part has no window of."""
     found: dict[str, set[str]] = {}
-    for cell in study.cells:
-        found.setdefault(cell.protocol, set()).update(classification.absent(cell.predictions))
+    for cell in results.cells:
+        found.setdefault(cell.protocol, set()).update(classification.untested_classes(cell.predictions))
     return {protocol: sorted(classes) for protocol, classes in found.items() if classes}

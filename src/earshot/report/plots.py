@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import cycle
+from typing import Any, TypeVar
 
 import pandas as pd
 from matplotlib import style
@@ -11,11 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from earshot.pages.numbers import score
-from earshot.pages.svg import GROUPED, INK, LINE, MUTED, PAGE, PUBLISHED, inline
+from earshot.pages.svg import GREEN, GROUPED, INK, LINE, MUTED, PAGE, PUBLISHED, VIOLET, inline
 from earshot.report.scores import Pair
 
+T = TypeVar("T")
+
 COLOUR = {"published": PUBLISHED, "grouped": GROUPED}
-LADDER = {"waveform": MUTED, "log_spectrogram": PUBLISHED, "log_mel": GROUPED}
+INPUT_COLOURS = [MUTED, PUBLISHED, GROUPED, GREEN, VIOLET, INK]  # in the order of what is compared, then again
+MODEL_LINES = [  # likewise: line style and marker
+    ("-", "o"),
+    ((0, (3, 2)), "s"),
+    ((0, (1, 1.5)), "^"),
+    ((0, (4, 1.5, 1, 1.5)), "D"),
+]
 
 # Everything that decides the bytes is set here, nothing comes from the user's matplotlibrc.
 STYLE = {
@@ -137,31 +146,38 @@ def _losses(axes: Axes, curves: pd.DataFrame, runs: list[dict[str, Any]], colour
 def noise_ladder(rows: list[dict[str, Any]], prefix: str, label: str) -> str:
     """Draw recall and false alarms per hour over the signal-to-noise ratio, a line per experiment.
 
+    Inputs differ in colour, models in line style and marker.
+
     Parameters
     ----------
     rows
-        See `report.street.noise_ladder`; the step without noise stands at the left.
+        See `report.robustness.noise_ladder`; the step without noise stands at the left.
     prefix, label
         As for `published_against_grouped`.
     """
     steps = sorted({row["snr_db"] for row in rows if row["snr_db"] is not None}, reverse=True)
     place = {step: number for number, step in enumerate([None, *steps])}
-    names = list(dict.fromkeys((row["input"], row["model"]) for row in rows))
+    experiments = list(dict.fromkeys((row["input"], row["model"]) for row in rows))
+    colours, lines = (
+        _cycled(INPUT_COLOURS, [i for i, _ in experiments]),
+        _cycled(MODEL_LINES, [m for _, m in experiments]),
+    )
     with style.context(STYLE, after_reset=True):
-        figure = Figure(figsize=(WIDTH, 3.3))
+        figure = Figure(figsize=(WIDTH, max(3.3, 2.7 + 0.1 * len(experiments))))
         panels = figure.subplots(1, 2)
         for axes, metric in zip(panels, ("recall", "false_alarms_per_hour"), strict=True):
-            for source, model in names:
-                mine = [row for row in rows if (row["input"], row["model"]) == (source, model)]
+            for input_name, model in experiments:
+                mine = [row for row in rows if (row["input"], row["model"]) == (input_name, model)]
+                line, marker = lines[model]
                 axes.plot(
                     [place[row["snr_db"]] for row in mine],
                     [row[metric] for row in mine],
-                    color=LADDER.get(source, INK),
-                    linestyle="-" if model == "cnn" else (0, (3, 2)),
-                    marker="o" if model == "cnn" else "s",
+                    color=colours[input_name],
+                    linestyle=line,
+                    marker=marker,
                     markersize=3.5,
                     linewidth=1.4,
-                    label=f"{source}-{model}",
+                    label=f"{input_name}-{model}",
                 )
             axes.set_xticks(range(len(place)), ["clean", *(f"{step:g}" for step in steps)])
             axes.set_title(metric.replace("_", " "), color=INK)
@@ -172,13 +188,18 @@ def noise_ladder(rows: list[dict[str, Any]], prefix: str, label: str) -> str:
         return inline(figure, prefix, label)
 
 
+def _cycled(values: list[T], names: list[str]) -> dict[str, T]:
+    """Assign the values to the names in the order in which these come first; values repeat where they run out."""
+    return dict(zip(dict.fromkeys(names), cycle(values), strict=False))
+
+
 def reliability(bins: dict[str, pd.DataFrame], prefix: str, label: str) -> str:
-    """Draw how often predictions are right over how sure they are, a line per protocol.
+    """Draw the accuracy of predictions over their probability, a line per protocol.
 
     Parameters
     ----------
     bins
-        For each protocol what `metrics.reliability` gives.
+        For each protocol the table that `metrics.classification.reliability` returns.
     prefix, label
         As for `published_against_grouped`.
     """

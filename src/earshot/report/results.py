@@ -1,4 +1,4 @@
-"""Everything the comparison needs to know of one dataset, read from what the earlier stages wrote."""
+"""The results on a dataset, read from the files of the earlier stages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Key = tuple[str, str, int]  # the values of CELL
 
 @dataclass(frozen=True)
 class Cell:
-    """One experiment in one setting: its folds' predictions pooled, and a run per fold."""
+    """One experiment with one wiring, protocol and seed: the predictions of all folds, and a run per fold."""
 
     input: str
     model: str
@@ -38,11 +38,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Study:
-    """One dataset: its card, the counts of its manifest and what was trained and tested on it.
+class DatasetResults:
+    """The results on one dataset, with its card and the counts of its manifest.
 
-    `audit` is what the stage of that name found; `noise` and `cross_dataset` are the windows that those stages scored;
-    `asked` is what params.yaml asked the noise stage for.
+    `cells` holds the predictions by experiment and setting, `audit` the result of the leak audit; `noise` and
+    `cross_dataset` are the windows that the stages of those names scored; `noise_settings` is the task's part of
+    `noise` in params.yaml, None where it has none.
     """
 
     card: Card
@@ -50,12 +51,12 @@ class Study:
     cells: list[Cell]
     audit: dict[str, Any]
     noise: pd.DataFrame
-    asked: dict[str, Any] | None
+    noise_settings: dict[str, Any] | None
     cross_dataset: pd.DataFrame
 
 
-def read_study(dataset: str, settings: dict[str, Any]) -> Study:
-    """Read what params.yaml (`settings`) lists for `dataset`; whatever else lies in data/ is left alone.
+def read_results(dataset: str, settings: dict[str, Any]) -> DatasetResults:
+    """Read what params.yaml (`settings`) lists for `dataset`; other files in data/ are ignored.
 
     Raises
     ------
@@ -63,15 +64,21 @@ def read_study(dataset: str, settings: dict[str, Any]) -> Study:
         If a file or a listed run is missing, or a file can't be read.
     """
     manifest = project.manifest_counts(dataset)
-    counts = _read(manifest, lambda path: json.loads(path.read_text("utf-8")))
+    counts = _read(manifest, _json)
     _checked(manifest, counts, ["read", "set_aside", "classes", "seconds", "warnings"])
     cells = [cell for named in experiments_of(settings) for cell in read_cells(dataset, *named, settings)]
-    found = project.audit(dataset)
-    audit = _checked(found, _read(found, lambda path: json.loads(path.read_text("utf-8"))), ["protocols", "hints"])
+    audit_file = project.audit(dataset)
+    audit = _checked(audit_file, _read(audit_file, _json), ["protocols", "hints"])
     noise = project.noise(dataset)
-    other = read_table(project.cross_dataset(dataset))
-    asked = read_recipe(noise)["asked"]
-    return Study(load_card(dataset), counts, cells, audit, read_table(noise), asked, other)
+    return DatasetResults(
+        card=load_card(dataset),
+        counts=counts,
+        cells=cells,
+        audit=audit,
+        noise=read_table(noise),
+        noise_settings=read_recipe(noise)["asked"],
+        cross_dataset=read_table(project.cross_dataset(dataset)),
+    )
 
 
 def read_cells(dataset: str, input_name: str, model: str, settings: dict[str, Any]) -> list[Cell]:
@@ -80,7 +87,7 @@ def read_cells(dataset: str, input_name: str, model: str, settings: dict[str, An
     Raises
     ------
     EarshotError
-        As `read_study` does.
+        As `read_results` does.
     """
     experiment = f"{input_name}-{model}"
     path = project.predictions(dataset, experiment)
@@ -107,7 +114,7 @@ def _listed(path: Path, predictions: pd.DataFrame, settings: dict[str, Any]) -> 
 
 
 def _runs(path: Path, predictions: pd.DataFrame, key: Key) -> list[dict[str, Any]]:
-    """Return the runs that the file says it was made by; they must be those it has rows of."""
+    """Return the runs that the file's recipe lists; they must be those it has rows of."""
     runs = [run for run in read_recipe(path).get("runs", []) if tuple(run[name] for name in CELL) == key]
     if {run["fold"] for run in runs} != set(_of(predictions, key)["fold"]):
         raise EarshotError(f"{path} has not the folds of its runs for {key}. Delete it and run `dvc repro`")
@@ -130,6 +137,10 @@ def _check_classes(path: Path, predictions: pd.DataFrame) -> None:
     unknown = sorted(set(predictions["label"]) - set(classification.classes_of(predictions)))
     if unknown:
         raise EarshotError(f"{path} has no probabilities for the labels {unknown}. Delete it and run `dvc repro`")
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
 
 
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""docs/results.md: what the pipeline found, from the files that it wrote."""
+"""docs/results.md: the results of some runs of the pipeline, from the files that it wrote."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import jinja2
 
 from earshot import provenance
-from earshot.errors import EarshotError
 from earshot.pages import numbers
 from earshot.report import words
 from earshot.report.page import tutorial_figures
-from earshot.report.scores import Pair, Summary, ranked, side_by_side
+from earshot.report.scores import Pair, Summary, rank, side_by_side
+from earshot.report.summary import read_summary
 from earshot.settings import WIRINGS
 
 FILTERS = [numbers.score, numbers.signed, numbers.percent, numbers.duration]
@@ -25,7 +25,7 @@ def render(folders: list[Path]) -> str:
     Raises
     ------
     EarshotError
-        If one of them has no comparison yet.
+        If one of them has no comparison yet, or one that an earlier version wrote.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -39,11 +39,7 @@ def render(folders: list[Path]) -> str:
 
 
 def _run(folder: Path) -> dict[str, Any]:
-    path = folder / "data" / "report" / "summary.json"
-    try:
-        summary = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise EarshotError(f"{path} is missing. Run `dvc repro` there to make it") from None
+    summary = read_summary(folder / "data" / "report" / "summary.json")
     pairs = side_by_side(summary)
     names = list(dict.fromkeys(pair.dataset for pair in pairs))
     return {
@@ -64,7 +60,7 @@ def _reproduction(pairs: list[Pair]) -> list[tuple[float, Pair]]:
 
 def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -> dict[str, Any]:
     mine = [pair for pair in all_pairs if pair.dataset == name]
-    pairs = ranked(mine, "grouped") or ranked(mine, "published")
+    pairs = rank(mine, "grouped") or rank(mine, "published")
     tutorial = tutorial_figures(pairs[0].task)
     audit = json.loads((folder / "data" / "audit" / f"{name}.json").read_text("utf-8"))
     counts = json.loads((folder / "data" / "manifest" / f"{name}.json").read_text("utf-8"))
@@ -79,7 +75,7 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
         "warnings": counts["warnings"],
         "pairs": pairs,
         "tutorial": tutorial["accuracy"] if tutorial else {},
-        "said": [line for line in _said(pairs, tutorial, audit) if line],
+        "findings": [line for line in _findings(pairs, summary["contrasts"], tutorial, audit) if line],
         "ladder": by_name,
         "steps": [row["snr_db"] for row in first],
         "alarm": first[0]["alarm"] if first else "",
@@ -87,12 +83,13 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
     }
 
 
-def _said(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any]) -> list[str]:
-    grouped = ranked(pairs, "grouped")
+def _findings(
+    pairs: list[Pair], contrasts: words.Contrasts, tutorial: dict[str, Any] | None, audit: dict[str, Any]
+) -> list[str]:
+    grouped = rank(pairs, "grouped")
     return [
         words.best(grouped, "grouped"),
         words.inflation([pair for pair in pairs if pair.inflation is not None]),
-        words.spectrogram_against_waveform(grouped),
-        words.model_against_model(grouped),
+        *(words.change(grouped, contrast) for contrast in contrasts),
         *words.why(pairs, tutorial, audit),
     ]

@@ -1,4 +1,4 @@
-"""What is left of the scores under street noise and on other recordings."""
+"""Scores under street noise and on other datasets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SECONDS_PER_HOUR = 3600
 
 
 def noise_ladder(frame: pd.DataFrame, alarm: str) -> list[dict[str, Any]]:
-    """Score the alarms of every experiment at every step of the noise ladder.
+    """Return the scores of the alarms of every experiment at every step of the noise ladder.
 
     Parameters
     ----------
-    frame : what the stage `noise` writes
+    frame : the table of the stage `noise`
     alarm : the class to be detected
 
     Returns
@@ -73,7 +73,7 @@ def false_alarms(decided: pd.DataFrame) -> dict[str, float | None]:
     def per_hour(sums: np.ndarray) -> np.ndarray:
         return SECONDS_PER_HOUR * sums[..., 0] / sums[..., 1]
 
-    low, high = intervals.resampled(groups.to_numpy(), np.zeros(len(groups)), per_hour) or (None, None)
+    low, high = intervals.bootstrap(groups.to_numpy(), np.zeros(len(groups)), per_hour) or (None, None)
     return {
         "false_alarms_per_hour": float(per_hour(groups.to_numpy().sum(axis=0))),
         "false_alarms_low": low,
@@ -83,11 +83,11 @@ def false_alarms(decided: pd.DataFrame) -> dict[str, float | None]:
 
 
 def cross_dataset(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Score every experiment on every other dataset, over all seeds and folds.
+    """Return the scores of every experiment on every other dataset, over all seeds and folds.
 
     Parameters
     ----------
-    frame : what the stage `cross_dataset` writes
+    frame : the table of the stage `cross_dataset`
 
     Returns
     -------

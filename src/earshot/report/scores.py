@@ -1,11 +1,6 @@
-"""The rows of summary.json, published beside grouped."""
+"""The scores of each experiment under both protocols, from the rows of summary.json."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from earshot.report.scores import Difference
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +12,8 @@ from earshot.tracking import links
 Scores = dict[str, Any]
 Summary = Mapping[str, list[dict[str, Any]]]
 
-WHAT = ["dataset", "synthetic", "task", "input", "model", "wiring"]
-TIME_DOMAIN = "waveform"
-SPECTROGRAMS = ["log_spectrogram", "log_mel"]
+PAIR = ["dataset", "synthetic", "task", "input", "model", "wiring"]
+SHARED = {"input": "model", "model": "input"}  # what two experiments have in common that differ in the other
 
 
 @dataclass(frozen=True)
@@ -34,21 +28,21 @@ class Difference:
 
     @property
     def unsure(self) -> bool:
-        """Whether the interval holds 0, or there is none: the data don't tell the two apart."""
-        return self.low is None or self.low <= 0 <= self.high
+        """Whether the interval contains 0, or there is none: the data can't distinguish the two."""
+        return self.low is None or self.high is None or self.low <= 0 <= self.high
 
-    def turned(self) -> Difference:
-        """Return the difference the other way round."""
-        low, high = (None, None) if self.low is None else (-self.high, -self.low)
-        return Difference(-self.value, low, high, *(_turned(test) for test in (self.windows, self.recordings)))
+    def reversed(self) -> Difference:
+        """Return the second experiment's difference from the first."""
+        low, high = (None, None) if self.low is None or self.high is None else (-self.high, -self.low)
+        return Difference(-self.value, low, high, *(_reversed(test) for test in (self.windows, self.recordings)))
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One experiment of one dataset; `scores` holds a row of the summary for each protocol.
+    """One experiment of one dataset, under both protocols; `scores` holds a row of the summary for each protocol.
 
-    `title` names it as briefly as tells it apart: with its wiring only where there are several. `inflation` is the
-    published accuracy minus the grouped one; None where one of the two is not there.
+    `title` is INPUT-MODEL, with the wiring where there are several. `inflation` is the published accuracy minus the
+    grouped one; None where one of the two is missing.
     """
 
     dataset: str
@@ -64,7 +58,7 @@ class Pair:
 
     @property
     def shown_dataset(self) -> str:
-        """The dataset as results show it: a synthetic one always says so (as `Card.label` does)."""
+        """The dataset's name, marked where it is synthetic (as `Card.label`)."""
         return f"{self.dataset} (synthetic)" if self.synthetic else self.dataset
 
     @property
@@ -94,29 +88,29 @@ class Pair:
         return self.scores.get(protocol, {}).get(metric)
 
     def against(self, other: Pair, protocol: str) -> Difference | None:
-        """Return how much higher this experiment's accuracy is than that of another of the same wiring."""
+        """Return this experiment's accuracy minus that of another; None where they were not compared."""
         return self._others.get((protocol, other.experiment)) if other.wiring == self.wiring else None
 
 
 def side_by_side(summary: Summary) -> list[Pair]:
-    """Return a pair per dataset, input, model and wiring, in the order in which the summary has them first."""
+    """Return a pair per dataset, input, model and wiring, in the order of the summary."""
     several = len({row["wiring"] for row in summary["scores"]}) > 1
     found: dict[tuple, dict[str, Scores]] = {}
     for row in summary["scores"]:
-        found.setdefault(tuple(row[name] for name in WHAT), {})[row["protocol"]] = row
-    inflated = {
+        found.setdefault(tuple(row[name] for name in PAIR), {})[row["protocol"]] = row
+    inflations = {
         (row["dataset"], row["input"], row["model"], row["wiring"]): _difference(row) for row in summary["inflation"]
     }
     others = _by_experiment(summary["comparisons"])
     return [
         Pair(
-            *what,
-            _title(what, several),
+            *key,
+            _title(key, several),
             scores,
-            inflated.get((what[0], *what[3:])),
-            others.get((what[0], what[5], f"{what[3]}-{what[4]}"), {}),
+            inflations.get((key[0], *key[3:])),
+            others.get((key[0], key[5], f"{key[3]}-{key[4]}"), {}),
         )
-        for what, scores in found.items()
+        for key, scores in found.items()
     ]
 
 
@@ -124,9 +118,9 @@ def _by_experiment(rows: list[dict[str, Any]]) -> dict[tuple, dict[tuple[str, st
     """Return for each dataset, wiring and experiment its differences by protocol and other experiment."""
     found: dict[tuple, dict[tuple[str, str], Difference]] = {}
     for row in rows:
-        one = _difference(row)
-        for mine, other, difference in ((row["a"], row["b"], one), (row["b"], row["a"], one.turned())):
-            found.setdefault((row["dataset"], row["wiring"], mine), {})[row["protocol"], other] = difference
+        a_minus_b = _difference(row)
+        for name, other, difference in ((row["a"], row["b"], a_minus_b), (row["b"], row["a"], a_minus_b.reversed())):
+            found.setdefault((row["dataset"], row["wiring"], name), {})[row["protocol"], other] = difference
     return found
 
 
@@ -134,45 +128,48 @@ def _difference(row: dict[str, Any]) -> Difference:
     return Difference(row["difference"], row["low"], row["high"], row.get("windows"), row.get("recordings"))
 
 
-def _turned(test: dict[str, Any] | None) -> dict[str, Any] | None:
+def _reversed(test: dict[str, Any] | None) -> dict[str, Any] | None:
     return test and {"only_a": test["only_b"], "only_b": test["only_a"], "p": test["p"]}
 
 
-def ranked(pairs: list[Pair], protocol: str) -> list[Pair]:
+def rank(pairs: list[Pair], protocol: str) -> list[Pair]:
     """Return the pairs that were run under `protocol`, the highest accuracy first."""
-    there = [pair for pair in pairs if protocol in pair.scores]
-    return sorted(there, key=lambda pair: -pair.score("accuracy", protocol))
+    run = [pair for pair in pairs if protocol in pair.scores]
+    return sorted(run, key=lambda pair: -pair.score("accuracy", protocol))
 
 
-def same_model(pairs: list[Pair]) -> list[tuple[Pair, Pair]]:
-    """Return (time domain, spectrogram) for all pairs that share model and wiring, by model."""
+def contrast_pairs(pairs: list[Pair], contrast: Mapping[str, list[str]]) -> list[tuple[Pair, Pair]]:
+    """Return the experiments that differ in one part alone, by what they share.
+
+    Parameters
+    ----------
+    pairs
+        The experiments of one dataset.
+    contrast
+        An item of `contrasts` in params.yaml, e.g. `{"model": ["cnn", "lstm"]}`.
+
+    Returns
+    -------
+    (second, first) for each combination of shared part and wiring that both were run with; it may be empty
+    """
+    ((part, (first, second)),) = contrast.items()
+    shared = SHARED[part]
     found = [
-        (waveform, other)
-        for waveform in pairs
-        if waveform.input == TIME_DOMAIN
-        for other in pairs
-        if other.input in SPECTROGRAMS and (other.model, other.wiring) == (waveform.model, waveform.wiring)
+        (b, a)
+        for a in pairs
+        if getattr(a, part) == first
+        for b in pairs
+        if getattr(b, part) == second and (getattr(a, shared), a.wiring) == (getattr(b, shared), b.wiring)
     ]
-    return sorted(found, key=lambda two: (two[0].model, two[0].wiring, SPECTROGRAMS.index(two[1].input)))
+    return sorted(found, key=lambda both: (getattr(both[0], shared), both[0].wiring))
 
 
-def same_input(pairs: list[Pair]) -> list[tuple[Pair, Pair]]:
-    """Return (CNN, LSTM) for all pairs that share input and wiring."""
-    return [
-        (cnn, lstm)
-        for cnn in pairs
-        if cnn.model == "cnn"
-        for lstm in pairs
-        if (lstm.model, lstm.input, lstm.wiring) == ("lstm", cnn.input, cnn.wiring)
-    ]
+def _title(key: tuple, several_wirings: bool) -> str:
+    *_, input_name, model, wiring = key
+    return f"{input_name}-{model} ({wiring} wiring)" if several_wirings else f"{input_name}-{model}"
 
 
-def _title(what: tuple, several_wirings: bool) -> str:
-    *_, source, model, wiring = what
-    return f"{source}-{model} ({wiring} wiring)" if several_wirings else f"{source}-{model}"
-
-
-def changed(difference: Difference | None) -> str:
+def difference_text(difference: Difference | None) -> str:
     """Write a difference with its interval below it, and ≈ where the interval holds 0."""
     if difference is None:
         return NOTHING

@@ -1,13 +1,13 @@
-"""The scores of all experiments with their intervals, and what tells any two of them apart.
+"""The scores of all experiments with their intervals, and the differences between any two of them.
 
-Everything that the report, the terminal and docs/results.md say of scores stands in the summary, which is
-data/report/summary.json.
+The summary, data/report/summary.json, holds every score that the report, the terminal and docs/results.md show.
 """
 
 from __future__ import annotations
 
 import json
 from itertools import combinations
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -19,57 +19,59 @@ from earshot.files import rounded
 from earshot.metrics import classification, intervals
 from earshot.metrics.intervals import RECORDING, WINDOW
 from earshot.report import robustness
-from earshot.report.results import Cell, Study
+from earshot.report.results import Cell, DatasetResults
+from earshot.settings import WIRINGS
 
 PARTS = ["scores", "inflation", "comparisons", "noise", "cross_dataset"]
-DECIDED = {"windows": WINDOW, "recordings": RECORDING}
+KEYS = [*PARTS, "contrasts"]
+MCNEMAR = {"windows": WINDOW, "recordings": RECORDING}
 EXPERIMENT = ["input", "model", "wiring"]
 MEAN = ["accuracy", "macro_f1", "loss", "calibration_error", "windows"]
 
 
-def summarise(studies: list[Study]) -> dict[str, list[dict[str, Any]]]:
-    """Return `scores`, `inflation`, `comparisons`, `noise` and `cross_dataset`, a list of rows each.
+def summarise(datasets: list[DatasetResults], contrasts: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return `scores`, `inflation`, `comparisons`, `noise` and `cross_dataset`, a list of rows each, and `contrasts`.
 
     `scores`: a row per dataset, experiment, wiring and protocol, over all seeds. `inflation`: published minus grouped
     accuracy of each experiment, over the classes that both test. `comparisons`: every two experiments of one dataset,
-    wiring and protocol. `noise` and `cross_dataset`: see `report.street`.
+    wiring and protocol. `noise` and `cross_dataset`: see `report.robustness`. `contrasts`: as params.yaml lists them.
     """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in PARTS}
-    for study in studies:
-        cells = by_experiment(study)
+    for results in datasets:
+        cells = by_experiment(results)
         frames = {key: pd.concat([cell.predictions for cell in same]) for key, same in cells.items()}
-        found["scores"] += [_score(study, same, frames[key]) for key, same in cells.items()]
+        found["scores"] += [_score(results, same, frames[key]) for key, same in cells.items()]
         found["inflation"] += [
-            {"dataset": study.card.name, **dict(zip(EXPERIMENT, what, strict=True)), **_inflation(*both)}
-            for what, both in _both_protocols(frames).items()
+            {"dataset": results.card.name, **dict(zip(EXPERIMENT, key, strict=True)), **_inflation(*both)}
+            for key, both in _both_protocols(frames).items()
         ]
-        found["comparisons"] += _comparisons(study, frames)
-        ladder = robustness.noise_ladder(study.noise, study.asked["alarm"]) if len(study.noise) else []
-        found["noise"] += [{"dataset": study.card.name, **row} for row in ladder]
+        found["comparisons"] += _comparisons(results, frames)
+        ladder = robustness.noise_ladder(results.noise, results.noise_settings["alarm"]) if len(results.noise) else []
+        found["noise"] += [{"dataset": results.card.name, **row} for row in ladder]
         found["cross_dataset"] += [
-            {"dataset": study.card.name, **row} for row in robustness.cross_dataset(study.cross_dataset)
+            {"dataset": results.card.name, **row} for row in robustness.cross_dataset(results.cross_dataset)
         ]
-    return rounded(found)
+    return rounded({**found, "contrasts": contrasts})
 
 
-def by_experiment(study: Study) -> dict[tuple[str, ...], list[Cell]]:
-    """Return the cells of all seeds by (input, model, wiring, protocol), in the study's order."""
+def by_experiment(results: DatasetResults) -> dict[tuple[str, ...], list[Cell]]:
+    """Return the cells of all seeds by (input, model, wiring, protocol), in the order of `results.cells`."""
     cells: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in study.cells:
+    for cell in results.cells:
         cells.setdefault((cell.input, cell.model, cell.wiring, cell.protocol), []).append(cell)
     return cells
 
 
-def _score(study: Study, cells: list[Cell], frame: pd.DataFrame) -> dict[str, Any]:
+def _score(results: DatasetResults, cells: list[Cell], frame: pd.DataFrame) -> dict[str, Any]:
     """Return the row of one experiment and protocol; `frame` holds the predictions of all its cells."""
     seeds = [classification.scores(cell.predictions) for cell in cells]
-    recordings = [intervals.pooled(cell.predictions, RECORDING) for cell in cells]
+    recordings = [intervals.pool(cell.predictions, RECORDING) for cell in cells]
     right = pd.concat(recordings)
     unheard = frame[~frame["heard"]]
     return {
-        "dataset": study.card.name,
-        "synthetic": study.card.synthetic,
-        "task": study.card.task,
+        "dataset": results.card.name,
+        "synthetic": results.card.synthetic,
+        "task": results.card.task,
         **{name: getattr(cells[0], name) for name in (*EXPERIMENT, "protocol")},
         **{name: _mean([seed[name] for seed in seeds]) for name in MEAN},
         **_interval("accuracy", intervals.accuracy(frame)),
@@ -113,38 +115,43 @@ def _inflation(published: pd.DataFrame, grouped: pd.DataFrame) -> dict[str, Any]
     return {"classes": classes, **intervals.difference(*(x[x["label"].isin(classes)] for x in (published, grouped)))}
 
 
-def _comparisons(study: Study, frames: dict[tuple[str, ...], pd.DataFrame]) -> list[dict[str, Any]]:
+def _comparisons(results: DatasetResults, frames: dict[tuple[str, ...], pd.DataFrame]) -> list[dict[str, Any]]:
     found = []
     decided = {
-        key: {name: intervals.decided(frame, by) for name, by in DECIDED.items()} for key, frame in frames.items()
+        key: {name: intervals.correct(frame, by) for name, by in MCNEMAR.items()} for key, frame in frames.items()
     }
     for (key_a, a), (key_b, b) in combinations(frames.items(), 2):
         if key_a[2:] != key_b[2:]:  # of one wiring and protocol
             continue
         found.append(
             {
-                "dataset": study.card.name,
+                "dataset": results.card.name,
                 "wiring": key_a[2],
                 "protocol": key_a[3],
                 "a": "-".join(key_a[:2]),
                 "b": "-".join(key_b[:2]),
                 **intervals.difference(a, b),
-                **{name: intervals.mcnemar(decided[key_a][name], decided[key_b][name]) for name in DECIDED},
+                **{name: intervals.mcnemar(decided[key_a][name], decided[key_b][name]) for name in MCNEMAR},
             }
         )
     return found
 
 
-def read_summary() -> dict[str, list[dict[str, Any]]]:
-    """Return the comparison, see `summarise`.
+def read_summary(path: Path | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Return the comparison in a summary.json, by default the project's; see `summarise`.
 
     Raises
     ------
     EarshotError
-        If there is no comparison yet.
+        If there is no comparison yet, or it can't be read, or an earlier version wrote it.
     """
-    path = project.report("summary.json")
+    path = path or project.report("summary.json")
     try:
-        return json.loads(path.read_text("utf-8"))
+        summary = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise EarshotError(f"{path} is missing. Run `dvc repro` to make it") from None
+        raise EarshotError(f"{path} is missing. Run `dvc repro` in its project to make it") from None
+    except (ValueError, OSError) as error:
+        raise EarshotError(f"{path} can't be read ({error}). Delete it and run `dvc repro` in its project") from None
+    if not set(KEYS) <= set(summary) or any(row["wiring"] not in WIRINGS for row in summary["scores"]):
+        raise EarshotError(f"{path} was written by an earlier version of earshot. Run `dvc repro` in its project")
+    return summary

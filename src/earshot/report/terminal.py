@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -10,7 +9,7 @@ from rich.table import Table
 from earshot import project
 from earshot.pages.numbers import interval, score, with_interval
 from earshot.report import robustness
-from earshot.report.scores import Pair, changed, side_by_side
+from earshot.report.scores import Pair, difference_text, side_by_side
 from earshot.report.summary import read_summary
 from earshot.terminal import console, empty_table
 
@@ -32,11 +31,17 @@ def print_table(pairs: list[Pair]) -> None:
 
 
 def print_inflation(dataset: str) -> None:
-    """Print how much of each published score is inflation, where data/report/summary.json knows the dataset."""
+    """Print how much of each published score is inflation, if data/report/summary.json has scores of the dataset.
+
+    Raises
+    ------
+    EarshotError
+        If the summary can't be read, or an earlier version wrote it.
+    """
     path = project.report("summary.json")
     if not path.exists():
         return
-    pairs = [pair for pair in side_by_side(json.loads(path.read_text("utf-8"))) if pair.dataset == dataset]
+    pairs = [pair for pair in side_by_side(read_summary(path)) if pair.dataset == dataset]
     if not any(pair.inflation for pair in pairs):
         return
     table = empty_table(None)
@@ -46,12 +51,12 @@ def print_inflation(dataset: str) -> None:
     for pair in pairs:
         unheard = f"{score(pair.score('unheard_accuracy', 'published'))} ({pair.score('unheard_windows', 'published')})"
         published, grouped = (score(pair.score("accuracy", protocol)) for protocol in ("published", "grouped"))
-        table.add_row(f"  {pair.title}", published, unheard, grouped, changed(pair.inflation))
+        table.add_row(f"  {pair.title}", published, unheard, grouped, difference_text(pair.inflation))
     console().print(table)
 
 
 def print_cross_dataset(dataset: str, predictions: pd.DataFrame) -> None:
-    """Print how the models of a dataset do on another one; see `report.robustness.cross_dataset`."""
+    """Print the scores of a dataset's models on another dataset; see `report.robustness.cross_dataset`."""
     rows = robustness.cross_dataset(predictions)
     table = empty_table(f"models of {dataset}, tested on {rows[0]['on']}")
     table.add_column("experiment")
@@ -81,7 +86,7 @@ def _numbers(pair: Pair) -> list[str]:
     return [
         with_interval(pair.scores.get("published"), "accuracy"),
         with_interval(pair.scores.get("grouped"), "accuracy"),
-        changed(pair.inflation),
+        difference_text(pair.inflation),
         score(pair.score("recording_accuracy", "grouped")),
         score(pair.score("macro_f1", "grouped")),
     ]

@@ -1,34 +1,38 @@
-"""What the numbers say, in plain sentences that claim no more than they carry."""
+"""The results in plain sentences, which claim no more than the intervals allow."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from earshot.pages.numbers import interval, percent, score, signed, whole
-from earshot.report.scores import Difference, Pair, ranked, same_input, same_model
+from earshot.report.scores import SHARED, Difference, Pair, contrast_pairs, rank
 from earshot.settings import WIRINGS
+
+Contrasts = Sequence[Mapping[str, list[str]]]
 
 STREET_DB = 0.0  # as loud as the street: the step of the noise ladder that is put into words
 
 
-def answer(pairs: list[Pair], largest_class: float) -> list[str]:
-    """Return the headline answer for one dataset, a paragraph per finding.
+def answer(pairs: list[Pair], contrasts: Contrasts, largest_class: float) -> list[str]:
+    """Return the main findings on one dataset, a paragraph each.
 
     Parameters
     ----------
     pairs
         The experiments of one dataset.
+    contrasts
+        What params.yaml lists under that name.
     largest_class
         Share of the tested windows that the largest class has: the accuracy of always naming it.
     """
-    grouped, published = ranked(pairs, "grouped"), ranked(pairs, "published")
+    grouped, published = rank(pairs, "grouped"), rank(pairs, "published")
     findings = [
         best(grouped, "grouped") or best(published, "published"),
         inflation([pair for pair in pairs if pair.inflation is not None]),
         other_winner(published, grouped),
-        spectrogram_against_waveform(grouped),
-        model_against_model(grouped),
+        *(change(grouped, contrast) for contrast in contrasts),
         no_better_than_one_class(grouped, largest_class),
     ]
     return [finding for finding in findings if finding]
@@ -41,7 +45,7 @@ def best(order: list[Pair], protocol: str) -> str:
     first, *others = order
     condition = "Tested without leak (grouped)" if protocol == "grouped" else "As published (not leak-free)"
     found = f"{condition}, {first.title} scores highest, with an accuracy of {_accuracy(first, protocol)}."
-    close = [pair for pair in others if (told := first.against(pair, protocol)) and told.unsure]
+    close = [pair for pair in others if (margin := first.against(pair, protocol)) and margin.unsure]
     if close:
         return f"{found} Too close to it to call: {_listed(close, protocol)}."
     return f"{found} Next comes {_listed(others[:1], protocol)}." if others else found
@@ -63,35 +67,24 @@ def inflation(pairs: list[Pair]) -> str:
 
 
 def other_winner(published: list[Pair], grouped: list[Pair]) -> str:
-    """Say so where the published protocol would have named another winner."""
+    """Name the experiment that comes first as published, where another one does when grouped."""
     if not published or not grouped or published[0] is grouped[0]:
         return ""
     first = published[0]
     return f"As published, {first.title} would have come first, with {_accuracy(first, 'published')}."
 
 
-def spectrogram_against_waveform(pairs: list[Pair]) -> str:
-    """Say for each model what the log spectrogram changes against the waveform, grouped."""
-    changes = [
-        f"{waveform.title.removeprefix('waveform-')} {_change(spectrogram.against(waveform, 'grouped'))}"
-        for waveform, spectrogram in same_model(pairs)
-        if spectrogram.input == "log_spectrogram"
-    ]
+def change(pairs: list[Pair], contrast: Mapping[str, list[str]]) -> str:
+    """Say what the second input or model of a contrast changes against the first, all else equal, grouped."""
+    ((part, (first, second)),) = contrast.items()
+    changes = [f"{_without(part, b)} {_change(b.against(a, 'grouped'))}" for b, a in contrast_pairs(pairs, contrast)]
     if not changes:
         return ""
-    return f"Log spectrogram instead of waveform, same model, grouped: {'; '.join(changes)}."
-
-
-def model_against_model(pairs: list[Pair]) -> str:
-    """Say for each input what the LSTM changes against the CNN, grouped."""
-    changes = [
-        f"{cnn.title.replace('-cnn', '', 1)} {_change(lstm.against(cnn, 'grouped'))}" for cnn, lstm in same_input(pairs)
-    ]
-    return f"LSTM instead of CNN, same input, grouped: {'; '.join(changes)}." if changes else ""
+    return f"With {second} instead of {first}, same {SHARED[part]}, grouped: {'; '.join(changes)}."
 
 
 def no_better_than_one_class(grouped: list[Pair], largest_class: float) -> str:
-    """Name the experiments that can't be told from always naming the largest class."""
+    """Name the experiments that are not clearly better than always predicting the largest class."""
     guessing = [pair for pair in grouped if (pair.score("accuracy_low", "grouped") or 0) <= largest_class]
     if not guessing:
         return ""
@@ -100,11 +93,11 @@ def no_better_than_one_class(grouped: list[Pair], largest_class: float) -> str:
 
 
 def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any]) -> list[str]:
-    """Say what the tutorial's figure is made of, and what the audit found."""
+    """Explain the tutorial's figure, and report the findings of the audit."""
     found = []
     known = [
         pair
-        for pair in ranked(pairs, "published")
+        for pair in rank(pairs, "published")
         if tutorial and pair.wiring == WIRINGS[0] and pair.experiment in tutorial["accuracy"] and pair.inflation
     ]
     if known:
@@ -138,8 +131,8 @@ def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any
     return found
 
 
-def street(ladder: list[dict[str, Any]], other: list[dict[str, Any]], alarm: str) -> list[str]:
-    """Say how the alarms do under street noise, and the models on other recordings."""
+def robustness(ladder: list[dict[str, Any]], other: list[dict[str, Any]], alarm: str) -> list[str]:
+    """Say how well alarms are found under street noise, and how accurate the models are on other recordings."""
     found = []
     steps = [row for row in ladder if row["snr_db"] == STREET_DB]
     if steps:
@@ -159,6 +152,11 @@ def street(ladder: list[dict[str, Any]], other: list[dict[str, Any]], alarm: str
             f"{score(first['accuracy'])} {interval(first['accuracy_low'], first['accuracy_high'])} ({_name(first)})."
         )
     return found
+
+
+def _without(part: str, pair: Pair) -> str:
+    """Return the title of an experiment without its input, or without its model."""
+    return pair.title.replace(pair.experiment, getattr(pair, SHARED[part]), 1)
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from earshot import files, project
 from earshot.report import comparison
 from earshot.report.page import render
-from earshot.report.results import read_study
+from earshot.report.results import read_results
 from earshot.report.summary import summarise
 from earshot.report.terminal import print_summary
 from earshot.settings import compared, read_params
@@ -19,12 +19,12 @@ from earshot.stages import stage
 def main() -> None:
     """Compare the experiments in params.yaml: write data/report/ and print the summary."""
     settings = compared(read_params())
-    studies = [read_study(dataset, settings) for dataset in settings["datasets"]]
-    rows, summary = comparison.rows(studies), summarise(studies)
+    datasets = [read_results(dataset, settings) for dataset in settings["datasets"]]
+    rows, summary = comparison.rows(datasets), summarise(datasets, settings["contrasts"])
     files.write_json(project.report("comparison.json"), rows)
     comparison.write_csv(project.report("comparison.csv"), rows)
     files.write_json(project.report("summary.json"), summary)
-    files.write_text(project.report("index.html"), render(studies, summary))
+    files.write_text(project.report("index.html"), render(datasets, summary))
     print_summary()
 
 

@@ -29,7 +29,7 @@ def examples(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[
     -------
     label, predicted, probability, recording, start (seconds) and the sound as the data address of an MP3
     """
-    frame = intervals.pooled(predictions, intervals.WINDOW)
+    frame = intervals.pool(predictions, intervals.WINDOW)
     chosen = surest(frame[(frame["label"] == frame["predicted"]) == right], MOST, PER_CLASS)
     found = manifest.paths(dataset)
     return [

@@ -128,11 +128,11 @@ def _windows(request: Request) -> Response:
     from earshot.report import mistakes
 
     query = dict(request.query_params)
-    names = {field.name for field in fields(mistakes.Asked)}
+    names = {field.name for field in fields(mistakes.MatrixCell)}
     if wrong := names ^ query.keys():
         return PlainTextResponse(f"missing, or not understood: {', '.join(sorted(wrong))}", 400)
     try:
-        return HTMLResponse(mistakes.page(mistakes.Asked(**query), report=links.REPORT))
+        return HTMLResponse(mistakes.page(mistakes.MatrixCell(**query), report=links.REPORT))
     except EarshotError as error:
         return PlainTextResponse(str(error), 404)
 

@@ -1,15 +1,15 @@
-"""The server: its page, the list of models, and their predictions on an uploaded recording."""
+"""The server of `earshot serve`: the page, the models, and their predictions for a recording that is sent."""
 
 from __future__ import annotations
 
 import functools
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import anyio.to_thread
 import numpy as np
@@ -29,11 +29,11 @@ from earshot.web.overview import Overview
 
 HERE = Path(__file__).parent
 RATE = 16000  # of the spectrogram, in Hz
-MOST_SECONDS = 3600.0  # of a recording: a small file may contain days of silence
-MOST_MODELS = 2  # compared at a time
-AT_ONCE = 2  # recordings in work
-WAITING = 14  # recordings in the queue; more are refused
-MODELS_IN_MEMORY = 4
+MAX_SECONDS = 3600.0  # of a recording: a small file may hold days of silence
+MAX_MODELS = 2  # in a request
+AT_ONCE = 2  # recordings in work at a time
+WAITING = 14  # recordings in the queue; others are refused
+CACHED_MODELS = 4
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
     "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -44,65 +44,68 @@ HEADERS = {
 FILES = {"/": "page.html", "/page.js": "page.js", "/style.css": "style.css"}
 
 
-class Refused(Exception):
-    """A refused request: the status, and the reason."""
+class Refusal(Exception):
+    """A request that is refused, with the HTTP status and the reason."""
 
-    def __init__(self, status: int, why: str):
-        super().__init__(why)
+    def __init__(self, status: int, reason: str):
+        super().__init__(reason)
         self.status = status
 
 
 class Listening:
-    """The models on offer, and the recordings in work.
+    """The models, and a queue of recordings of which a few are worked on at a time.
 
     models : name to folder
-    most_bytes : of a recording
+    most_bytes : the maximum size of a recording
     """
 
     def __init__(self, models: dict[str, Path], most_bytes: int):
         self.models, self.most_bytes = models, most_bytes
         self.places = threading.Semaphore(AT_ONCE + WAITING)
         self.limiter = anyio.CapacityLimiter(AT_ONCE)
-        self.detector = functools.lru_cache(maxsize=MODELS_IN_MEMORY)(lambda name: Detector.load(models[name]))
+        self.detector = functools.lru_cache(maxsize=CACHED_MODELS)(lambda name: Detector.load(models[name]))
 
     async def listen(self, request: Request) -> Response:
-        """Answer with the predictions of the requested models on the body, an audio file of any format."""
+        """Return the predictions of the models named in the query for the body, an audio file of any format."""
         try:
-            names, rule = self._asked(request)
+            names, rule = self._parameters(request)
             with self._place(), tempfile.NamedTemporaryFile() as file:
-                await self._save(request, file)
-                found = await anyio.to_thread.run_sync(self._heard, Path(file.name), names, rule, limiter=self.limiter)
-        except Refused as refused:
-            return JSONResponse({"error": str(refused)}, refused.status, HEADERS)
+                await self._save_body(request, file)
+                found = await anyio.to_thread.run_sync(
+                    self._predict, Path(file.name), names, rule, limiter=self.limiter
+                )
+        except Refusal as refusal:
+            return JSONResponse({"error": str(refusal)}, refusal.status, HEADERS)
         except EarshotError as error:
             return JSONResponse({"error": str(error)}, 422, HEADERS)
         except ClientDisconnect:
             return Response(status_code=400)
         return JSONResponse(found, headers=HEADERS)
 
-    def _asked(self, request: Request) -> tuple[list[str], Rule]:
+    def _parameters(self, request: Request) -> tuple[list[str], Rule]:
+        """Return the models and the rule of a request."""
         query = request.query_params
         names = query.getlist("model")
-        if not 1 <= len(names) <= MOST_MODELS or any(name not in self.models for name in names):
-            raise Refused(404, f"name one or two of the models: {', '.join(self.models)}")
+        if not 1 <= len(names) <= MAX_MODELS or any(name not in self.models for name in names):
+            raise Refusal(404, f"name one or two of the models: {', '.join(self.models)}")
         try:
             return names, Rule(**{name: float(query[name]) for name in asdict(Rule()) if name in query})
         except ValueError as error:
-            raise Refused(422, str(error)) from None
+            raise Refusal(422, str(error)) from None
 
     @contextmanager
     def _place(self) -> Iterator[None]:
         if not self.places.acquire(blocking=False):
-            raise Refused(503, "too many recordings at once: try again in a moment")
+            raise Refusal(503, "too many recordings at once: try again in a moment")
         try:
             yield
         finally:
             self.places.release()
 
-    async def _save(self, request: Request, file) -> None:
+    async def _save_body(self, request: Request, file: IO[bytes]) -> None:
         """Write the body to a file; stop reading if it is too large."""
-        announced = request.headers.get("content-length", "0")
-        size = int(announced) if announced.isdigit() else 0
+        declared = request.headers.get("content-length", "0")
+        size = int(declared) if declared.isdigit() else 0
         if size <= self.most_bytes:
             size = 0
             async for chunk in request.stream():
@@ -111,15 +114,15 @@ class Listening:
                     break
                 file.write(chunk)
         if size > self.most_bytes:
-            raise Refused(413, f"more than {self.most_bytes / 1e6:g} MB; `earshot predict` takes any size")
+            raise Refusal(413, f"more than {self.most_bytes / 1e6:g} MB; `earshot predict` takes any size")
         file.flush()
 
-    def _heard(self, path: Path, names: list[str], rule: Rule) -> dict[str, Any]:
+    def _predict(self, path: Path, names: list[str], rule: Rule) -> dict[str, Any]:
         sources.check(path)
         overview = Overview()
         samples = sum(map(len, overview.watch(_limited(sources.blocks(path, RATE), RATE))))
-        heard = [self._by_model(name, path, rule) for name in names]
-        return {"seconds": samples / RATE, "hertz": RATE / 2, "spectrogram": overview.picture(), "heard": heard}
+        by_model = [self._by_model(name, path, rule) for name in names]
+        return {"seconds": samples / RATE, "hertz": RATE / 2, "spectrogram": overview.picture(), "heard": by_model}
 
     def _by_model(self, name: str, path: Path, rule: Rule) -> dict[str, Any]:
         detector, windows = self.detector(name), []
@@ -131,8 +134,8 @@ def _limited(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
     samples = 0
     for block in blocks:
         samples += len(block)
-        if samples > MOST_SECONDS * rate:
-            raise EarshotError(f"lasts more than {MOST_SECONDS / 60:g} minutes; `earshot predict` takes any length")
+        if samples > MAX_SECONDS * rate:
+            raise EarshotError(f"lasts more than {MAX_SECONDS / 60:g} minutes; `earshot predict` takes any length")
         yield block
 
 
@@ -144,23 +147,23 @@ def _timeline(detector: Detector, windows: list[Window]) -> dict[str, Any]:
 
 
 def app(models: dict[str, Path], most_bytes: int, hosts: list[str]) -> Starlette:
-    """Return the server's app.
+    """Return the server's application.
 
     Parameters
     ----------
     models : name to folder, in the order of the page
-    most_bytes : of a recording; more is refused
-    hosts : host names that requests may have; others are refused, against DNS rebinding
+    most_bytes : the maximum size of a recording; a larger one is refused and not read
+    hosts : host names that requests may have; others are refused, as a guard against DNS rebinding
     """
     listening = Listening(models, most_bytes)
     rule = asdict(Rule())
 
-    def file(name: str):
+    def file(name: str) -> Callable[[Request], Response]:
         return lambda _: FileResponse(HERE / name, headers=HEADERS)
 
-    def offered(_: Request) -> Response:
+    def list_models(_: Request) -> Response:
         return JSONResponse({"models": list(models), "rule": rule, "most_bytes": most_bytes}, headers=HEADERS)
 
     routes = [Route(path, file(name)) for path, name in FILES.items()]
-    routes += [Route("/models", offered), Route("/listen", listening.listen, methods=["POST"])]
+    routes += [Route("/models", list_models), Route("/listen", listening.listen, methods=["POST"])]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])

@@ -27,7 +27,7 @@ class Overview:
         self.frames = 1  # in a column
 
     def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the blocks, float32 of shape (samples,), and add each to the picture."""
+        """Yield the blocks, float32 of shape (samples,), and add each to the overview."""
         for block in blocks:
             yield block
             for stretch in stretches([block], N_FFT, HOP_LENGTH, AT_ONCE):

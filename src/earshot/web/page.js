@@ -1,10 +1,10 @@
 "use strict";
-const of = (id) => document.getElementById(id);
-const audio = of("audio");
+const byId = (id) => document.getElementById(id);
+const audio = byId("audio");
 const COLOURS = ["var(--first)", "var(--second)"];
 const EVENTS_SHOWN = 500;
 let sound = null; // the recording: {blob, name}
-let asking = null; // aborts the question that is on its way
+let pending = null; // aborts the request under way
 let ends = null; // where playing stops, in seconds
 let shown = ""; // the class whose events and scores are drawn
 
@@ -24,35 +24,35 @@ function clock(seconds) {
   return minutes < 60 ? `${minutes}:${rest}` : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`;
 }
 
-function say(text, wrong = false) {
-  of("said").textContent = text;
-  of("said").classList.toggle("wrong", wrong);
+function showStatus(text, wrong = false) {
+  byId("status").textContent = text;
+  byId("status").classList.toggle("wrong", wrong);
 }
 
 async function start() {
-  const offered = await (await fetch("models")).json();
-  for (const name of offered.models) for (const id of ["model", "other"]) make("option", of(id), name, { value: name });
-  for (const [name, value] of Object.entries(offered.rule)) of("asked").elements[name].value = value;
-  start.most = offered.most_bytes;
+  const served = await (await fetch("models")).json();
+  for (const name of served.models) for (const id of ["model", "other"]) make("option", byId(id), name, { value: name });
+  for (const [name, value] of Object.entries(served.rule)) byId("settings").elements[name].value = value;
+  start.most = served.most_bytes;
 }
 
 async function listen() {
   if (!sound) return;
-  if (sound.blob.size > start.most) return say(`larger than ${start.most / 1e6} MB: \`earshot predict\` takes any size`, true);
-  asking?.abort();
-  asking = new AbortController();
-  const asked = new URLSearchParams({ model: of("model").value });
-  if (of("other").value && of("other").value !== of("model").value) asked.append("model", of("other").value);
-  for (const input of of("rule").querySelectorAll("input")) asked.append(input.name, input.value);
-  say("listening …");
+  if (sound.blob.size > start.most) return showStatus(`larger than ${start.most / 1e6} MB: \`earshot predict\` takes any size`, true);
+  pending?.abort();
+  pending = new AbortController();
+  const query = new URLSearchParams({ model: byId("model").value });
+  if (byId("other").value && byId("other").value !== byId("model").value) query.append("model", byId("other").value);
+  for (const input of byId("rule").querySelectorAll("input")) query.append(input.name, input.value);
+  showStatus("listening …");
   try {
-    const response = await fetch(`listen?${asked}`, { method: "POST", body: sound.blob, signal: asking.signal });
-    const found = await response.json();
-    if (!response.ok) throw new Error(found.error);
-    show(found);
-    say("");
+    const response = await fetch(`listen?${query}`, { method: "POST", body: sound.blob, signal: pending.signal });
+    const result = await response.json();
+    if (!response.ok) throw new Error(result.error);
+    show(result);
+    showStatus("");
   } catch (error) {
-    if (error.name !== "AbortError") say(`${sound.name}: ${error.message}`, true);
+    if (error.name !== "AbortError") showStatus(`${sound.name}: ${error.message}`, true);
   }
 }
 
@@ -60,41 +60,41 @@ function take(blob, name) {
   sound = { blob, name };
   URL.revokeObjectURL(audio.src);
   audio.src = URL.createObjectURL(blob);
-  of("result").hidden = true;
+  byId("result").hidden = true;
   listen();
 }
 
-function show(found) {
-  of("result").hidden = false;
-  of("title").textContent = sound.name;
-  of("spectrogram").src = found.spectrogram;
-  of("hertz").textContent = `${found.hertz / 1000} kHz`;
-  of("until").textContent = clock(found.seconds);
-  of("picture").dataset.seconds = found.seconds;
-  of("models").replaceChildren();
-  of("over").replaceChildren();
-  const classes = Object.keys(found.heard[0].scores);
+function show(result) {
+  byId("result").hidden = false;
+  byId("title").textContent = sound.name;
+  byId("spectrogram").src = result.spectrogram;
+  byId("hertz").textContent = `${result.hertz / 1000} kHz`;
+  byId("until").textContent = clock(result.seconds);
+  byId("picture").dataset.seconds = result.seconds;
+  byId("models").replaceChildren();
+  byId("over").replaceChildren();
+  const classes = Object.keys(result.heard[0].scores);
   if (!classes.includes(shown)) shown = classes[0];
-  found.heard.forEach((heard, number) => model(heard, number, found));
+  result.heard.forEach((prediction, number) => model(prediction, number, result));
 }
 
-function model(heard, number, found) {
-  const card = make("section", of("models"), "", { class: "model" });
+function model(prediction, number, result) {
+  const card = make("section", byId("models"), "", { class: "model" });
   card.style.setProperty("--colour", COLOURS[number]);
-  make("h3", card, heard.model);
-  const scores = Object.entries(heard.scores).sort((a, b) => b[1] - a[1]).map(([label, score]) => `${label} ${score.toFixed(2)}`);
-  make("p", card, `on the whole: ${scores.join(", ")}`, { class: "muted" });
+  make("h3", card, prediction.model);
+  const scores = Object.entries(prediction.scores).sort((a, b) => b[1] - a[1]).map(([label, score]) => `${label} ${score.toFixed(2)}`);
+  make("p", card, `whole recording: ${scores.join(", ")}`, { class: "muted" });
   const label = make("label", card, "events of ", { class: "muted" });
   const choice = make("select", label);
-  for (const name of Object.keys(heard.scores)) make("option", choice, name, { value: name });
-  choice.value = shown in heard.scores ? shown : heard.label;
-  choice.onchange = () => { shown = choice.value; show(found); };
-  const events = heard.events.filter((event) => event.label === choice.value);
-  curve(card, heard, choice.value, events, found.seconds);
+  for (const name of Object.keys(prediction.scores)) make("option", choice, name, { value: name });
+  choice.value = shown in prediction.scores ? shown : prediction.label;
+  choice.onchange = () => { shown = choice.value; show(result); };
+  const events = prediction.events.filter((event) => event.label === choice.value);
+  curve(card, prediction, choice.value, events, result.seconds);
   if (number === 0) for (const event of events) {
-    const mark = make("div", of("over"), "", { class: "mark" });
-    mark.style.left = `${(100 * event.start) / found.seconds}%`;
-    mark.style.width = `${(100 * (event.end - event.start)) / found.seconds}%`;
+    const mark = make("div", byId("over"), "", { class: "mark" });
+    mark.style.left = `${(100 * event.start) / result.seconds}%`;
+    mark.style.width = `${(100 * (event.end - event.start)) / result.seconds}%`;
   }
   const list = make("ul", card, "", { class: "events" });
   if (!events.length) make("li", list, `no event of ${choice.value}`);
@@ -108,13 +108,13 @@ function model(heard, number, found) {
   if (events.length > EVENTS_SHOWN) make("p", card, `and ${events.length - EVENTS_SHOWN} more`, { class: "muted" });
 }
 
-function curve(card, heard, label, events, seconds) {
+function curve(card, prediction, label, events, seconds) {
   const drawn = make("svg", card, "", { viewBox: `0 0 ${seconds} 1`, preserveAspectRatio: "none", role: "img" });
   drawn.setAttribute("aria-label", `score of ${label} over time`);
   for (const { start, end } of events) make("rect", drawn, "", { x: start, y: 0, width: end - start, height: 1 });
-  const threshold = of("asked").elements.threshold.value;
+  const threshold = byId("settings").elements.threshold.value;
   make("line", drawn, "", { x1: 0, x2: seconds, y1: 1 - threshold, y2: 1 - threshold });
-  const { seconds: at, scores } = heard.timeline;
+  const { seconds: at, scores } = prediction.timeline;
   const points = at.map((second, n) => `${second} ${1 - scores[label][n]}`);
   make("path", drawn, "", { d: points.length > 1 ? `M${points.join("L")}` : `M0 ${points[0].split(" ")[1]}H${seconds}` });
 }
@@ -122,46 +122,46 @@ function curve(card, heard, label, events, seconds) {
 function hear(start, end) {
   ends = end;
   audio.currentTime = start;
-  audio.play().catch(() => say("this browser can't play the recording's format", true));
+  audio.play().catch(() => showStatus("this browser can't play the recording's format", true));
 }
 
 audio.ontimeupdate = () => {
-  of("now").style.left = `${(100 * audio.currentTime) / of("picture").dataset.seconds}%`;
+  byId("now").style.left = `${(100 * audio.currentTime) / byId("picture").dataset.seconds}%`;
   if (ends !== null && audio.currentTime >= ends) { audio.pause(); ends = null; }
 };
-of("picture").onclick = (event) => {
-  const box = of("picture").getBoundingClientRect();
-  hear(((event.clientX - box.left) / box.width) * of("picture").dataset.seconds, null);
+byId("picture").onclick = (event) => {
+  const box = byId("picture").getBoundingClientRect();
+  hear(((event.clientX - box.left) / box.width) * byId("picture").dataset.seconds, null);
 };
-of("file").onchange = () => of("file").files.length && take(of("file").files[0], of("file").files[0].name);
-of("asked").onchange = (event) => event.target !== of("file") && listen();
-of("asked").onsubmit = (event) => event.preventDefault();
+byId("file").onchange = () => byId("file").files.length && take(byId("file").files[0], byId("file").files[0].name);
+byId("settings").onchange = (event) => event.target !== byId("file") && listen();
+byId("settings").onsubmit = (event) => event.preventDefault();
 for (const name of ["dragover", "dragleave", "drop"]) document.addEventListener(name, (event) => {
   event.preventDefault();
-  of("drop").classList.toggle("over", name === "dragover");
+  byId("drop").classList.toggle("over", name === "dragover");
   if (name === "drop" && event.dataTransfer.files.length) take(event.dataTransfer.files[0], event.dataTransfer.files[0].name);
 });
 
 let recorder = null;
-of("record").onclick = async () => {
+byId("record").onclick = async () => {
   if (recorder) return recorder.stop();
   try {
     recorder = new MediaRecorder(await navigator.mediaDevices.getUserMedia({ audio: true }));
   } catch (error) {
-    return say(`no microphone: ${error.message}`, true);
+    return showStatus(`no microphone: ${error.message}`, true);
   }
   const parts = [];
   recorder.ondataavailable = (event) => parts.push(event.data);
   recorder.onstop = async () => {
     recorder.stream.getTracks().forEach((track) => track.stop());
     recorder = null;
-    of("record").textContent = "Record";
-    of("record").classList.remove("on");
+    byId("record").textContent = "Record";
+    byId("record").classList.remove("on");
     take(await wav(new Blob(parts)), "your recording");
   };
   recorder.start();
-  of("record").textContent = "Stop";
-  of("record").classList.add("on");
+  byId("record").textContent = "Stop";
+  byId("record").classList.add("on");
 };
 
 // What browsers record, every one in a format of its own, becomes WAV: 16 bit, mono.
@@ -181,4 +181,4 @@ async function wav(blob) {
   return new Blob([view], { type: "audio/wav" });
 }
 
-start().catch((error) => say(`the server does not answer: ${error.message}`, true));
+start().catch((error) => showStatus(`the server does not answer: ${error.message}`, true));
