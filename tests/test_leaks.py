@@ -20,13 +20,13 @@ from earshot import files
 from earshot.audio import decode
 from earshot.cli import main
 from earshot.datasets.card import load_card
-from earshot.datasets.download import dataset
 from earshot.leaks import conditions, duplicates, heard, hints
 from earshot.leaks.fingerprint import SAMPLE_RATE
 from earshot.settings import window_of
 from earshot.splits import spans, windows
 from earshot.splits.spans import united
 from earshot.stages import audit as audit_stage
+from earshot.stages import download as download_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import split as split_stage
@@ -255,7 +255,7 @@ def standin(project, mirror):
     for path in (PROJECT / "tests" / "cards").glob("sirens_standin.*"):
         shutil.copy(path, project.root / "conf" / "cards")
     project.params(datasets=["sirens_standin"])
-    invoke(dataset.main, "sirens_standin")
+    invoke(download_stage.main, "sirens_standin")
     invoke(manifest_stage.main, "sirens_standin")
     return project
 
