@@ -287,9 +287,10 @@ def search(experiment: str, overrides: tuple[str, ...], plan: str | None, trials
 @without_traceback
 def promote(experiment: str, trial: int, name: str, overrides: tuple[str, ...], plan: str | None) -> None:
     """Write the settings of a search's TRIAL to conf/model/NAME.yaml; `earshot search` prints the line."""
+    from earshot.tuning import promote
     from earshot.tuning.study import Search
 
-    path = Search(experiment, list(overrides), plan).promote(trial, name)
+    path = promote.promote(Search(experiment, list(overrides), plan), trial, name)
     print(f"written: {path}\ntrain it: add {name} to the models in params.yaml, then `earshot repro`")
 
 

@@ -23,7 +23,9 @@ def search(done: Search) -> None:
     print(f"best:      {best}; settings as they are: {found['before']:.4f}")
     print(f"all:       {done.csv}\ndashboard: make dashboard")
     if found["trial"] != 0:
-        print(f"promote:   {done.promotion(found['trial'])}")
+        from earshot.tuning import promote
+
+        print(f"promote:   {promote.command(done, found['trial'])}")
 
 
 def reproduction(done: Reproduction) -> None:
