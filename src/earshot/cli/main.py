@@ -321,15 +321,15 @@ def champion(dataset: str, as_json: bool) -> None:
     The alias moves only if a setting is better than the present champion; why is shown.
     """
     from earshot.cli import tell
-    from earshot.deploy.champion import crown
+    from earshot.deploy.champion import select_champion
 
-    crowned = crown(dataset)
+    selection = select_champion(dataset)
     if as_json:
-        facts = {"dataset": dataset, "version": crowned.version, "before": crowned.before, "moved": crowned.moved}
-        settings = crowned.table.drop(columns="setting").to_dict("records")
+        facts = {"dataset": dataset, "version": selection.version, "before": selection.before, "moved": selection.moved}
+        settings = selection.table.drop(columns="setting").to_dict("records")
         print(json.dumps(facts | {"settings": settings}, ensure_ascii=False))
     else:
-        tell.crowning(dataset, crowned)
+        tell.champion(dataset, selection)
 
 
 @main.command(short_help="Write a trained model to an ONNX file.")

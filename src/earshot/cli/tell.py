@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from earshot.terminal import print_frame
 
 if TYPE_CHECKING:
-    from earshot.deploy.champion import Crowning
+    from earshot.deploy.champion import Selection
     from earshot.training.reproduce import Reproduction
     from earshot.tuning.study import Search
 
@@ -40,7 +40,7 @@ def reproduction(done: Reproduction) -> None:
     print("reproduced: yes, identical" if done.identical else "reproduced: no")
 
 
-def crowning(dataset: str, done: Crowning) -> None:
+def champion(dataset: str, done: Selection) -> None:
     """Print which setting is the champion of a dataset, and why."""
     shown = done.table.drop(columns="setting")[:MOST_ROWS]
     print_frame(
