@@ -106,7 +106,7 @@ class Search:
         pruner = optuna.pruners.MedianPruner(n_startup_trials=self.plan.startup)
         self.study = optuna.create_study(direction=self.plan.direction, pruner=pruner)
         self.study.enqueue_trial(self.defaults)  # the first trial is what is to be beaten
-        self._stored = json.loads(self._store.read_text("utf-8")) if self._store.is_file() else {}
+        self._stored = files.read_json(self._store) if self._store.is_file() else {}
         self._scores: list[list[dict[str, Any]]] = self._stored.setdefault(self._identity(), [])
         known = len(self._scores)
         for first in range(0, max(trials, known), self.plan.batch):
