@@ -77,16 +77,16 @@ def test_no_such_run(trained_on, run_id):
 
 def test_the_best_setting_over_all_folds_is_the_champion(trained_on):
     with pytest.raises(EarshotError, match="no setting that was trained on all folds"):
-        champion.crown("horns")
+        champion.select_champion("horns")
     for fold in range(3):
         trained(f"fold={fold}", "optimizer.lr=1.0e-9", "seed=1")
-    first = champion.crown("horns")
+    first = champion.select_champion("horns")
     assert (first.before, first.version, first.moved) == (None, "1", True)
     trained("fold=0", "optimizer.lr=0.01")  # not all folds yet
-    assert not champion.crown("horns").moved
+    assert not champion.select_champion("horns").moved
     for fold in (1, 2):
         trained(f"fold={fold}", "optimizer.lr=0.01")
-    second = champion.crown("horns")
+    second = champion.select_champion("horns")
     scores = list(second.table["score"])
     assert scores == sorted(scores, reverse=True) and len(scores) == 2
     assert second.table["differs"].tolist() == ["optimizer.lr=0.01", "optimizer.lr=1e-09"]

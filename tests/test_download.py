@@ -24,8 +24,8 @@ from conftest import started
 from earshot.datasets import gtzan_artists
 from earshot.datasets.card import load_card
 from earshot.datasets.download import dataset as stage
+from earshot.datasets.download import download
 from earshot.datasets.download import fetch as fetching
-from earshot.datasets.download.dataset import download
 from earshot.errors import EarshotError
 from servers import Reply, Server
 

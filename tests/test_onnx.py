@@ -22,12 +22,10 @@ from earshot import inputs, models
 from earshot.audio import spectrum
 from earshot.cli import main
 from earshot.deploy.onnx.export import export
-from earshot.deploy.onnx.frames import frames_of
-from earshot.deploy.onnx.log_spectrogram import LogSpectrogramRows
-from earshot.deploy.onnx.power_spectrum import PowerSpectrum
+from earshot.deploy.onnx.layers import PowerSpectrum, frames_of
+from earshot.deploy.onnx.rows import LogSpectrogramRows, WaveformRows
 from earshot.deploy.onnx.summary import SummaryRows
 from earshot.deploy.onnx.tuning import TUNINGS, Tuning
-from earshot.deploy.onnx.waveform import WaveformRows
 from earshot.inputs import librosa_features
 from earshot.trained import model_folder, predict
 from earshot.training import fit

@@ -31,7 +31,7 @@ def server(shared, tmp_path_factory):
             quick = ["model.training.max_epochs=2", "mlflow.artifacts=false", f"fold={fold}"]
             cfg = compose(["experiment=sirens-log_mel-cnn", *quick])
             runs.once(cfg, prepared_once(cfg))
-        champion.crown("horns")
+        champion.select_champion("horns")
         local = ["-m", "models:/horns@champion", "--env-manager", "local", "--workers", "1"]
         where = {"cwd": place, "env": os.environ | {"EARSHOT_ROOT": str(place)}}
         with serving("mlflow", "models", "serve", *local, **where) as served:

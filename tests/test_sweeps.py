@@ -294,7 +294,7 @@ def test_two_searches_at_once_are_refused(trained_on, searched):
     plan(trained_on.root)
     search = Search(SUMMARY, ["model.training.max_epochs=4"], "quick")
     with (
-        FileLock(search.database.with_suffix(".lock")),
+        FileLock(search.csv.with_suffix(".lock")),
         pytest.raises(EarshotError, match="another process is at work on"),
     ):
         search.run(2, 1)

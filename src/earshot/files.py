@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def read_table(path: Path) -> pd.DataFrame:
     EarshotError
         If it is missing or not parquet.
     """
-    return _reading(path, pd.read_parquet)
+    return reading(path, pd.read_parquet)
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -86,18 +86,36 @@ def read_recipe(path: Path) -> dict[str, Any]:
     EarshotError
         If the file is missing, is not parquet, or has no recipe.
     """
-    metadata = _reading(path, pq.read_schema).metadata or {}
+    metadata = reading(path, pq.read_schema).metadata or {}
     if RECIPE_KEY not in metadata:
         raise EarshotError(f"{path} carries no recipe: it was not written by earshot. Run `dvc repro`")
     return json.loads(metadata[RECIPE_KEY])
 
 
-def _reading(path: Path, reader):
+def read_json(path: Path) -> Any:
+    """Read a JSON file of the pipeline.
+
+    Raises
+    ------
+    EarshotError
+        If the file is missing or can't be read.
+    """
+    return reading(path, lambda path: json.loads(path.read_text("utf-8")))
+
+
+def reading(path: Path, reader: Callable[[Path], Any]) -> Any:
+    """Return what `reader` makes of the file at `path`.
+
+    Raises
+    ------
+    EarshotError
+        If the file is missing or can't be read.
+    """
     try:
         return reader(path)
     except FileNotFoundError:
         raise EarshotError(f"{path} is missing. Run `dvc repro` to make it") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (ValueError, OSError) as error:
         raise EarshotError(f"{path} can't be read ({error}). Delete it and run `dvc repro`") from None
 
 

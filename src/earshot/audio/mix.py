@@ -24,8 +24,7 @@ def mixed(signal: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
     signal, noise : float32, shape (n,); the noise is scaled, by the mean power of both
     snr_db : in dB; infinite for no noise
     """
-    power, noise_power = np.mean(signal**2), np.mean(noise**2)
-    if noise_power == 0 or np.isinf(snr_db):
+    if np.isinf(snr_db) or np.mean(noise**2) == 0:
         return signal
-    total = signal + noise * np.sqrt(power / noise_power / 10 ** (snr_db / 10)).astype(np.float32)
+    total = mix_at_snr(noise, signal, -float(snr_db))
     return total / max(1.0, np.abs(total).max())

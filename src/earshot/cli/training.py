@@ -12,7 +12,7 @@ from earshot.cli import options
 from earshot.errors import without_traceback
 
 if TYPE_CHECKING:
-    from earshot.deploy.champion import Crowning
+    from earshot.deploy.champion import Selection
     from earshot.tuning.study import Search
 
 MAX_ROWS = 10  # of a table; all of them are in a file or in MLflow
@@ -71,7 +71,9 @@ def _print_search(done: Search) -> None:
     print(f"best:      {best}; with the present settings: {found['before']:.4f}")
     print(f"all:       {done.csv}\ndashboard: make dashboard")
     if found["trial"] != 0:
-        print(f"promote:   {done.promotion(found['trial'])}")
+        from earshot.tuning import promote
+
+        print(f"promote:   {promote.command(done, found['trial'])}")
 
 
 @click.command(short_help="Save the settings of a search's trial as a model.")
@@ -83,9 +85,10 @@ def _print_search(done: Search) -> None:
 @without_traceback
 def promote(experiment: str, trial: int, name: str, overrides: tuple[str, ...], plan: str | None) -> None:
     """Write the settings of TRIAL to conf/model/NAME.yaml. `earshot search` prints the line for its best trial."""
+    from earshot.tuning import promote
     from earshot.tuning.study import Search
 
-    path = Search(experiment, list(overrides), plan).promote(trial, name)
+    path = promote.promote(Search(experiment, list(overrides), plan), trial, name)
     print(f"written: {path}\nto train it: add {name} to the models in params.yaml, then run `earshot repro`")
 
 
@@ -98,18 +101,18 @@ def champion(dataset: str, as_json: bool) -> None:
 
     The alias moves only if a setting scores higher than the present champion. The scores are shown.
     """
-    from earshot.deploy.champion import crown
+    from earshot.deploy.champion import select_champion
 
-    crowned = crown(dataset)
+    selection = select_champion(dataset)
     if as_json:
-        facts = {"dataset": dataset, "version": crowned.version, "before": crowned.before, "moved": crowned.moved}
-        settings = crowned.table.drop(columns="setting").to_dict("records")
+        facts = {"dataset": dataset, "version": selection.version, "before": selection.before, "moved": selection.moved}
+        settings = selection.table.drop(columns="setting").to_dict("records")
         print(json.dumps(facts | {"settings": settings}, ensure_ascii=False))
     else:
-        _print_champion(dataset, crowned)
+        _print_champion(dataset, selection)
 
 
-def _print_champion(dataset: str, done: Crowning) -> None:
+def _print_champion(dataset: str, done: Selection) -> None:
     """Print which setting is the champion of a dataset, and the scores that decided it."""
     from earshot.terminal import print_frame
 

@@ -1,7 +1,7 @@
 """The champion of a dataset: the setting with the best leak-free validation score, as a registered model of MLflow.
 
-A setting is all that a run was made with, its seed and fold apart. It is judged by the mean over all folds of the
-grouped protocol's present split: scores of other splits can't be compared with it.
+A setting is the parameters of a run without its seed and fold. Its score is the mean over all folds of the grouped
+protocol's present split: scores on other splits can't be compared with it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 SCORE = "best_val_accuracy"
 LOSS = "best_val_loss"
-APART = ("seed", "fold")  # parameters that do not make another setting
+REPEATS = ("seed", "fold")  # parameters that do not make another setting
 MOST_RUNS = 50_000
 
 
 @dataclass(frozen=True)
-class Crowning:
-    """What was decided, and why.
+class Selection:
+    """The champion that was selected, and the scores behind it.
 
     table : a row per setting, the best first, see `settings`
-    left_out : runs that can't be compared, and why
+    left_out : number of runs that can't be compared, by the reason
     before : the version that was the champion, or None
-    version : the champion now
+    version : the version that is the champion now
     moved : whether the alias was moved
     """
 
@@ -47,13 +47,13 @@ class Crowning:
     moved: bool
 
 
-def crown(dataset: str) -> Crowning:
-    """Give the alias `champion` to the setting with the best validation score, if it is better than the present one.
+def select_champion(dataset: str) -> Selection:
+    """Move the alias `champion` to the setting with the best validation score, if it is better than the present one.
 
     Raises
     ------
     EarshotError
-        If MLflow has no setting that was trained on all folds, or the weights of the best one are gone.
+        If MLflow has no setting that was trained on all folds, or the weights of the best one are missing.
     """
     client = store.connect()
     runs, left_out = _runs(client, dataset)
@@ -67,27 +67,27 @@ def crown(dataset: str) -> Crowning:
     before = _champion(client, dataset)
     present = None if before is None else runs.loc[runs["run_id"] == before.run_id, "setting"]
     if present is not None and len(present) and _score(table, present.iloc[0]) >= table.iloc[0]["score"]:
-        return Crowning(table, left_out, str(before.version), str(before.version), False)
+        return Selection(table, left_out, str(before.version), str(before.version), False)
     version = _register(client, dataset, best, table.iloc[0])
-    return Crowning(table, left_out, before and str(before.version), version, True)
+    return Selection(table, left_out, before and str(before.version), version, True)
 
 
 def _runs(client: MlflowClient, dataset: str) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the runs that can be compared, the latest of each setting, seed and fold; and how many can't."""
+    """Return the runs that can be compared, the latest of each setting, seed and fold; and the number left out."""
     splits = run_cache.splits(dataset, "grouped")
     found = client.get_experiment_by_name(load_card(dataset).task)
-    asked = f"params.dataset = '{dataset}' AND params.protocol = 'grouped' AND attributes.status = 'FINISHED'"
-    logged = client.search_runs([found.experiment_id], asked, max_results=MOST_RUNS) if found else []
+    query = f"params.dataset = '{dataset}' AND params.protocol = 'grouped' AND attributes.status = 'FINISHED'"
+    logged = client.search_runs([found.experiment_id], query, max_results=MOST_RUNS) if found else []
     rows = [_row(run) for run in logged]
     fitting = [row for row in rows if splits.get(row["fold"]) == row["split"] and None not in row.values()]
-    frame = pd.DataFrame(fitting, columns=["setting", "experiment", *APART, SCORE, LOSS, "run_id", "folder", "split"])
-    return frame.drop_duplicates(["setting", *APART]), {"of another split, or incomplete": len(rows) - len(fitting)}
+    frame = pd.DataFrame(fitting, columns=["setting", "experiment", *REPEATS, SCORE, LOSS, "run_id", "folder", "split"])
+    return frame.drop_duplicates(["setting", *REPEATS]), {"of another split, or incomplete": len(rows) - len(fitting)}
 
 
 def _row(run: Any) -> dict[str, Any]:
     params, tags, metrics = run.data.params, run.data.tags, run.data.metrics
     return {
-        "setting": tuple(sorted((key, value) for key, value in params.items() if key not in APART)),
+        "setting": tuple(sorted((key, value) for key, value in params.items() if key not in REPEATS)),
         "experiment": tags.get("earshot.experiment", "?"),
         "seed": int(params["seed"]),
         "fold": int(params["fold"]),
@@ -104,8 +104,8 @@ def settings(runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Columns setting, experiment, score (mean over folds and seeds), seeds, runs and differs (the parameters that tell
-    a setting from others of its experiment)
+    Columns setting, experiment, score (mean over folds and seeds), seeds, runs and differs (the parameters in which
+    it differs from other settings of its experiment)
     """
     folds = runs["fold"].nunique()
     grouped = runs.groupby("setting", sort=False)
@@ -117,13 +117,13 @@ def settings(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differing(table: pd.DataFrame) -> list[str]:
-    """Say by which parameters each setting differs from others of its experiment."""
-    told = []
+    """Return for each setting the parameters in which it differs from others of its experiment."""
+    differing = []
     for row in table.itertuples():
         others = table.loc[table["experiment"] == row.experiment, "setting"]
         shared = set.intersection(*map(set, others))
-        told.append(" ".join(f"{key}={value}" for key, value in row.setting if (key, value) not in shared))
-    return told
+        differing.append(" ".join(f"{key}={value}" for key, value in row.setting if (key, value) not in shared))
+    return differing
 
 
 def _score(table: pd.DataFrame, setting: tuple) -> float:
@@ -145,18 +145,18 @@ def _register(client: MlflowClient, dataset: str, run: pd.Series, setting: pd.Se
     folder = Path(run["folder"])
     if not (folder / "model.safetensors").exists():
         raise EarshotError(f"the weights of run {run['run_id']} are no longer in {folder}: train it again")
-    with tempfile.TemporaryDirectory() as made:
-        save(folder, Path(made) / store.MODEL)
-        client.log_artifacts(run["run_id"], str(Path(made) / store.MODEL), store.MODEL)
+    with tempfile.TemporaryDirectory() as temporary:
+        save(folder, Path(temporary) / store.MODEL)
+        client.log_artifacts(run["run_id"], str(Path(temporary) / store.MODEL), store.MODEL)
     if not client.search_registered_models(f"name = '{dataset}'"):
         client.create_registered_model(dataset, description=f"Models of {dataset}: windows of sound to classes")
-    why = f"{setting['experiment']}: {SCORE} {setting['score']:.4f}, mean of {setting['runs']} runs over all folds"
-    made = client.create_model_version(
+    score = f"{SCORE} {setting['score']:.4f}, mean of {setting['runs']} runs over all folds"
+    version = client.create_model_version(
         dataset,
         f"runs:/{run['run_id']}/{store.MODEL}",
         run["run_id"],
-        description=why,
+        description=f"{setting['experiment']}: {score}",
         tags={SCORE: f"{setting['score']:.6f}"},
     )
-    client.set_registered_model_alias(dataset, store.CHAMPION, made.version)
-    return str(made.version)
+    client.set_registered_model_alias(dataset, store.CHAMPION, version.version)
+    return str(version.version)

@@ -1,4 +1,4 @@
-"""Which trained model is meant: a run of MLflow, or a dataset's champion."""
+"""Find the folder of a trained model: that of a run of MLflow, or of a dataset's champion."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def of_run(run_id: str) -> Path:
-    """Return the folder of a run's model; where it is no longer there, fetch what MLflow keeps of it.
+    """Return the folder of a run's model; where it is missing, download the registered model from MLflow.
 
     Raises
     ------
     EarshotError
-        If MLflow has no such run, or the run no model.
+        If MLflow has no such run, or the run has no model.
     """
     from mlflow.exceptions import MlflowException
 
@@ -29,15 +29,15 @@ def of_run(run_id: str) -> Path:
         folder = Path(run.data.tags.get(store.FOLDER_TAG, ""))
         if (folder / "config.json").exists():
             return folder
-        return _fetched(client, run_id)
+        return _downloaded(client, run_id)
     except MlflowException as error:
         raise EarshotError(f"MLflow at {store.uri()} gives no model of run {run_id}: {error}") from None
 
 
-def _fetched(client: MlflowClient, run_id: str) -> Path:
-    place = project.cache("fetched", run_id)
-    place.mkdir(parents=True, exist_ok=True)
-    found = list(Path(client.download_artifacts(run_id, f"{store.MODEL}/artifacts", str(place))).glob("*/config.json"))
+def _downloaded(client: MlflowClient, run_id: str) -> Path:
+    folder = project.cache("fetched", run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = list(Path(client.download_artifacts(run_id, f"{store.MODEL}/artifacts", str(folder))).glob("*/config.json"))
     if not found:
         raise EarshotError(f"run {run_id} has no model: neither a folder here, nor a registered one in MLflow")
     return found[0].parent
@@ -55,13 +55,13 @@ def champion(dataset: str | None) -> Path:
     Raises
     ------
     EarshotError
-        If there is none, or there are several to choose from.
+        If there is none, or several and none is named.
     """
-    crowned = champions()
-    if dataset is None and len(crowned) == 1:
-        dataset = next(iter(crowned))
-    if dataset not in crowned:
-        there = f"there are those of {', '.join(sorted(crowned))}" if crowned else "there is none yet"
-        asked = f"no champion of {dataset}" if dataset else "which champion?"
-        raise EarshotError(f"{asked}: {there}. `earshot champion DATASET` makes one; --run and --model name any model")
-    return of_run(store.connect().get_model_version(dataset, crowned[dataset]).run_id)
+    versions = champions()
+    if dataset is None and len(versions) == 1:
+        dataset = next(iter(versions))
+    if dataset not in versions:
+        there = f"there are those of {', '.join(sorted(versions))}" if versions else "there is none yet"
+        fault = f"no champion of {dataset}" if dataset else "which champion?"
+        raise EarshotError(f"{fault}: {there}. `earshot champion DATASET` makes one; --run and --model name any model")
+    return of_run(store.connect().get_model_version(dataset, versions[dataset]).run_id)

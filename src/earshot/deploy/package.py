@@ -43,10 +43,10 @@ def save(folder: Path, to: Path) -> None:
 
 
 def signature() -> ModelSignature:
-    """Return what a served model takes and gives.
+    """Return the signature of a served model.
 
-    In: rows with `audio` (a file of any format as base64), or `samples` (mono, full scale 1) and `sample_rate` (Hz).
-    Parameters: those of `detection.rule.Rule`. Out: for each row what `detection.answer.Answer` holds, and its label.
+    Inputs: rows with `audio` (a file of any format, base64), or `samples` (mono, full scale 1) and `sample_rate` (Hz).
+    Parameters: those of `detection.rule.Rule`. Outputs: for each row the fields of `detection.answer.Answer` and label.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -76,7 +76,7 @@ def signature() -> ModelSignature:
 
 def _requirements() -> list[str]:
     """Return earshot's own requirements, each in the version that is installed."""
-    named = [
+    names = [
         re.match(r"[\w.-]+", line).group() for line in importlib.metadata.requires("earshot") if "extra" not in line
     ]
-    return [f"{name}=={importlib.metadata.version(name)}" for name in named]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]

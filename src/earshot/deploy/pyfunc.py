@@ -1,4 +1,4 @@
-"""A champion as MLflow serves it: recordings in, what is heard in them out. MLflow runs this file; no pickle."""
+"""The class that serves a champion in MLflow: recordings in, labels and events out. MLflow runs this; no pickle."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from earshot.errors import EarshotError
 
 
 class Listener(PythonModel):
-    """Rows with `audio` or `samples` in, label, scores and events of each out; see `champion.signature`."""
+    """Predicts label, scores and events of rows with `audio` or `samples`; see `package.signature`."""
 
     def load_context(self, context):
         """Read model.safetensors and config.json."""
         self.detector = Detector.load(Path(context.artifacts["model"]))
 
     def predict(self, context, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Return what is heard in each row.
+        """Return the prediction for each row.
 
         Raises
         ------
@@ -48,27 +48,27 @@ class Listener(PythonModel):
     def _answer(self, row: dict[str, Any], rule: Rule) -> dict[str, Any]:
         given = {name: value for name, value in row.items() if np.ndim(value) or not pd.isna(value)}
         if given.keys() == {"audio"}:
-            found = self._of_file(given["audio"])
+            blocks = self._decoded(given["audio"])
         elif given.keys() == {"samples", "sample_rate"} and given["sample_rate"] > 0:
             samples = np.asarray(given["samples"], np.float32).reshape(-1, 1)
-            found = list(decode.at_rate(int(given["sample_rate"]), [samples], self.detector.sample_rate))
+            blocks = list(decode.at_rate(int(given["sample_rate"]), [samples], self.detector.sample_rate))
         else:
             raise EarshotError(
                 "give either `audio` (a file, base64), or `samples` (mono, full scale 1) and `sample_rate` (in Hz)"
             )
-        heard = answer(self.detector, found, rule, self.detector.classes)
-        return {"label": heard.label, **asdict(heard)}
+        result = answer(self.detector, blocks, rule, self.detector.classes)
+        return {"label": result.label, **asdict(result)}
 
-    def _of_file(self, encoded: str) -> list[np.ndarray]:
+    def _decoded(self, encoded: str) -> list[np.ndarray]:
         try:
             content = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError) as error:
             raise EarshotError(f"`audio` is not base64 ({error})") from None
-        with tempfile.NamedTemporaryFile() as kept:
-            kept.write(content)
-            kept.flush()
-            sources.check(Path(kept.name))
-            return list(sources.blocks(Path(kept.name), self.detector.sample_rate))
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            sources.check(Path(file.name))
+            return list(sources.blocks(Path(file.name), self.detector.sample_rate))
 
 
 set_model(Listener())

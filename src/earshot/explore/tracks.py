@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import librosa
-import matplotlib
 import numpy as np
 from matplotlib import mlab
-from PIL import Image
 
 from earshot import files
+from earshot.audio.spectrogram_image import spectrogram_image
 from earshot.explore.survey import dbfs, survey
 
 # The genre tutorial's transform.
@@ -27,8 +26,6 @@ def draw(path: Path, out: Path) -> float:
     found = survey(path)
     power, _, _ = mlab.specgram(found.samples, NFFT=N_FFT, Fs=found.sample_rate, noverlap=OVERLAP)
     decibels = librosa.power_to_db(power, ref=np.max, top_db=RANGE_DB)
-    image = Image.fromarray(np.uint8(255 * (1 + decibels[::-1] / RANGE_DB)))
-    image.putpalette(matplotlib.colormaps["inferno"](np.arange(256), bytes=True)[:, :3].tobytes())
     with files.replacing(out) as temporary:
-        image.save(temporary, format="png")
+        temporary.write_bytes(spectrogram_image(decibels.T, -RANGE_DB, 0))
     return dbfs(found.rms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pandas as pd
@@ -59,7 +58,7 @@ def audit(card: Card) -> dict[str, Any]:
     duplicates = files.read_table(project.duplicates(dataset))
     splits = {protocol: files.read_table(project.split(dataset, protocol)) for protocol in params["protocols"]}
     tables = {protocol: leaks(split, duplicates, window) for protocol, split in splits.items()}
-    counts = json.loads(project.manifest_counts(dataset).read_text("utf-8"))
+    counts = files.read_json(project.manifest_counts(dataset))
     found = {
         "duplicates": {
             "stretches": len(duplicates),

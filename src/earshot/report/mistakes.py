@@ -6,7 +6,6 @@ hundreds of megabytes.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
-from matplotlib import image
 
 from earshot import project
 from earshot.audio import clips, spectrum
+from earshot.audio.spectrogram_image import spectrogram_image
 from earshot.datasets import manifest
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError
@@ -129,9 +128,7 @@ def picture(samples: np.ndarray) -> str:
     """
     hop = min(max(len(samples) // COLUMNS, 1), FRAME)
     level = spectrum.decibels(np.square(np.concatenate(list(spectrum.centred(samples, FRAME, hop)))))
-    buffer = io.BytesIO()
-    image.imsave(buffer, level.T[::-1], cmap="inferno", vmin=DARKEST, vmax=BRIGHTEST, format="jpg")
-    return clips.data_address("image/jpeg", buffer.getvalue())
+    return clips.data_address("image/jpeg", spectrogram_image(level, DARKEST, BRIGHTEST, "jpeg"))
 
 
 def _predictions(cell: MatrixCell) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -14,7 +12,7 @@ import pandas as pd
 from earshot import project
 from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError
-from earshot.files import read_recipe, read_table
+from earshot.files import read_json, read_recipe, read_table, reading
 from earshot.metrics import classification
 from earshot.settings import experiments_of
 
@@ -64,11 +62,11 @@ def read_results(dataset: str, settings: dict[str, Any]) -> DatasetResults:
         If a file or a listed run is missing, or a file can't be read.
     """
     manifest = project.manifest_counts(dataset)
-    counts = _read(manifest, _json)
+    counts = read_json(manifest)
     _checked(manifest, counts, ["read", "set_aside", "classes", "seconds", "warnings"])
     cells = [cell for named in experiments_of(settings) for cell in read_cells(dataset, *named, settings)]
-    audit_file = project.audit(dataset)
-    audit = _checked(audit_file, _read(audit_file, _json), ["protocols", "hints"])
+    found = project.audit(dataset)
+    audit = _checked(found, read_json(found), ["protocols", "hints"])
     noise = project.noise(dataset)
     return DatasetResults(
         card=load_card(dataset),
@@ -94,7 +92,7 @@ def read_cells(dataset: str, input_name: str, model: str, settings: dict[str, An
     predictions = _checked(path, read_table(path), [*RUN, "label", "predicted", "heard"])
     _check_classes(path, predictions)
     curves = project.history(dataset, experiment)
-    history = _checked(curves, _read(curves, pd.read_csv), [*RUN, "epoch", "train_loss", "val_loss"])
+    history = _checked(curves, reading(curves, pd.read_csv), [*RUN, "epoch", "train_loss", "val_loss"])
     return [
         Cell(input_name, model, *key, _of(predictions, key), _of(history, key), _runs(path, predictions, key))
         for key in _listed(path, predictions, settings)
@@ -137,16 +135,3 @@ def _check_classes(path: Path, predictions: pd.DataFrame) -> None:
     unknown = sorted(set(predictions["label"]) - set(classification.classes_of(predictions)))
     if unknown:
         raise EarshotError(f"{path} has no probabilities for the labels {unknown}. Delete it and run `dvc repro`")
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))
-
-
-def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
-    try:
-        return reader(path)
-    except FileNotFoundError:
-        raise EarshotError(f"{path} is missing. Run `dvc repro` to make it") from None
-    except (ValueError, OSError) as error:
-        raise EarshotError(f"{path} can't be read ({error}). Delete it and run `dvc repro`") from None

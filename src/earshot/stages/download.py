@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from earshot.datasets.card import Card
-from earshot.datasets.download.dataset import download
+from earshot.datasets.download import download
 from earshot.stages import stage
 
 

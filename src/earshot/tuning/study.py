@@ -1,7 +1,8 @@
 """Search for better settings of an experiment (Optuna), by its validation windows alone.
 
-Trials are proposed in batches of one size, and their folds are trained side by side: so a study does not depend on
-how many processes train it, and one that was killed goes on as if nothing had happened.
+Trials are proposed in batches of one size, and their folds are trained in parallel: so a search does not depend on
+how many processes train it. A proposal follows from the scores of the trials before it. So only the scores are stored,
+and a search that was killed is repeated from its beginning with them, and then goes on.
 """
 
 from __future__ import annotations
@@ -9,16 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import shlex
 from concurrent.futures import Executor
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import optuna
 import pandas as pd
-import yaml
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -33,14 +31,17 @@ from earshot.training import run_cache, runs
 from earshot.tuning.plan import read_plan
 
 SAMPLER_SEED = 0
-FOLDS = "folds"  # a trial's scores, as they are kept with it
+FOLDS = "folds"  # the attribute of a trial that holds its scores, one dictionary per fold
 
 
 class Search:
-    """A study of one experiment on one dataset: data/search/DATASET/EXPERIMENT.db, and .csv and .json to read."""
+    """A search for one experiment on one dataset.
+
+    Its results are data/search/DATASET/EXPERIMENT.csv and .json, and the scores of its trials trials/EXPERIMENT.json.
+    """
 
     def __init__(self, experiment: str, overrides: list[str], plan_name: str | None = None):
-        """Open the study that was begun with the same plan, settings, data and code, or a new one.
+        """Open the search that was begun with the same plan, settings, data and code, or a new one.
 
         Parameters
         ----------
@@ -66,9 +67,8 @@ class Search:
         self.defaults = {key: _written(OmegaConf.select(self.cfg, key)) for key in self.plan.space}
         self._check_space()
         place = project.search(self.data.card.name, experiment)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        self.database, self.csv = place.with_suffix(".db"), place.with_suffix(".csv")
-        self.study = self._opened()
+        self.csv, self._store = place.with_suffix(".csv"), place.parent / "trials" / f"{experiment}.json"
+        self._repeat()
 
     def _check_space(self) -> None:
         for key, values in self.plan.space.items():
@@ -78,67 +78,77 @@ class Search:
             if not values.holds(default):
                 raise EarshotError(f"the search space of '{key}' does not hold the present value {default}: widen it")
 
-    def _opened(self) -> optuna.Study:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(
-            storage=f"sqlite:///{self.database}",
-            study_name=self._identity(),
-            direction=self.plan.direction,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=self.plan.startup),
-            load_if_exists=True,
-        )
-        if not study.trials:
-            study.enqueue_trial(self.defaults)  # the first trial is what is to be beaten
-        return study
-
     def _identity(self) -> str:
         """Return a name that changes with all that makes trials comparable."""
         plan = self.plan.model_dump(mode="json", exclude={"trials"})
         facts = json.dumps([plan, run_cache.facts(self.cfg, self.data)], sort_keys=True)
-        return f"{self.experiment} {hashlib.sha256(facts.encode()).hexdigest()[:8]}"
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     def run(self, trials: int, workers: int) -> None:
-        """Go on until the study has `trials` trials.
+        """Go on until the search has `trials` trials.
 
         Raises
         ------
         EarshotError
             If another process is at work on it.
         """
+        lock = self.csv.with_suffix(".lock")
+        lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.database.with_suffix(".lock"), timeout=0), processes.pool(workers) as pool:
-                for first in range(0, trials, self.plan.batch):
-                    self._run_batch(range(first, min(first + self.plan.batch, trials)), pool)
-                    files.write_text(self.csv, self.table().to_csv(index=False, lineterminator="\n"))
-                    files.write_json(self.csv.with_suffix(".json"), self.summary())
+            with FileLock(lock, timeout=0), processes.pool(workers) as pool:
+                self._repeat(trials, pool)
         except Timeout:
-            raise EarshotError(f"another process is at work on {self.database}: wait for it, or end it") from None
+            raise EarshotError(f"another process is at work on {self.csv}: wait for it, or end it") from None
 
-    def _run_batch(self, numbers: range, pool: Executor) -> None:
-        batch = [self._trial(number) for number in numbers]
+    def _repeat(self, trials: int = 0, pool: Executor | None = None) -> None:
+        """Repeat the search with the scores that are stored, and train what lacks them of the first `trials` trials."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=self.plan.startup)
+        self.study = optuna.create_study(direction=self.plan.direction, pruner=pruner)
+        self.study.enqueue_trial(self.defaults)  # the first trial is what is to be beaten
+        self._stored = files.read_json(self._store) if self._store.is_file() else {}
+        self._scores: list[list[dict[str, Any]]] = self._stored.setdefault(self._identity(), [])
+        known = len(self._scores)
+        for first in range(0, max(trials, known), self.plan.batch):
+            numbers = range(first, min(first + self.plan.batch, max(trials, known)))
+            whole = self._run_batch(numbers, trials, pool)
+            if pool and (numbers.stop >= known or not whole):
+                files.write_text(self.csv, self.table().to_csv(index=False, lineterminator="\n"))
+                files.write_json(self.csv.with_suffix(".json"), self.summary())
+            if not whole:
+                return
+
+    def _run_batch(self, numbers: range, trials: int, pool: Executor | None) -> bool:
+        """Run the trials of a batch fold by fold; return False where a score is missing that is not to be trained."""
+        alive = [self._propose(number) for number in numbers]
         for step, fold in enumerate(self.folds):
-            alive = [trial for trial in batch if self._frozen(trial).state == TrialState.RUNNING]
-            todo = [(self._overrides(trial, fold),) for trial in alive]
-            label = f"trials {numbers[0]} to {numbers[-1]}, fold {fold}"
-            for trial, scores in zip(alive, processes.each(pool, score_of, todo, label, "run"), strict=True):
-                self._take(trial, step, scores)
+            missing = [trial for trial in alive if len(self._scores[trial.number]) == step and trial.number < trials]
+            if missing:
+                self._train(missing, fold, f"trials {numbers[0]} to {numbers[-1]}, fold {fold}", pool)
+            for trial in list(alive):
+                if len(self._scores[trial.number]) <= step:
+                    return False
+                if result := self._judge(trial, step):
+                    alive.remove(trial)
+                    if trial in missing:
+                        tqdm.write(f"  trial {trial.number}: {result}")
+        return True
 
-    def _trial(self, number: int) -> Trial:
-        """Return a trial of the study, or propose it; what is proposed follows from the trials before it."""
+    def _propose(self, number: int) -> Trial:
+        """Return the next trial of the study; what is proposed follows from the trials before it."""
         self.study.sampler = optuna.samplers.TPESampler(
             seed=SAMPLER_SEED + number, n_startup_trials=self.plan.startup, constant_liar=True
         )
-        known = self.study.get_trials(deepcopy=False)
-        if number >= len(known) or known[number].state == TrialState.WAITING:
-            return self.study.ask(self.plan.distributions())
-        trial = Trial(self.study, known[number]._trial_id)
-        if known[number].state == TrialState.RUNNING:
-            for key, distribution in self.plan.distributions().items():
-                trial._suggest(key, distribution)  # as it is, but for a kill while it was proposed
-        return trial
+        if number == len(self._scores):
+            self._scores.append([])
+        return self.study.ask(self.plan.distributions())
 
-    def _frozen(self, trial: Trial) -> FrozenTrial:
-        return self.study.get_trials(deepcopy=False)[trial.number]
+    def _train(self, trials: list[Trial], fold: int, label: str, pool: Executor) -> None:
+        """Train a fold of some trials, and store the scores as they come."""
+        todo = [(self._overrides(trial, fold),) for trial in trials]
+        for trial, scores in zip(trials, processes.each(pool, score_of, todo, label, "run"), strict=True):
+            self._scores[trial.number].append(scores)
+            files.write_json(self._store, self._stored)
 
     def _overrides(self, trial: Trial, fold: int) -> list[str]:
         chosen = [f"{key}={value}" for key, value in trial.params.items()]
@@ -151,38 +161,37 @@ class Search:
             f"mlflow.tried='trial {trial.number}'",
         ]
 
-    def _take(self, trial: Trial, step: int, scores: dict[str, Any]) -> None:
-        """Note a fold's scores; end the trial after the last one, or where it is hopeless."""
-        folds = [*trial.user_attrs.get(FOLDS, [])[:step], scores]
+    def _judge(self, trial: Trial, step: int) -> str | None:
+        """Report a fold's scores; end the trial after the last one, or where it is hopeless, and return its result."""
+        folds = self._scores[trial.number][: step + 1]
         trial.set_user_attr(FOLDS, folds)
         mean = _mean(folds, self.plan.metric)
-        if step not in self._frozen(trial).intermediate_values:
-            trial.report(mean, step)
+        trial.report(mean, step)
         if len(folds) == len(self.folds):
             self.study.tell(trial, mean)
-            told = f"{self.plan.metric} {mean:.4f}"
+            result = f"{self.plan.metric} {mean:.4f}"
         elif trial.should_prune():
             self.study.tell(trial, state=TrialState.PRUNED)
-            told = f"given up after {len(folds)} of {len(self.folds)} folds, {self.plan.metric} {mean:.4f}"
+            result = f"given up after {len(folds)} of {len(self.folds)} folds, {self.plan.metric} {mean:.4f}"
         else:
-            return
-        tqdm.write(f"  trial {trial.number}: {told}  {' '.join(_shown(*one) for one in trial.params.items())}")
+            return None
+        return f"{result}  {' '.join(_shown(*setting) for setting in trial.params.items())}"
 
     def table(self) -> pd.DataFrame:
         """Return a row for each trial that has ended: its number, settings, state and mean scores; the best first."""
         rows = [
-            {"trial": trial.number, **trial.params, "folds": len(trial.user_attrs[FOLDS]), **_means(trial)}
+            {"trial": trial.number, **trial.params, "folds": len(trial.user_attrs[FOLDS]), **means(trial)}
             for trial in self.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
         ]
         by = ["folds", self.plan.metric]
         return pd.DataFrame(rows).sort_values(by, ascending=[False, self.plan.metric == "loss"], kind="stable")
 
     def summary(self) -> dict[str, Any]:
-        """Return what came of it, for docs/results.md: the best trial beside the settings as they were."""
+        """Return the result for docs/results.md: the best trial beside the present settings."""
         table, metric = self.table(), self.plan.metric
         best, first = table.iloc[0], table[table["trial"] == 0].iloc[0]
         return {
-            "command": f"earshot search {self.experiment}{self._arguments()}",
+            "command": f"earshot search {self.experiment}{self.arguments()}",
             "commit": provenance.commit(),
             "machine": provenance.machine(),
             "dataset": self.data.card.label,
@@ -197,45 +206,10 @@ class Search:
             "settings": self.study.get_trials(deepcopy=False)[best["trial"]].params,
         }
 
-    def promotion(self, number: int) -> str:
-        """Return the line that makes a model of a trial."""
-        return f"earshot promote {self.experiment} {number} {self.cfg.model.name}_tuned{self._arguments()}"
-
-    def _arguments(self) -> str:
+    def arguments(self) -> str:
+        """Return the plan and the overrides as they stand on the command line."""
         plan = [] if self.plan_name == self.cfg.model.network else ["--plan", self.plan_name]
         return "".join(f" {shlex.quote(argument)}" for argument in [*plan, *self.asked])
-
-    def promote(self, number: int, name: str) -> Path:
-        """Write the settings of a trial to conf/model/NAME.yaml; return the path.
-
-        Raises
-        ------
-        EarshotError
-            If the trial did not come to its end, or the name is taken or no name for a model.
-        """
-        path = project.root() / "conf" / "model" / f"{name}.yaml"
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise EarshotError(f"'{name}' can't name a model: use small letters, digits and _")
-        if path.exists():
-            raise EarshotError(f"{path} is there already: choose another name, or remove it")
-        whole = {trial.number: trial for trial in self.study.get_trials(states=(TrialState.COMPLETE,))}
-        if number not in whole:
-            raise EarshotError(f"trial {number} is none of the whole trials of this search: {sorted(whole)}")
-        cfg = compose([*self.overrides, *(f"{key}={value}" for key, value in whole[number].params.items())])
-        groups = ["model", *sorted({key.split(".")[0] for key in self.plan.space} - {"model"})]
-        chosen = {group: OmegaConf.to_container(cfg[group]) for group in groups}
-        chosen["model"]["name"] = name
-        files.write_text(path, self._origin(whole, number) + yaml.safe_dump(chosen, sort_keys=False))
-        return path
-
-    def _origin(self, trials: dict[int, FrozenTrial], number: int) -> str:
-        after, before = (_means(trials[place])[self.plan.metric] for place in (number, 0))
-        return (
-            "# @package _global_\n"
-            f"# Trial {number} of `earshot search {self.experiment}{self._arguments()}`\n"
-            f"# on {self.data.card.label}: validation {self.plan.metric} {after:.4f}, and {before:.4f} before\n"
-            f"# (mean of {len(self.folds)} folds).\n"
-        )
 
 
 def score_of(overrides: list[str]) -> dict[str, Any]:
@@ -245,7 +219,8 @@ def score_of(overrides: list[str]) -> dict[str, Any]:
     return classification.scores(trained.validation)
 
 
-def _means(trial: FrozenTrial) -> dict[str, float]:
+def means(trial: FrozenTrial) -> dict[str, float]:
+    """Return the mean scores of a trial over its folds."""
     folds = trial.user_attrs[FOLDS]
     return {name: round(_mean(folds, name), 6) for name in ("accuracy", "macro_f1", "loss")}
 

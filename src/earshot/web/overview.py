@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from matplotlib import image
 
-from earshot.audio import spectrum
+from earshot.audio import clips, spectrum
 from earshot.audio.cut import stretches
+from earshot.audio.spectrogram_image import spectrogram_image
 
 N_FFT, HOP_LENGTH = 512, 256
 AT_ONCE = 256  # frames
@@ -50,7 +48,5 @@ class Overview:
     def picture(self) -> str:
         """Return the spectrogram as the data address of a PNG: time to the right, 0 Hz at the bottom, in dB."""
         level = spectrum.decibels(self.columns if len(self.columns) else self.left)
-        buffer = io.BytesIO()
         loudest = float(level.max())
-        image.imsave(buffer, level.T, vmin=loudest - RANGE_DB, vmax=loudest, cmap="inferno", origin="lower")
-        return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+        return clips.data_address("image/png", spectrogram_image(level, loudest - RANGE_DB, loudest))

@@ -58,9 +58,9 @@ def check_folder(folder: Path, expected: dict[str, str]) -> None:
         "wrong bytes (SHA-256 differs)": [name for name in both if digest(folder / name) != expected[name]],
     }
     if any(faults.values()):
-        raise Mismatch("; ".join(f"{fault}: {_some(names)}" for fault, names in faults.items() if names))
+        raise Mismatch("; ".join(f"{fault}: {_shortened(names)}" for fault, names in faults.items() if names))
 
 
-def _some(names: list[str]) -> str:
+def _shortened(names: list[str]) -> str:
     rest = len(names) - NAMES_SHOWN
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

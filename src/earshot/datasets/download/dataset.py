@@ -15,39 +15,40 @@ from pathlib import Path
 import filelock
 
 from earshot import project
-from earshot.datasets.card import Card, load_card
-from earshot.datasets.download.obtain import Obtained, obtain
+from earshot.datasets.card import Card, card_path, load_card
+from earshot.datasets.download import local
+from earshot.datasets.download.checksums import read_list
+from earshot.datasets.download.remote import fetch_dataset
 from earshot.errors import EarshotError
 
 LOCK_SECONDS = 10.0  # a run whose parent was killed is gone by then
 
 
 def download(card: Card) -> None:
-    """Bring dataset `name`, and the group labels it needs, to `data/raw/NAME/`.
+    """Bring the dataset of `card`, and the group labels it needs, to `data/raw/DATASET/`.
 
     Raises
     ------
     EarshotError
-        If there is no such card, its files can't be had or are wrong, or they can't be written.
+        If its files can't be obtained or are wrong, or they can't be written.
     """
     name = card.name
     needed = load_card(card.needs) if card.needs else None
     work = project.cache("download", name)
     try:
-        with _alone(work):
+        with _locked(work):
             _remove_links(work)
-            obtained = obtain(card, work / name)
-            print(_summary(card, obtained))
+            files = _obtain(card, work / name)
             if needed:
-                _add(needed, work / needed.name, obtained.files)
-            _publish(obtained.files, project.raw(name), work)
+                _add(needed, work / needed.name, files)
+            _publish(files, project.raw(name), work)
     except OSError as error:
         place = error.filename or work
         raise EarshotError(f"{name}: {place}: {error.strerror or error}. What has arrived is kept in {work}") from None
 
 
 @contextmanager
-def _alone(work: Path) -> Iterator[None]:
+def _locked(work: Path) -> Iterator[None]:
     """Keep a second process away from the same dataset."""
     work.parent.mkdir(parents=True, exist_ok=True)
     lock = work.with_suffix(".lock")
@@ -55,9 +56,8 @@ def _alone(work: Path) -> Iterator[None]:
         with filelock.FileLock(lock, timeout=LOCK_SECONDS):
             yield
     except filelock.Timeout:
-        raise EarshotError(
-            f"another process is downloading {work.name} (it holds {lock}): wait for it or end it"
-        ) from None
+        message = f"another process is downloading {work.name} (it holds {lock}): wait for it or end it"
+        raise EarshotError(message) from None
 
 
 def _remove_links(work: Path) -> None:
@@ -65,26 +65,40 @@ def _remove_links(work: Path) -> None:
     if work.is_symlink():
         work.unlink()
     for folder, folders, files in os.walk(work):
-        for name in folders + files:
-            if (path := Path(folder, name)).is_symlink():
+        for path in (Path(folder, name) for name in folders + files):
+            if path.is_symlink():
                 path.unlink()
 
 
+def _obtain(card: Card, work: Path) -> Path:
+    """Bring all files of a dataset into a folder in `work`, checked where the card says how; print from where.
+
+    What an earlier, broken run left in `work` is used where it is right.
+    """
+    source, files = card.source, work / "files"
+    shutil.rmtree(files, ignore_errors=True)
+    listed = read_list(card_path(card.name).parent / source.checksums) if source.checksums else {}
+    downloads = [source.archive] if source.archive else source.files
+    verified = listed or (downloads and all(file.sha256 for file in downloads))
+    state = "verified" if verified else "unverified (the card has no checksum)"
+    if source.generated:
+        origin, state = local.generate(card, files), "made by code"
+    elif source.folder:
+        origin = local.copy_folder(card, files, listed)
+    else:
+        origin = fetch_dataset(card, work, files, listed)
+    sizes = [path.stat().st_size for path in files.rglob("*") if path.is_file()]
+    count = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
+    print(f"{card.name}: {count}, {sum(sizes) / 1e6:.3g} MB, {state}, from {origin}\n  licence: {card.licence}")
+    return files
+
+
 def _add(needed: Card, work: Path, files: Path) -> None:
-    """Fetch the dataset another one needs and put its files among those."""
-    obtained = obtain(needed, work)
-    print(_summary(needed, obtained))
-    for path in sorted(obtained.files.iterdir()):
+    """Obtain the dataset another one needs and put its files among those."""
+    for path in sorted(_obtain(needed, work).iterdir()):
         if (files / path.name).exists():
             raise EarshotError(f"{needed.name} has a file {path.name}, and so has the dataset that needs it")
         path.rename(files / path.name)
-
-
-def _summary(card: Card, obtained: Obtained) -> str:
-    sizes = [path.stat().st_size for path in obtained.files.rglob("*") if path.is_file()]
-    total = f"{sum(sizes) / 1e6:.3g} MB"
-    files = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
-    return f"{card.name}: {files}, {total}, {obtained.state}, from {obtained.origin}\n  licence: {card.licence}"
 
 
 def _publish(files: Path, final: Path, work: Path) -> None:

@@ -1,6 +1,6 @@
 """One address -> one verified file.
 
-requests speaks HTTP and tenacity waits between attempts; what is added here is going on where a download
+requests speaks HTTP and tenacity waits between attempts; what is added here is to resume where a download
 broke off, in the same run or after a kill. (pooch, made for scientific data, starts from the first byte.)
 """
 
@@ -17,7 +17,6 @@ import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 from tqdm import tqdm
 
-from earshot.datasets.download.mirror import is_web
 from earshot.files import digest
 
 CONNECT_SECONDS = 10.0
@@ -27,6 +26,7 @@ FIRST_WAIT_SECONDS = 1.0  # doubles with every attempt, plus up to as much by ch
 LONGEST_WAIT_SECONDS = 30.0
 MOST_BYTES = 50 * 10**9  # for a file whose size nobody tells
 CHUNK_BYTES = 1 << 16
+PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 PASSING_STATUS = {408, 425, 429}  # and all from 500 on: the server may do better in a moment
 
 
@@ -63,33 +63,38 @@ class Expected:
 class _Part:
     """The part of a file that has arrived from one address, and the server's mark for its version."""
 
-    def __init__(self, folder: Path, name: str, address: str) -> None:
-        # an address has a part of its own, so bytes of two servers are never put together
-        self.path = folder / f"{name}.{hashlib.sha256(address.encode()).hexdigest()[:8]}.part"
-        self._mark = self.path.with_suffix(".mark")
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path) -> None:
+        self.path, self._mark = path, path.with_suffix(".mark")
 
     @property
     def size(self) -> int:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     @property
-    def mark(self) -> str | None:
-        return self._mark.read_text() if self._mark.is_file() else None
+    def mark(self) -> str:
+        return self._mark.read_text() if self._mark.is_file() else ""
 
-    def start(self, mark: str | None) -> None:
-        """Begin a new part: of the version `mark`, if the server names one."""
-        self.discard()
-        if mark:
-            self._mark.write_text(mark)
+    def start(self, mark: str) -> None:
+        """Begin a new part of the version `mark`, empty if the server names none."""
+        self.path.unlink(missing_ok=True)
+        self._mark.write_text(mark)
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)
         self._mark.unlink(missing_ok=True)
 
-    def finish(self, target: Path) -> None:
-        self.path.replace(target)
-        self._mark.unlink(missing_ok=True)
+    def check(self, expected: Expected) -> None:
+        """Raise `FetchError`, and discard what has arrived, if it isn't the expected file."""
+        try:
+            expected.check(self.path)
+        except FetchError:
+            self.discard()
+            raise
+
+
+def is_web(address: str) -> bool:
+    """Tell an address from a path."""
+    return address.startswith(("http://", "https://"))
 
 
 def fetch(address: str, target: Path, parts: Path, expected: Expected) -> None:
@@ -111,16 +116,17 @@ def fetch(address: str, target: Path, parts: Path, expected: Expected) -> None:
     """
     if expected.sha256 and target.is_file() and digest(target) == expected.sha256:
         return
-    part = _Part(parts, target.name, address)
-    if is_web(address):
-        _download(address, part, expected)
-    else:
-        _copy(Path(address), part, expected)
+    parts.mkdir(parents=True, exist_ok=True)
+    # an address has a part of its own, so bytes of two servers are never put together
+    part = _Part(parts / f"{target.name}.{hashlib.sha256(address.encode()).hexdigest()[:8]}.part")
+    (_download if is_web(address) else _copy)(address, part, expected)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part.finish(target)
+    part.path.replace(target)
+    part.discard()
 
 
-def _copy(source: Path, part: _Part, expected: Expected) -> None:
+def _copy(path: str, part: _Part, expected: Expected) -> None:
+    source = Path(path)
     try:
         reader = source.open("rb")
     except OSError as error:
@@ -130,59 +136,43 @@ def _copy(source: Path, part: _Part, expected: Expected) -> None:
         part.discard()
         with part.path.open("xb") as writer:
             shutil.copyfileobj(reader, writer)
-    _check(part, expected)
+    part.check(expected)
 
 
 def _download(address: str, part: _Part, expected: Expected) -> None:
+    sizes = [part.size]
+
+    def without_progress(state: RetryCallState) -> bool:
+        sizes.append(part.size)
+        return len(sizes) > ATTEMPTS and max(sizes[-ATTEMPTS:]) <= max(sizes[:-ATTEMPTS])
+
     attempts = Retrying(
         retry=retry_if_exception_type(_Broken),
-        stop=_StopWithoutProgress(part),
+        stop=without_progress,
         wait=wait_exponential_jitter(
             multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS, jitter=FIRST_WAIT_SECONDS
         ),
-        before_sleep=_say_next_attempt,
+        before_sleep=_print_next_attempt,
         reraise=True,
     )
     attempts(_attempt, address, part, expected)
 
 
-class _StopWithoutProgress:
-    """Stop after `ATTEMPTS` attempts in a row that brought the part no further than it was before."""
-
-    def __init__(self, part: _Part) -> None:
-        self.part, self.furthest, self.fruitless = part, part.size, 0
-
-    def __call__(self, state: RetryCallState) -> bool:
-        self.fruitless = 0 if self.part.size > self.furthest else self.fruitless + 1
-        self.furthest = max(self.furthest, self.part.size)
-        return self.fruitless >= ATTEMPTS
-
-
-def _say_next_attempt(state: RetryCallState) -> None:
+def _print_next_attempt(state: RetryCallState) -> None:
     tqdm.write(f"  {state.outcome.exception()}; next attempt in {state.next_action.sleep:.0f} s")
 
 
 def _attempt(address: str, part: _Part, expected: Expected) -> None:
     """Download what is missing of `part`, and check the whole."""
+    resumed = False
     try:
         resumed = _receive(address, part, expected)
-    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-        raise _Broken(_reason(error)) from None
+        part.check(expected)
     except requests.RequestException as error:
-        raise FetchError(_reason(error)) from None
-    try:
-        _check(part, expected)
+        raise (_Broken if isinstance(error, PASSING) else FetchError)(_reason(error)) from None
     except FetchError as error:
         if resumed:  # the file may have changed between the two parts
             raise _Broken(f"{error}; starting again") from None
-        raise
-
-
-def _check(part: _Part, expected: Expected) -> None:
-    try:
-        expected.check(part.path)
-    except FetchError:
-        part.discard()
         raise
 
 
@@ -221,10 +211,10 @@ def _kept_bytes(response: requests.Response, part: _Part) -> int:
     raise failure(f"{status} {response.reason}".strip())
 
 
-def _mark(response: requests.Response) -> str | None:
+def _mark(response: requests.Response) -> str:
     """Return what If-Range accepts: a strong ETag, else the date of the last change."""
     etag = response.headers.get("ETag", "")
-    return etag if etag.startswith('"') else response.headers.get("Last-Modified")
+    return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
 
 
 def _write(response: requests.Response, part: _Part, kept: int, expected: Expected) -> None:
@@ -233,15 +223,9 @@ def _write(response: requests.Response, part: _Part, kept: int, expected: Expect
     if total is not None:
         expected.check_size(total)
         _check_space(part.path.parent, total - kept)
-    bar = tqdm(
-        desc=part.path.name.rsplit(".", 2)[0],
-        total=total,
-        initial=kept,
-        unit="B",
-        unit_scale=True,
-        leave=False,
-        disable=None,  # in a log, where a bar would be noise
-    )
+    name = part.path.name.rsplit(".", 2)[0]
+    # disable=None: no bar in a log, where it would be noise
+    bar = tqdm(desc=name, total=total, initial=kept, unit="B", unit_scale=True, leave=False, disable=None)
     with bar, part.path.open("ab", buffering=0) as file:  # unbuffered: a kill loses nothing that has arrived
         for chunk in response.iter_content(CHUNK_BYTES):
             if file.tell() + len(chunk) > (expected.bytes or expected.most_bytes):

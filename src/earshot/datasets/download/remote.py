@@ -1,28 +1,29 @@
-"""A dataset from a mirror or the network: every address in its turn, until one gives the right files."""
+"""A dataset from a mirror or the network: every address in its turn, until one gives the right files.
+
+EARSHOT_MIRROR names a folder or an address with a folder per dataset; it is tried before the public addresses.
+"""
 
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 from tqdm import tqdm
 
-from earshot.datasets.card import Card, RemoteFile, dataset_names, load_card
-from earshot.datasets.download import mirror
+from earshot import project
+from earshot.datasets.card import Card, dataset_names, load_card
 from earshot.datasets.download.checksums import Mismatch, check_folder
-from earshot.datasets.download.fetch import Expected, FetchError, fetch
+from earshot.datasets.download.fetch import Expected, FetchError, fetch, is_web
 from earshot.datasets.download.unpack import UnpackError, unpack
 from earshot.errors import EarshotError
 
-
-class _Unreachable(Exception):
-    """No address gave what was wanted; `failures` has a line for each."""
-
-    def __init__(self, failures: list[str]) -> None:
-        self.failures = failures
+MIRROR = "EARSHOT_MIRROR"
 
 
 def fetch_dataset(card: Card, work: Path, files: Path, listed: dict[str, str]) -> str:
@@ -44,78 +45,100 @@ def fetch_dataset(card: Card, work: Path, files: Path, listed: dict[str, str]) -
     EarshotError
         If none did; names the dataset, each address and why, the mirror's setting, a dataset without network.
     """
-    failures = []
-    ways = [
-        (listed, _fetch_listed_files),
-        (card.source.archive, _fetch_archive),
-        (card.source.files, _fetch_single_files),
-    ]
-    for applies, way in ways:
-        try:
-            if applies:
-                return way(card, work, files, listed)
-        except _Unreachable as unreachable:
-            failures += unreachable.failures
-    raise EarshotError(_nothing_worked(card, failures))
-
-
-def _fetch_listed_files(card: Card, work: Path, files: Path, listed: dict[str, str]) -> str:
-    """Fetch the files of the checksum list one by one, as a mirror holds them."""
-
-    def fetch_all(base: str) -> None:
-        for name in tqdm(listed, desc=card.name, unit="file", leave=False, disable=None):
-            (address,) = mirror.addresses(card.name, name)
-            try:
-                fetch(address, work / "fetched" / name, work / "parts", Expected(listed[name]))
-            except FetchError as error:
-                raise FetchError(f"{name}: {error}") from None
-
-    origin = _first_that_works(mirror.addresses(card.name), fetch_all)
-    _move(listed, work / "fetched", files)
+    remote = _Remote(card, work, files, listed)
+    origin = (
+        (listed and remote.fetch_listed_files())
+        or (card.source.archive and remote.fetch_archive())
+        or (card.source.files and remote.fetch_single_files())
+    )
+    if not origin:
+        raise EarshotError(_nothing_worked(card, remote.failures))
     return origin
 
 
-def _fetch_single_files(card: Card, work: Path, files: Path, listed: dict[str, str]) -> str:
-    """Fetch each file of the card from the first of its addresses that has it."""
-    origins = []
-    for file in card.source.files:
-        target, expected = work / "fetched" / file.path, Expected(file.sha256, file.bytes)
-        attempt = partial(fetch, target=target, parts=work / "parts", expected=expected)
-        origins.append(_first_that_works(_addresses(card, file), attempt))
-    _move([file.path for file in card.source.files], work / "fetched", files)
-    return ", ".join(dict.fromkeys(origin.rpartition("/")[0] for origin in origins))
+@dataclass
+class _Remote:
+    """The ways to a dataset; each returns the address that gave the files, or None, and adds to `failures` why."""
 
+    card: Card
+    work: Path
+    files: Path
+    listed: dict[str, str]
+    failures: list[str] = field(default_factory=list)
 
-def _fetch_archive(card: Card, work: Path, files: Path, listed: dict[str, str]) -> str:
-    """Fetch and unpack the archive; an address whose archive has the wrong files inside has failed, too."""
-    archive = card.source.archive
-    packed = work / "fetched" / PurePosixPath(archive.path).name
-    expected = Expected(archive.sha256, archive.bytes, archive.max_unpacked_bytes)
+    def fetch_listed_files(self) -> str | None:
+        """Fetch the files of the checksum list one by one, as a mirror holds them."""
 
-    def attempt(address: str) -> None:
-        fetch(address, packed, work / "parts", expected)
-        _unpack(card, packed, work, files, listed)
+        def fetch_all(base: str) -> None:
+            for name in tqdm(self.listed, desc=self.card.name, unit="file", leave=False, disable=None):
+                try:
+                    self._fetch(mirror(self.card.name, name)[0], name, Expected(self.listed[name]))
+                except FetchError as error:
+                    raise FetchError(f"{name}: {error}") from None
 
-    return _first_that_works(_addresses(card, archive), attempt)
+        origin = self._first_that_works(mirror(self.card.name), fetch_all)
+        if origin:
+            self._move(self.listed)
+        return origin
 
+    def fetch_archive(self) -> str | None:
+        """Fetch and unpack the archive; an address whose archive has the wrong files inside has failed, too."""
+        archive = self.card.source.archive
+        name = PurePosixPath(archive.path).name
+        expected = Expected(archive.sha256, archive.bytes, archive.max_unpacked_bytes)
 
-def _unpack(card: Card, packed: Path, work: Path, files: Path, listed: dict[str, str]) -> None:
-    archive = card.source.archive
-    unpacked = work / "unpacked" if archive.convert else files
-    shutil.rmtree(unpacked, ignore_errors=True)
+        def attempt(address: str) -> None:
+            self._fetch(address, name, expected)
+            self._unpack(self.work / "fetched" / name)
 
-    def wanted(name: str) -> bool:
-        if listed and not archive.convert:
-            return name in listed
-        return PurePosixPath(name).match(archive.members)
+        return self._first_that_works(mirror(self.card.name, archive.path) + archive.urls, attempt)
 
-    unpack(packed, unpacked, most_bytes=archive.max_unpacked_bytes, strip=archive.strip, wanted=wanted)
-    if archive.convert:
-        _convert(archive.convert, unpacked, files)
-    if listed:
-        check_folder(files, listed)
-    elif not any(files.iterdir()):
-        raise UnpackError(f"holds no file that matches '{archive.members}'")
+    def fetch_single_files(self) -> str | None:
+        """Fetch each file of the card from the first of its addresses that has it."""
+        origins = {}
+        for file in self.card.source.files:
+            attempt = partial(self._fetch, name=file.path, expected=Expected(file.sha256, file.bytes))
+            origin = self._first_that_works(mirror(self.card.name, file.path) + file.urls, attempt)
+            if origin is None:
+                return None
+            origins[origin.rpartition("/")[0]] = file
+        self._move(file.path for file in self.card.source.files)
+        return ", ".join(origins)
+
+    def _fetch(self, address: str, name: str, expected: Expected) -> None:
+        fetch(address, self.work / "fetched" / name, self.work / "parts", expected)
+
+    def _first_that_works(self, addresses: list[str], attempt: Callable[[str], None]) -> str | None:
+        for address in addresses:
+            print(f"  from {address}", flush=True)
+            try:
+                attempt(address)
+            except (FetchError, UnpackError, Mismatch) as error:
+                self.failures.append(f"{address}: {error}")
+            else:
+                return address
+        return None
+
+    def _move(self, names: Iterable[str]) -> None:
+        for name in names:
+            (self.files / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.work / "fetched" / name).rename(self.files / name)
+
+    def _unpack(self, packed: Path) -> None:
+        archive, listed = self.card.source.archive, self.listed
+        unpacked = self.work / "unpacked" if archive.convert else self.files
+        shutil.rmtree(unpacked, ignore_errors=True)
+
+        def wanted(name: str) -> bool:
+            return name in listed if listed and not archive.convert else PurePosixPath(name).match(archive.members)
+
+        unpack(packed, unpacked, most_bytes=archive.max_unpacked_bytes, strip=archive.strip, wanted=wanted)
+        if archive.convert:
+            _convert(archive.convert, unpacked, self.files)
+        if listed:
+            check_folder(self.files, listed)
+        elif not any(self.files.iterdir()):
+            raise UnpackError(f"holds no file that matches '{archive.members}'")
 
 
 def _convert(module: str, unpacked: Path, files: Path) -> None:
@@ -127,35 +150,29 @@ def _convert(module: str, unpacked: Path, files: Path) -> None:
         raise UnpackError(str(error)) from None
 
 
-def _addresses(card: Card, file: RemoteFile) -> list[str]:
-    return mirror.addresses(card.name, file.path) + file.urls
+def mirror(*parts: str) -> list[str]:
+    """Return where the mirror has `DATASET/PATH`: one address, or none where no mirror is set.
 
-
-def _first_that_works(addresses: list[str], attempt: Callable[[str], None]) -> str:
-    """Try the addresses in order; return the first for which `attempt` raises nothing."""
-    failures = []
-    for address in addresses:
-        print(f"  from {address}", flush=True)
-        try:
-            attempt(address)
-        except (FetchError, UnpackError, Mismatch) as error:
-            failures.append(f"{address}: {error}")
-        else:
-            return address
-    raise _Unreachable(failures)
-
-
-def _move(names: Iterable[str], source: Path, target: Path) -> None:
-    for name in names:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).rename(target / name)
+    A relative folder starts at the project's folder.
+    """
+    base = os.environ.get(MIRROR)
+    if not base:
+        return []
+    if is_web(base):
+        return [f"{base.rstrip('/')}/{quote('/'.join(parts))}"]
+    return [str(project.workspace().joinpath(os.path.expanduser(base), *parts))]
 
 
 def _nothing_worked(card: Card, failures: list[str]) -> str:
     if not (card.source.archive or card.source.files):
         failures = [*failures, "there is no public address: this dataset comes from a mirror alone"]
-    lines = [f"dataset '{card.name}' could not be had. Tried:", *(f"  {failure}" for failure in failures)]
-    lines.append(f"{mirror.setting()}.")
+    lines = [f"dataset '{card.name}' could not be obtained. Tried:", *(f"  {failure}" for failure in failures)]
+    if base := os.environ.get(MIRROR):
+        lines.append(f"{MIRROR} is set to '{base}'.")
+    else:
+        lines.append(
+            f"{MIRROR} is not set; it can name a folder or an http(s) address that holds a folder per dataset."
+        )
     if by_code := _made_by_code(card.task):
         lines.append(f"A dataset that needs no network: {', '.join(by_code)}.")
     return "\n".join(lines)

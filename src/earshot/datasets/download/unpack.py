@@ -1,7 +1,7 @@
 """Unpack a tar or zip that may have been made to do harm.
 
-tarfile and zipfile read the formats, but extract nothing: members are only read, and written here under rules
-that are the same for both. A member that breaks one has the whole archive refused.
+zipfile and tarfile (with its `data` filter) write the files. What they would mend or let pass has the whole archive
+refused here, by rules that are the same for both formats.
 """
 
 from __future__ import annotations
@@ -15,31 +15,22 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from earshot.datasets.names import plain_relative
 
 MOST_MEMBERS = 100_000
-CHUNK_BYTES = 1 << 20
 TAR_HEADER_BYTES = 1 << 26  # all headers of a tar together; extended ones have no limit of their own
 DECOMPRESSORS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
-# RuntimeError: zipfile, for a compression it doesn't know and for a password; OSError: gzip, for wrong bytes
-FAULTS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+# RuntimeError: zipfile, for a compression it doesn't know and for a password
+FAULTS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+Member = tuple[str, int, Callable[[str], object]]  # checked name, declared size, what writes it under a given name
 
 
 class UnpackError(Exception):
     """An archive is broken or not to be trusted; the message names the member."""
-
-
-@dataclass(frozen=True)
-class _Member:
-    """A regular file in an archive: its checked name, the size it declares, and how to read it."""
-
-    name: str
-    size: int
-    open: Callable[[], IO[bytes]]
 
 
 def unpack(
@@ -69,69 +60,39 @@ def unpack(
         If a file can't be written.
     """
     target.mkdir(parents=True)
-    room, places = most_bytes, _Places()
-    for number, member in enumerate(_members(archive, most_bytes), start=1):
-        room -= member.size
-        if room < 0 or number > MOST_MEMBERS:
-            raise UnpackError(f"holds more than {most_bytes} bytes or {MOST_MEMBERS} files")
-        name = "/".join(PurePosixPath(member.name).parts[strip:])
-        if name and wanted(name):
-            places.claim(PurePosixPath(name))
-            _write(member, target / name)
-
-
-class _Places:
-    """The names taken so far. Two are the same where a file system could take them for the same."""
-
-    def __init__(self) -> None:
-        self._taken: dict[str, tuple[str, str]] = {}
-
-    def claim(self, path: PurePosixPath) -> None:
-        """Take the place of a file and its folders; raise `UnpackError` if it is another's."""
-        if self._key(path) in self._taken:
-            raise UnpackError(f"'{path}': its place is taken, by the same name or one that differs only in case")
-        for place, kind in [(path, "file"), *((folder, "folder") for folder in path.parents[:-1])]:
-            if self._taken.setdefault(self._key(place), (str(place), kind)) != (str(place), kind):
-                raise UnpackError(f"'{path}': the place of '{place}' is taken by another name")
-
-    @staticmethod
-    def _key(path: PurePosixPath) -> str:
-        return unicodedata.normalize("NFC", str(path)).casefold()
-
-
-def _write(member: _Member, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    left = member.size
-    with path.open("xb") as file:  # x: a new file, never through a link
-        for chunk in _content(member):
-            left -= len(chunk)
-            if left < 0:
-                raise UnpackError(f"'{member.name}' is longer than it declares")
-            file.write(chunk)
-    if left:
-        raise UnpackError(f"'{member.name}' is shorter than it declares")
-
-
-def _content(member: _Member) -> Iterator[bytes]:
-    try:
-        with member.open() as reader:
-            while chunk := reader.read(CHUNK_BYTES):
-                yield chunk
-    except FAULTS as error:
-        raise UnpackError(f"'{member.name}' can't be read: {error}") from None
-
-
-def _members(archive: Path, most_bytes: int) -> Iterator[_Member]:
-    """Yield the regular files; each must be read before the next is asked for."""
     with archive.open("rb") as file:
         magic = file.read(2)
+    room, taken = most_bytes, {}
     try:
-        yield from _zip_members(archive) if magic == b"PK" else _tar_members(archive, magic, most_bytes)
-    except FAULTS as error:
+        members = _zip_members(archive, target) if magic == b"PK" else _tar_members(archive, magic, target, most_bytes)
+        for number, (member, size, write) in enumerate(members, start=1):
+            room -= size
+            if room < 0 or number > MOST_MEMBERS:
+                raise UnpackError(f"holds more than {most_bytes} bytes or {MOST_MEMBERS} files")
+            name = "/".join(PurePosixPath(member).parts[strip:])
+            if name and wanted(name):
+                _claim(PurePosixPath(name), taken)
+                write(name)
+                if (target / name).stat().st_size != size:
+                    raise UnpackError(f"'{member}' is not as long as it declares")
+    except (*FAULTS, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # of this machine's disk; a decompressor's has no number
+            raise
         raise UnpackError(f"can't be read as a tar or zip: {error}") from None
 
 
-def _zip_members(archive: Path) -> Iterator[_Member]:
+def _claim(path: PurePosixPath, taken: dict[str, str]) -> None:
+    """Add a file and its folders to `taken`, where names that a file system could take for the same have one key."""
+    for place in (str(path), *(f"{folder}/" for folder in path.parents[:-1])):
+        key = unicodedata.normalize("NFC", place.rstrip("/")).casefold()
+        if key in taken and not (place.endswith("/") and taken[key] == place):
+            raise UnpackError(
+                f"'{path}': the place of '{place}' is taken, by the same name or one that differs only in case"
+            )
+        taken[key] = place
+
+
+def _zip_members(archive: Path, target: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
             name = _checked(info.filename)
@@ -139,10 +100,16 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
             if kind not in (0, stat.S_IFDIR if info.is_dir() else stat.S_IFREG):
                 raise UnpackError(f"'{name}' is a link or a device")
             if not info.is_dir():
-                yield _Member(name, info.file_size, lambda info=info: opened.open(info))
+                yield name, info.file_size, partial(_extract_zipped, opened, info, target)
 
 
-def _tar_members(archive: Path, magic: bytes, most_bytes: int) -> Iterator[_Member]:
+def _extract_zipped(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, name: str) -> None:
+    info.filename = name
+    opened.extract(info, target)
+
+
+def _tar_members(archive: Path, magic: bytes, target: Path, most_bytes: int) -> Iterator[Member]:
+    """Yield the regular files; each must be written before the next is requested."""
     with DECOMPRESSORS.get(magic, open)(archive, "rb") as stream:
         bounded = _Bounded(stream, most_bytes + TAR_HEADER_BYTES)
         with tarfile.open(fileobj=bounded, mode="r|") as opened:
@@ -151,7 +118,11 @@ def _tar_members(archive: Path, magic: bytes, most_bytes: int) -> Iterator[_Memb
                 if info.issparse() or not (info.isreg() or info.isdir()):
                     raise UnpackError(f"'{name}' is a link, a device or sparse")
                 if info.isreg():
-                    yield _Member(name, info.size, lambda info=info: opened.extractfile(info))
+                    yield name, info.size, partial(_extract_tarred, opened, info, target)
+
+
+def _extract_tarred(opened: tarfile.TarFile, info: tarfile.TarInfo, target: Path, name: str) -> None:
+    opened.extract(info.replace(name=name, deep=False), target, set_attrs=False, filter="data")
 
 
 class _Bounded:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from earshot.deploy.onnx.log_mel import LogMelRows
-from earshot.deploy.onnx.log_spectrogram import LogSpectrogramRows
+from earshot.deploy.onnx.rows import LogMelRows, LogSpectrogramRows, WaveformRows
 from earshot.deploy.onnx.summary import SummaryRows
-from earshot.deploy.onnx.waveform import WaveformRows
 from earshot.inputs import Input, LogMel, LogSpectrogram, Summary, Waveform
 from earshot.models import heads
 

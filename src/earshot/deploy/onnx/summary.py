@@ -11,9 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from earshot.audio import spectrum
-from earshot.deploy.onnx.frames import frames_of
-from earshot.deploy.onnx.mel import MelDecibels
-from earshot.deploy.onnx.power_spectrum import PowerSpectrum
+from earshot.deploy.onnx.layers import MelDecibels, PowerSpectrum, frames_of
 from earshot.deploy.onnx.tuning import TUNINGS, Tuning
 from earshot.inputs import Summary, librosa_features
 

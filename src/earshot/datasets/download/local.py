@@ -1,0 +1,66 @@
+"""A dataset that needs no network: made by code, or copied from a folder of this machine."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import shutil
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from earshot import project
+from earshot.audio.suffixes import AUDIO_SUFFIXES
+from earshot.datasets.card import Card, card_path
+from earshot.datasets.download.checksums import Mismatch, check_folder
+from earshot.errors import EarshotError
+
+
+def generate(card: Card, files: Path) -> str:
+    """Make the dataset by the code that its card names, in the new folder `files`; return the module's name.
+
+    Raises
+    ------
+    EarshotError
+        If there is no such module, or it takes other arguments.
+    """
+    made_by = card.source.generated
+    name = f"earshot.datasets.synthetic.{made_by.module}"
+    try:
+        generate = importlib.import_module(name).generate
+        inspect.signature(generate).bind(files, **made_by.arguments)
+    except (ModuleNotFoundError, AttributeError, TypeError) as error:
+        raise EarshotError(f"{card_path(card.name)}: source.generated: {name}: {error}") from None
+    files.mkdir(parents=True)
+    generate(files, **made_by.arguments)
+    return name
+
+
+def copy_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
+    """Copy the visible files of the card's folder, or those of `{name: sha256}`, to `files`; return the folder.
+
+    Raises
+    ------
+    EarshotError
+        If there is no such folder, it holds no recordings or the project itself, or differs from the list.
+    """
+    folder = project.workspace() / Path(card.source.folder).expanduser()
+    key = f"{card_path(card.name)}: source.folder: {folder}"
+    if not folder.is_dir():
+        raise EarshotError(f"{key} is not a folder")
+    if files.is_relative_to(folder.resolve()):
+        raise EarshotError(f"{key} contains the project's own data; name the folder of the recordings alone")
+    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = [name for name in found if "/." not in f"/{name}" and (not listed or name in listed)]
+    if not any(PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES for name in names):
+        raise EarshotError(f"{key} holds no recordings ({', '.join(sorted(AUDIO_SUFFIXES))})")
+    for name in tqdm(names, desc=card.name, unit="file", leave=False, disable=None):
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
+        # a copy, since DVC makes the files that it links to read-only, and these belong to the user
+        shutil.copyfile(folder / name, files / name)
+    try:
+        if listed:
+            check_folder(files, listed)
+    except Mismatch as mismatch:
+        raise EarshotError(f"{key} differs from {card.source.checksums}: {mismatch}") from None
+    return str(folder)
