@@ -102,15 +102,15 @@ def score(job: Job) -> pd.DataFrame:
     street = noises(test.table, asked.background, [cfg.split.random_state, job.fold])
     frames = []
     for snr_db in [CLEAN, *asked.snr_db]:
-        scores = [[] for _ in nets]
+        scores: list[list[np.ndarray]] = [[] for _ in nets]
         for first in range(0, len(sounds), AT_ONCE):
             rows = range(first, min(first + AT_ONCE, len(sounds)))
             batch = np.stack([data.input.extract(mixed(sounds[n], sounds[street[n]], snr_db)) for n in rows])
             x = data.input.finish(torch.from_numpy(batch))
-            for found, (_, net) in zip(scores, nets, strict=True):
-                found.append(predict.of_batch(net, x)[:, alarm])
-        for found, (facts, _) in zip(scores, nets, strict=True):
-            frames.append(test.table.assign(**facts, snr_db=snr_db, score=np.concatenate(found)))
+            for batches, (_, net) in zip(scores, nets, strict=True):
+                batches.append(predict.of_batch(net, x)[:, alarm])
+        for batches, (facts, _) in zip(scores, nets, strict=True):
+            frames.append(test.table.assign(**facts, snr_db=snr_db, score=np.concatenate(batches)))
     return pd.concat(frames, ignore_index=True)[COLUMNS]
 
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from earshot.report.scores import Difference
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
