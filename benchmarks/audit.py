@@ -58,7 +58,7 @@ def measure(windows: int) -> None:
         for stage in ("manifest", "fingerprint", "split published", "split grouped", "audit"):
             name, *rest = stage.split()
             began = time.monotonic()
-            command = [sys.executable, "-m", f"earshot.{name}", "noise", *rest]
+            command = [sys.executable, "-m", f"earshot.stages.{name}", "noise", *rest]
             subprocess.run(command, env=environment, check=True, capture_output=True)
             spent[stage] = time.monotonic() - began
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

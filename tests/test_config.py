@@ -103,6 +103,7 @@ def test_what_is_compared_can_be_trained_by_name():
                 assert (PROJECT / "conf" / "experiment" / f"{name}.yaml").exists()
 
 
+@pytest.mark.process
 def test_importing_has_no_effect(tmp_path):
     files = [path for path in PACKAGE.rglob("[a-z]*.py") if path.name != "pyfunc.py"]  # which MLflow runs
     modules = sorted("earshot." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in files)

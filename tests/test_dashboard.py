@@ -33,6 +33,8 @@ from earshot.tracking import links
 from earshot.training import runs
 from earshot.web import views
 
+pytestmark = pytest.mark.process
+
 CHROMIUM = shutil.which("chromium")
 needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

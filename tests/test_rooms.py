@@ -15,8 +15,7 @@ import pytest
 from importlinter import api
 from importlinter.contracts.layers import LayersContract
 
-from conftest import PROJECT
-from pipelines import BIN
+from conftest import BIN, PROJECT
 
 PACKAGE = PROJECT / "src" / "earshot"
 MOST_FLAT_FILES = 8
