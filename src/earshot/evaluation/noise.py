@@ -102,7 +102,7 @@ def score(job: Job) -> pd.DataFrame:
     street = noises(test.table, asked.background, [cfg.split.random_state, job.fold])
     frames = []
     for snr_db in [CLEAN, *asked.snr_db]:
-        scores: list[list[np.ndarray]] = [[] for _ in nets]
+        scores = [[] for _ in nets]
         for first in range(0, len(sounds), AT_ONCE):
             rows = range(first, min(first + AT_ONCE, len(sounds)))
             batch = np.stack([data.input.extract(mixed(sounds[n], sounds[street[n]], snr_db)) for n in rows])

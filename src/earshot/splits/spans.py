@@ -111,7 +111,7 @@ def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
     return joined.assign(start=joined["start"] / sample_rate, stop=joined["stop"] / sample_rate).reset_index(drop=True)
 
 
-def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict[str, Any], folder: Path) -> pd.DataFrame:
+def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
     """Return the spans that must each stay whole: recordings, sources, or blocks of a long recording."""
     spans = whole_recordings(recordings)
     if not isinstance(card.layout, LongRecordings):
