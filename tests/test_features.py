@@ -21,6 +21,8 @@ from earshot.errors import EarshotError
 from earshot.stages import features as features_stage
 from earshot.stages import manifest as manifest_stage
 
+pytestmark = pytest.mark.process  # workers, whatever their number
+
 
 @pytest.fixture
 def birds(project):
@@ -84,7 +86,6 @@ def test_another_setting_is_not_taken_from_what_was_kept(birds):
     assert "0 of them kept" in invoke(features_stage.main, "birds", "log_mel")
 
 
-@pytest.mark.process
 def test_a_killed_extraction_goes_on_where_it_was(birds):
     invoke(features_stage.main, "birds", "summary")
     whole = parquet(birds, "summary").read_bytes()
@@ -105,13 +106,11 @@ def test_a_killed_extraction_goes_on_where_it_was(birds):
     assert parquet(birds, "summary").read_bytes() == whole
 
 
-@pytest.mark.process
 def test_extraction_does_not_wait_for_torch():
     code = "import sys, earshot.stages.features; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.process
 def test_workers_leave_with_the_stage(birds):
     with started("-m", "earshot.stages.features", "birds", "summary", "--workers", "2", cwd=birds.root) as process:
         children: list[psutil.Process] = []
