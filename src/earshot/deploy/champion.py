@@ -151,12 +151,12 @@ def _register(client: MlflowClient, dataset: str, run: pd.Series, setting: pd.Se
     if not client.search_registered_models(f"name = '{dataset}'"):
         client.create_registered_model(dataset, description=f"Models of {dataset}: windows of sound to classes")
     why = f"{setting['experiment']}: {SCORE} {setting['score']:.4f}, mean of {setting['runs']} runs over all folds"
-    version = client.create_model_version(
+    made = client.create_model_version(
         dataset,
         f"runs:/{run['run_id']}/{store.MODEL}",
         run["run_id"],
         description=why,
         tags={SCORE: f"{setting['score']:.6f}"},
     )
-    client.set_registered_model_alias(dataset, store.CHAMPION, version.version)
-    return str(version.version)
+    client.set_registered_model_alias(dataset, store.CHAMPION, made.version)
+    return str(made.version)

@@ -55,7 +55,7 @@ def answer(
         If the sound is shorter than a window, or the model has no number for it.
     """
     timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, wanted, rule)
-    total, n, seconds, found = np.zeros(len(detector.classes)), 0, 0.0, []
+    total, n, seconds, found = 0.0, 0, 0.0, []
     for window in detector.windows(blocks):
         on_window(window)
         total, n, seconds = total + window.probabilities.astype(np.float64), n + 1, window.start + window.seconds
