@@ -1,4 +1,4 @@
-# `make repro` and `make test` do all the set-up themselves; `make help` lists the rest.
+# `make repro` and `make check` do all the set-up themselves; `make help` lists the rest.
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-all real bench events dashboard screenshots docs notebook lint constraints clean
+.PHONY: help install repro check lint test test-all real bench events dashboard screenshots docs notebook constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -28,35 +28,42 @@ $(READY): pyproject.toml constraints.txt
 repro: $(READY)  ## run the whole pipeline and show the comparison
 	@$(BIN)/earshot repro
 
-test: $(READY)  ## run the quick tests, two files at a time
+check: lint  ## while you work (two minutes): lint, and the tests that start no process
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not process and not real and not slow'
+
+lint: $(READY)  ## part of check: the style, the order of the rooms (lint-imports) and the types (mypy)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/mypy
+
+test: $(READY)  ## before a commit (nine minutes): all tests but the slow ones, two files at a time
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-all: $(READY)  ## run all tests, also the slow ones and those on real recordings
+test-all: $(READY)  ## before a release: all tests, also the slow ones and those on real recordings
 	@$(BIN)/python -m pytest -m ""
 
 real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (gtzan_mini, sirens_standin)
 	@$(BIN)/python benchmarks/real.py
 
 bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md and docs/scale.md; needs EARSHOT_MIRROR, after repro
-	@for part in features training loading scale repro latency pages; do $(BIN)/python benchmarks/$$part.py || exit 1; done
+	@for part in features training loading scale repro latency; do $(BIN)/python benchmarks/$$part.py || exit 1; done
+	@$(BIN)/python -m tools.pages benchmarks scale
 
 events: $(READY)  ## measure how well events are found in real recordings, and write docs/events.md; needs EARSHOT_MIRROR
-	@$(BIN)/python benchmarks/events.py && $(BIN)/python benchmarks/pages.py events
+	@$(BIN)/python benchmarks/events.py && $(BIN)/python -m tools.pages events
 
 dashboard: $(READY)  ## open the MLflow dashboard on this machine
 	@$(BIN)/earshot dashboard
 
 screenshots: $(READY)  ## take the pictures of dashboard, explore and serve in docs anew; needs chromium
-	@$(BIN)/python benchmarks/screenshots.py
+	@$(BIN)/python -m tools.screenshots
 
 docs: $(READY)  ## write the output of the commands in docs/experiments.md anew
-	@$(BIN)/cog -r -P -I benchmarks docs/experiments.md
+	@$(BIN)/cog -r -P -I . docs/experiments.md
 
 notebook: $(READY)  ## execute docs/tour.ipynb and keep its outputs in it
-	@$(BIN)/python benchmarks/tour.py
-
-lint: $(READY)  ## check the style
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/python -m tools.tour
 
 constraints: $(READY)  ## write the installed versions to constraints.txt
 	@{ echo '# Exact versions of everything that is installed. Renewed with `make constraints`.'; \

@@ -32,9 +32,9 @@ import torch
 def peak():
     return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 with_torch, first = peak(), []
-from earshot import module
-module.Classifier.on_train_batch_end = lambda *_: first or first.append(time.time() - float(os.environ["STARTED"]))
-from earshot.train import main
+from earshot.training.classifier import Classifier
+Classifier.on_train_batch_end = lambda *_: first or first.append(time.time() - float(os.environ["STARTED"]))
+from earshot.cli.train import main
 main()
 print(json.dumps({"first_step_seconds": first[0], "peak_mib": peak() - with_torch}))
 """

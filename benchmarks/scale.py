@@ -27,12 +27,14 @@ REPEATS = 3
 EXTRACT = """
 import json, resource, sys, time
 from pathlib import Path
-from earshot import config, features, inputs
+from earshot import inputs
+from earshot.inputs import extract
+from earshot.settings import read_params
 name, workers, folder, kept, n = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]), int(sys.argv[5])
-built = inputs.build(name, config.params(), "genres", clips=name == "summary")
+built = inputs.build(name, read_params(), "genres", clips=name == "summary")
 jobs = [(kept / f"{k}.npy", folder / f"{k}.wav") for k in range(n)]
 start = time.perf_counter()
-features.extract_all(jobs, built, workers, "bench")
+extract.extract_all(jobs, built, workers, "bench")
 taken = time.perf_counter() - start
 print(json.dumps([taken, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]))
 """
@@ -42,7 +44,7 @@ sys.path.insert(0, "benchmarks")
 import windows, torch
 from earshot import models
 from earshot.models import heads
-from earshot.process import keep_memory
+from earshot.processes import keep_memory
 from earshot.settings import compose
 from measure import answer, seconds
 keep_memory()

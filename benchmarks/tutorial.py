@@ -1,4 +1,4 @@
-"""What the tutorials compute, by the functions that they call: what earshot's inputs are compared with."""
+"""The tutorials' scripts, as people run them: what features.py times beside earshot's inputs."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -24,10 +25,42 @@ import soundfile
 import yaml
 
 PROJECT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
 
 # the same examples each time, however busy the machine is
 hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("reproducible")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests on the shared project with `process`: workers extract its features."""
+    for item in items:
+        if "shared" in getattr(item, "fixturenames", ()):
+            item.add_marker("process")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """Refuse Python processes in tests without the mark `process`, so that `make check` stays quick.
+
+    Tools that take milliseconds (git, make, ffmpeg) may run in any test.
+    """
+    if item.get_closest_marker("process"):
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        begin = subprocess.Popen.__init__
+
+        def refuse(*_, **__):
+            pytest.fail("it starts a process: mark the test with `process`")
+
+        def checked(process, command, *rest, **options):
+            first = command if isinstance(command, str | os.PathLike) else command[0]
+            return (refuse if Path(first).parent == BIN else begin)(process, command, *rest, **options)
+
+        patch.setattr(subprocess.Popen, "__init__", checked)
+        patch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
+        return (yield)
 
 
 class Project:

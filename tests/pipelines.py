@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import yaml
 
-from conftest import PROJECT, Project, tone, write_audio
+from conftest import BIN, PROJECT, Project, tone, write_audio
 
 RATE = 4000
-BIN = Path(sys.executable).parent
 
 
 class Pipeline(Project):

@@ -75,6 +75,7 @@ def test_a_command_that_is_wrong_ends_with_2(project, words):
     assert done.exit_code == 2 and "Traceback" not in done.output and "--help" in done.output
 
 
+@pytest.mark.process
 def test_a_shell_completes_commands_options_and_datasets(project):
     def completed(line: str) -> list[str]:
         words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1), "_EARSHOT_COMPLETE": "bash_complete"}
@@ -109,6 +110,7 @@ def test_a_dashboard_of_a_server_is_at_the_server(project, monkeypatch):
     assert "http://127.0.0.1:5999" in run("dashboard").output
 
 
+@pytest.mark.process
 def test_the_dashboard_shows_runs_on_loopback_alone(project):
     with logger.run("sirens", "a run", {}) as logged:
         logged.metrics({"val_loss": 0.5}, step=1)
@@ -136,5 +138,16 @@ def test_a_dashboard_on_a_port_that_is_taken_says_so(project):
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_help_lists_every_target():
     shown = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
-    for target in ("install", "repro", "test", "test-all", "dashboard", "screenshots", "lint", "constraints", "clean"):
+    for target in (
+        "install",
+        "repro",
+        "check",
+        "test",
+        "test-all",
+        "dashboard",
+        "screenshots",
+        "lint",
+        "constraints",
+        "clean",
+    ):
         assert f"{target} " in shown

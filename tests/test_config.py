@@ -111,6 +111,7 @@ def test_what_the_report_sets_against_each_other_is_compared():
         assert set(two) <= names[part]
 
 
+@pytest.mark.process
 def test_importing_has_no_effect(tmp_path):
     files = [path for path in PACKAGE.rglob("[a-z]*.py") if path.name != "pyfunc.py"]  # which MLflow runs
     modules = sorted("earshot." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in files)

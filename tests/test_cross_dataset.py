@@ -101,6 +101,7 @@ def test_the_threshold_has_the_highest_f1():
     assert ladder.best_threshold(labels, 1 - scores) == pytest.approx(0.4)
 
 
+@pytest.mark.process
 def test_without_noise_the_scores_are_those_of_evaluate(towns):
     invoke(noise_stage.main, "here", "--workers", "2")
     found = files.read_table(towns.data("noise", "here.parquet"))
@@ -115,6 +116,7 @@ def test_without_noise_the_scores_are_those_of_evaluate(towns):
     assert rows[None]["recall_low"] <= rows[None]["recall"] <= rows[None]["recall_high"]
 
 
+@pytest.mark.process
 def test_a_task_that_is_not_named_gets_no_noise(towns):
     params = towns.params()
     towns.params(noise={})
@@ -137,6 +139,7 @@ def test_false_alarms_are_counted_as_events_by_the_hour():
     assert twice["false_alarms_per_hour"] == found["false_alarms_per_hour"] and twice["hours"] == found["hours"]
 
 
+@pytest.mark.process
 def test_the_command_makes_what_is_missing_and_tests_on_it(towns):
     said = invoke(main.main, "evaluate", "--on", "there", "--of", "here", "--workers", "1")
     assert "models of here, tested on there" in said and "log_mel-cnn" in said
@@ -149,6 +152,7 @@ def test_the_command_makes_what_is_missing_and_tests_on_it(towns):
     assert json.dumps(row) and f"{row['accuracy']:.3f}" in said
 
 
+@pytest.mark.process
 def test_other_classes_are_one_clear_error(towns):
     done = CliRunner().invoke(main.main, ["evaluate", "--on", "alien", "--of", "here", "--workers", "1"])
     assert done.exit_code == 1

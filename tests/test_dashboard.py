@@ -34,6 +34,8 @@ from earshot.training import runs
 from earshot.web import views
 from earshot.web.dashboard import save_views
 
+pytestmark = pytest.mark.process
+
 CHROMIUM = shutil.which("chromium")
 needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

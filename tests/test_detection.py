@@ -168,6 +168,7 @@ def test_any_format_and_rate(model, tmp_path, suffix, rate, channels):
     assert said["label"] == "horn" and said["seconds"] == 5
 
 
+@pytest.mark.process
 def test_standard_input_is_a_file_of_any_format(model, tmp_path):
     path = horn_in_the_street(tmp_path / "a.flac")
     command = [sys.executable, "-m", "earshot.cli", "predict", "--model", str(model), "--json"]
@@ -370,6 +371,7 @@ def pcm(seconds: float, rate: int = RATE) -> bytes:
 
 
 @pytest.mark.parametrize("rate", [RATE, 11025])
+@pytest.mark.process
 def test_a_stream_is_answered_a_window_and_a_hop_after_it_was_heard(model, rate):
     with follower(model, "--rate", str(rate), "-", stdin=subprocess.PIPE) as process:
         process.stdin.write(pcm(3, rate))  # a window and a hop; what is said of the first hop must not wait for more
@@ -386,6 +388,7 @@ def test_a_stream_is_answered_a_window_and_a_hop_after_it_was_heard(model, rate)
     assert rest[-1]["event"]["label"] == "horn" and rest[-1]["event"]["end"] >= 6
 
 
+@pytest.mark.process
 def test_a_file_that_grows_is_followed_until_it_is_enough(model, tmp_path):
     path = tmp_path / "growing.raw"
     path.write_bytes(pcm(2))
@@ -401,6 +404,7 @@ def test_a_file_that_grows_is_followed_until_it_is_enough(model, tmp_path):
 
 @pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("goes_on", [False, True])
+@pytest.mark.process
 def test_ctrl_c_at_any_moment_ends_a_stream_with_what_was_heard(model, tmp_path, goes_on):
     """It comes while the reader works on what it was told; a stream in which sound still comes ends, too."""
     detector, told = Detector.load(model), []
@@ -419,6 +423,7 @@ def test_ctrl_c_at_any_moment_ends_a_stream_with_what_was_heard(model, tmp_path,
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.process
 def test_a_stream_gives_the_events_of_the_file(model, tmp_path):
     path = horn_in_the_street(tmp_path / "a.wav")
     samples, _ = soundfile.read(path, dtype="int16")

@@ -83,6 +83,8 @@ def test_every_command_is_one_that_works(command):
             assert OmegaConf.select(OmegaConf.load(PROJECT / (file or "params.yaml")), key) is not None, setting
     elif command.startswith("python benchmarks/"):
         assert (PROJECT / command.split()[1]).exists()
+    elif command.startswith("python -m tools."):
+        assert (PROJECT / "tools" / f"{command.split()[2].removeprefix('tools.')}.py").exists()
     elif command.startswith("earshot "):
         name, *arguments = command.split()[1:]
         assert name in main.main.commands

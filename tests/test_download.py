@@ -288,6 +288,7 @@ def start(
     return started("-c", code, name)
 
 
+@pytest.mark.process
 def test_killed_download_goes_on_where_it_was(project, bells, server):
     server.replies["a.wav"] = [Reply(stop_after=CUT, stall=True)]
     with start("bells") as process:
@@ -306,6 +307,7 @@ def test_killed_download_goes_on_where_it_was(project, bells, server):
     assert server.sent - before == len(CONTENT) - there
 
 
+@pytest.mark.process
 def test_kill_before_the_last_step_leaves_no_half_folder(project, bells, server):
     code = "import os, signal, earshot.datasets.download.dataset as stage; from earshot.stages.download import main; "
     code += "stage._publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL); main()"
@@ -328,6 +330,7 @@ def test_second_process_on_the_same_dataset_is_told(project, bells, monkeypatch)
         download(load_card("bells"))
 
 
+@pytest.mark.process
 def test_command_tells_an_error_without_traceback(project):
     with start("drums") as process:
         output, _ = process.communicate()

@@ -16,6 +16,8 @@ from moto.server import ThreadedMotoServer
 
 from pipelines import Pipeline
 
+pytestmark = pytest.mark.process
+
 STAGE = "evaluate@tunes"
 QUEUED = {
     "mfcc-13": ["-S", "features.summary.n_mfcc=13"],

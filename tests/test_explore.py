@@ -220,6 +220,7 @@ def test_a_dataset_of_long_recordings_has_a_page(shared):
     assert (shared.data("explore", "horns") / "spectrograms" / "horn" / "horn.png").exists()
 
 
+@pytest.mark.process
 def test_recordings_that_differ_in_their_suffix_alone_have_a_picture_each(project):
     project.card("twice", source={"folder": "."}, layout={"kind": "class_folders"})
     for number, name in enumerate(("a/one.wav", "a/one.flac", "a/deep/two.wav", "b/one.wav")):

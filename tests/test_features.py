@@ -21,6 +21,8 @@ from earshot.errors import EarshotError
 from earshot.stages import features as features_stage
 from earshot.stages import manifest as manifest_stage
 
+pytestmark = pytest.mark.process  # workers, whatever their number
+
 
 @pytest.fixture
 def birds(project):

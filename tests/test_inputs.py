@@ -8,11 +8,11 @@ import librosa
 import numpy as np
 import pytest
 import torch
-import tutorial
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import reference
 from conftest import PROJECT, noise, tone
 from earshot import inputs
 from earshot.audio.cut import stretches
@@ -44,7 +44,7 @@ def tracks() -> list[np.ndarray]:
 def test_summary_is_the_tutorials_26_columns(tracks):
     summary = build("summary", "genres", clips=True)
     ours = np.concatenate([summary.extract(track) for track in tracks])
-    theirs = np.array([tutorial.columns(track, 22050) for track in tracks])
+    theirs = np.array([reference.columns(track, 22050) for track in tracks])
     assert ours.shape == (10, 26) and len(summary.columns) == 26
     assert (np.abs(ours - theirs) < 1e-4 * theirs.std(axis=0)).all()
 
@@ -81,7 +81,7 @@ def finished(built: inputs.Input, recording: np.ndarray, start: float, length: f
 
 def tutorial_log_spectrogram(window: np.ndarray) -> np.ndarray:
     """The siren tutorial's normalised log spectrogram of one window of 2 s."""
-    spectrogram = tutorial.log_spectrogram(window)
+    spectrogram = reference.log_spectrogram(window)
     return (spectrogram - spectrogram.mean(axis=0)) / spectrogram.std(axis=0)
 
 
@@ -97,8 +97,8 @@ def test_log_spectrogram_of_a_window_is_scipys(start):
 def test_log_spectrogram_before_normalising_is_as_near_to_the_exact_values_as_scipys():
     recording = tone(900, 6, 16000) + noise(6, 16000)[:, 0] * np.float32(1e-4)
 
-    exact = tutorial.log_spectrogram(recording.astype(np.float64))
-    both = build("log_spectrogram").extract(recording) + np.log(1e-10), tutorial.log_spectrogram(recording)
+    exact = reference.log_spectrogram(recording.astype(np.float64))
+    both = build("log_spectrogram").extract(recording) + np.log(1e-10), reference.log_spectrogram(recording)
     ours, theirs = (np.abs(rows - exact).max() for rows in both)
     assert ours < 1.1 * theirs < 1e-2
 
@@ -136,7 +136,7 @@ def test_log_spectrogram_of_bins_without_sound_is_not_rounding_blown_up(level):
     spectrum = np.fft.rfft(traffic)
     spectrum[len(spectrum) // 2 :] *= level  # what a lossy codec leaves of the high frequencies
     recording = np.fft.irfft(spectrum).astype(np.float32)
-    exact = tutorial.log_spectrogram(recording.astype(np.float64))
+    exact = reference.log_spectrogram(recording.astype(np.float64))
     exact -= exact.mean(axis=0)
     exact /= np.maximum(exact.std(axis=0), LEAST)
     assert np.abs(finished(build("log_spectrogram"), recording, 0, 2.0) - exact).max() < 1e-2
@@ -152,7 +152,7 @@ def test_log_mel_of_a_window_is_librosas(start):
     window = recording[start * 16000 : (start + 2) * 16000]
     ours = finished(build("log_mel"), recording, start, 2.0)
     assert ours.shape == (97, 128)
-    assert np.abs(ours - tutorial.log_mel(window)).max() < 1e-3
+    assert np.abs(ours - reference.log_mel(window)).max() < 1e-3
 
 
 @settings(max_examples=20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import PROJECT, noise, tone, write_audio
+from conftest import PROJECT, Project, noise, tone, write_audio
 from earshot import files
 from earshot.audio import decode
 from earshot.cli import main
@@ -181,9 +182,10 @@ def test_the_label_hint(given_away):
     assert found["balanced_accuracy"] == 1 if given_away else abs(found["balanced_accuracy"] - 0.5) < 0.2
 
 
-@pytest.fixture
-def folders(project):
-    """Clips in class folders; one artist's track stands again under another's name, re-encoded."""
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    """A project with clips in class folders; one artist's track stands again under another's name, re-encoded."""
+    project = Project(tmp_path_factory.mktemp("clips"))
     folds = {"folds": {"default": 3}, "random_state": 1}
     project.params(datasets=["clips"], split=project.params()["split"] | folds)
     groups = {"file": "artists.csv"}
@@ -200,8 +202,17 @@ def folders(project):
     listed.append(("low.99.flac", "low-artist9"))
     table = pd.DataFrame(listed, columns=["filename", "group"])
     table.to_csv(project.data("raw", "clips", "artists.csv"), index=False)
-    invoke(manifest_stage.main, "clips")
-    invoke(fingerprint_stage.main, "clips")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EARSHOT_ROOT", str(project.root))
+        invoke(manifest_stage.main, "clips")
+        invoke(fingerprint_stage.main, "clips")
+    return project.root
+
+
+@pytest.fixture
+def folders(clips, project):
+    """Return a copy of that project for one test."""
+    shutil.copytree(clips, project.root, dirs_exist_ok=True)
     return project
 
 

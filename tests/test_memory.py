@@ -14,6 +14,8 @@ from conftest import PROJECT, Project
 from earshot import files, inputs
 from earshot.inputs import extract
 
+pytestmark = pytest.mark.process
+
 LIMIT_MIB = 150  # beyond what the interpreter has with everything imported
 HOURS = 13.7  # of sound: as samples of 16 bit ten times the limit
 UNDER_A_LIMIT = """

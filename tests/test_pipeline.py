@@ -14,8 +14,10 @@ import pandas as pd
 import psutil
 import pytest
 
-from conftest import left_running, tone, write_audio
-from pipelines import BIN, RATE, Pipeline
+from conftest import BIN, left_running, tone, write_audio
+from pipelines import RATE, Pipeline
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")

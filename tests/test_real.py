@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from tutorial import columns
 
 from conftest import PROJECT
 from earshot import files
@@ -20,6 +19,7 @@ from earshot.stages import download as download_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import split as split_stage
+from reference import columns
 from test_inputs import build
 
 pytestmark = pytest.mark.real

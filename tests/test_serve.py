@@ -30,6 +30,8 @@ from earshot.web.listening import AT_ONCE, WAITING
 from earshot.web.overview import MOST, Overview
 from tiny import RATE
 
+pytestmark = pytest.mark.process
+
 MOST_MB = 2
 
 

@@ -20,6 +20,8 @@ from earshot.settings import compose
 from earshot.training import runs
 from tiny import RATE
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def server(shared, tmp_path_factory):

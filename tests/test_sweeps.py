@@ -67,6 +67,7 @@ def test_a_sweep_that_would_choose_by_the_test_is_refused(override):
     check_protocol(["protocol=grouped", "seed=0,1"], "grouped")
 
 
+@pytest.mark.process
 def test_a_refused_line_trains_nothing_and_shows_no_traceback(trained_on):
     line = ["earshot.cli", "train", "-m", f"experiment={SUMMARY}", "seed=0,1", "features.summary.n_mfcc=13,20"]
     with start(trained_on.root, *line) as process:
@@ -75,6 +76,7 @@ def test_a_refused_line_trains_nothing_and_shows_no_traceback(trained_on):
     assert said.strip().splitlines()[-1].startswith("error: 'features.summary.n_mfcc' decides what is made before")
 
 
+@pytest.mark.process
 def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
     line = ["earshot.cli", "train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=40", "seed=range(10)"]
     with start(trained_on.root, *line) as process:
@@ -178,6 +180,7 @@ def searched(shared) -> str:
     return said, shared.data("search", "tunes", f"{SUMMARY}.csv").read_text()
 
 
+@pytest.mark.process
 def test_a_search_tries_the_present_settings_first_and_gives_up_what_is_hopeless(shared, searched):
     said, _ = searched
     found = pd.read_csv(shared.data("search", "tunes", f"{SUMMARY}.csv")).set_index("trial")
@@ -198,6 +201,7 @@ def test_a_search_tries_the_present_settings_first_and_gives_up_what_is_hopeless
     )
 
 
+@pytest.mark.process
 def test_a_search_is_the_same_when_it_was_killed_and_for_any_number_of_processes(shared, searched, tmp_path):
     root = tmp_path / "copy"
     shutil.copytree(shared.root, root, ignore=shutil.ignore_patterns("search", "cache", "mlflow", "outputs"))
@@ -223,6 +227,7 @@ def test_nothing_of_a_search_reads_the_test_part(trained_on):
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.process
 def test_a_trial_is_promoted_to_a_model_that_trains_the_same(trained_on, searched):
     best = int(pd.read_csv(trained_on.data("search", "tunes", f"{SUMMARY}.csv"))["trial"].iloc[0])
     asked = ["promote", SUMMARY, str(best), "ann_tuned", "--plan", "quick", "model.training.max_epochs=4"]
@@ -288,6 +293,7 @@ def test_the_plans_of_the_project_fit_its_models(trained_on):
         assert search.study.get_trials()[0].system_attrs["fixed_params"] == search.defaults
 
 
+@pytest.mark.process
 def test_two_searches_at_once_are_refused(trained_on, searched):
     from filelock import FileLock
 

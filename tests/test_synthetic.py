@@ -61,6 +61,7 @@ def genres(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("module, few", [(vehicles, FEW_SIRENS), (music, FEW_GENRES)])
+@pytest.mark.process
 def test_same_arguments_give_the_same_bytes(tmp_path, module, few):
     for name in ("once", "again", "other"):
         (tmp_path / name).mkdir()
@@ -88,6 +89,7 @@ def test_a_source_does_not_depend_on_the_others(name):
 
 
 @pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.process
 def test_segments_tile_the_recording_and_no_source_comes_back(sirens, name):
     segments = rows(sirens / f"{name}.segments.csv")
     edges = [(int(row["start_sample"]), int(row["end_sample"])) for row in segments]
@@ -99,6 +101,7 @@ def test_segments_tile_the_recording_and_no_source_comes_back(sirens, name):
     assert changes == len(set(sources)) == 22 < len(segments)
 
 
+@pytest.mark.process
 def test_groups_cover_every_track_and_no_genres_share_one(genres):
     groups = {row["filename"]: row["group"] for row in rows(genres / "groups.csv")}
     tracks = {path.name: path.parent.name for path in (genres / "genres").rglob("*.flac")}
@@ -144,12 +147,14 @@ def test_pass_by_shifts_pitch_as_doppler_says():
     assert last == pytest.approx(1000 / (1 + speed / sound.SPEED_OF_SOUND), abs=3)
 
 
+@pytest.mark.process
 def test_classes_have_the_same_loudness_and_sampling_rate(sirens):
     levels = [[level_db(samples) for samples in stretches(sirens, name).values()] for name in CLASSES]
     np.testing.assert_allclose(*levels, atol=0.1)
     assert len({soundfile.info(sirens / f"{name}.flac").samplerate for name in CLASSES}) == 1
 
 
+@pytest.mark.process
 def test_no_single_feature_tells_sirens_from_traffic(sirens):
     features, classes = [], []
     for name in CLASSES:
@@ -181,12 +186,14 @@ def summary(window: np.ndarray) -> list[float]:
     ]
 
 
+@pytest.mark.process
 def test_nothing_is_clipped(sirens, genres):
     for path in [*sirens.glob("*.flac"), *(genres / "genres").rglob("*.flac")]:
         samples, _ = soundfile.read(path)
         assert np.all(np.isfinite(samples)) and 0 < np.max(np.abs(samples)) < 0.99
 
 
+@pytest.mark.process
 def test_tracks_of_one_artist_sound_alike(genres):
     groups = {row["filename"]: row["group"] for row in rows(genres / "groups.csv")}
     spectra = {}

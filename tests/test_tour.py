@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -10,10 +12,12 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from tour import TOUR, executed
 
 from conftest import PROJECT
 
+pytestmark = pytest.mark.process
+
+TOUR = PROJECT / "docs" / "tour.ipynb"
 MOST_BYTES = 1_000_000
 SOUND = re.compile(r'data:[^"]*')  # any letters may stand in it
 
@@ -27,11 +31,11 @@ def kept() -> NotebookNode:
 def fresh(tmp_path_factory) -> NotebookNode:
     """Return the notebook, executed with an empty current folder and a place of its own for temporary ones."""
     current, temporary = (tmp_path_factory.mktemp(name) for name in ("current", "temporary"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(temporary))
-        found = executed(TOUR, current)
+    result = tmp_path_factory.mktemp("result") / "tour.ipynb"
+    command = [sys.executable, "-m", "tools.tour", "--to", result, "--folder", current]
+    subprocess.run(command, cwd=PROJECT, env=os.environ | {"TMPDIR": str(temporary)}, check=True, timeout=600)
     assert not [*current.iterdir(), *temporary.glob("earshot-*")]  # libraries leave there what they like
-    return found
+    return nbformat.read(result, as_version=nbformat.NO_CONVERT)
 
 
 def outputs(tour: NotebookNode) -> dict[str, list[NotebookNode]]:

@@ -87,6 +87,7 @@ def server(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("store", ["sqlite", "server"])
+@pytest.mark.process
 def test_nothing_is_lost_where_many_processes_log(store, project, request, capfd):
     if store == "server":
         request.getfixturevalue("server")
@@ -113,6 +114,7 @@ def test_nothing_is_lost_where_many_processes_log(store, project, request, capfd
         assert sorted(point.step for point in points) == list(range(1, STEPS + 1))
 
 
+@pytest.mark.process
 def test_a_server_that_goes_away_loses_nothing(project, server, monkeypatch, capsys):
     monkeypatch.setattr(logger, "LIVE_SECONDS", 0.0)
     monkeypatch.setattr(logger, "FIRST_SECONDS", 0.0)
@@ -157,6 +159,7 @@ def test_a_run_that_was_sent_twice_is_one_run(project, tmp_path):
     assert len(client.get_metric_history(found.info.run_id, "loss")) == 2
 
 
+@pytest.mark.process
 def test_a_run_whose_process_is_gone_is_ended_by_the_next(project):
     with started("-c", "input()", stdin=subprocess.PIPE) as child:
         name = f"{socket.gethostname()} {child.pid} {processes.psutil.Process(child.pid).create_time():.2f}"

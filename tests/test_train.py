@@ -129,6 +129,7 @@ def start(*overrides: str, cwd) -> AbstractContextManager[subprocess.Popen]:
     return started("-m", "earshot.cli", "train", "experiment=sirens-log_mel-cnn", *overrides, cwd=cwd, text=True)
 
 
+@pytest.mark.process
 def test_a_terminated_run_is_failed_and_a_killed_one_is_by_the_next(trained_on):
     for sent, status in ((signal.SIGTERM, "FAILED"), (signal.SIGKILL, "RUNNING")):
         with start("model.training.max_epochs=100000", cwd=trained_on.root) as process:
@@ -172,6 +173,7 @@ def test_training_goes_on_without_mlflow(trained_on, tmp_path, monkeypatch, caps
     assert said.count("`earshot sync` sends it") == 1
 
 
+@pytest.mark.process
 def test_features_of_other_numbers_are_refused_without_a_traceback(trained_on):
     with start("features.log_mel.n_mels=32", cwd=trained_on.root) as process:
         output, _ = process.communicate(timeout=60)
@@ -199,6 +201,7 @@ def test_a_wrong_choice_is_named(trained_on, overrides, said):
         prepare.part(cfg, prepare.load(cfg), "train")
 
 
+@pytest.mark.process
 def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
     trained_on.params(
         protocols=["published", "grouped"],

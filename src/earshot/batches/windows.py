@@ -67,7 +67,8 @@ def statistics(train: Windows, batch_size: int = 256) -> tuple[torch.Tensor, tor
     -------
     mean, deviation : float32, shape (F,)
     """
-    total, square, count = 0.0, 0.0, 0
+    total = square = torch.zeros((), dtype=torch.float64)
+    count = 0
     for x in train.batches(batch_size):
         values = x.reshape(-1, x.shape[-1]).double()
         total, square, count = total + values.sum(0), square + values.square().sum(0), count + len(values)

@@ -65,7 +65,7 @@ def examine(path: Path, shortest: float, silence_dbfs: float) -> dict[str, Any]:
     shortest : in seconds; a shorter recording has no window
     silence_dbfs : dB of full scale; a recording with a lower peak is silent
     """
-    facts = {"sha256": digest(path), "reason": None}
+    facts: dict[str, Any] = {"sha256": digest(path), "reason": None}
     if path.stat().st_size == 0:
         return facts | {"reason": "empty"}
     if path.suffix.lower() not in AUDIO_SUFFIXES:

@@ -107,10 +107,10 @@ def score(job: Job) -> pd.DataFrame:
             rows = range(first, min(first + BATCH_SIZE, len(sounds)))
             batch = np.stack([data.input.extract(mixed(sounds[n], sounds[street[n]], snr_db)) for n in rows])
             x = data.input.finish(torch.from_numpy(batch))
-            for found, (_, net) in zip(scores, nets, strict=True):
-                found.append(predict.of_batch(net, x)[:, alarm])
-        for found, (facts, _) in zip(scores, nets, strict=True):
-            frames.append(test.table.assign(**facts, snr_db=snr_db, score=np.concatenate(found)))
+            for batches, (_, net) in zip(scores, nets, strict=True):
+                batches.append(predict.of_batch(net, x)[:, alarm])
+        for batches, (facts, _) in zip(scores, nets, strict=True):
+            frames.append(test.table.assign(**facts, snr_db=snr_db, score=np.concatenate(batches)))
     return pd.concat(frames, ignore_index=True)[COLUMNS]
 
 

@@ -6,7 +6,9 @@ Windows are cut inside the spans later, so no window is on two sides of a split 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,7 +77,9 @@ def grouped(
     return pd.concat(tables, ignore_index=True)
 
 
-def _tests(spans, rows, labels, groups, folds, random_state):
+def _tests(
+    spans: pd.DataFrame, rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int, random_state: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (rest, test) for each fold, as positions in `rows`."""
     if "fold" in spans and spans["fold"].notna().all():
         fold_of = spans["fold"].to_numpy()[rows]
@@ -85,7 +89,7 @@ def _tests(spans, rows, labels, groups, folds, random_state):
     yield from StratifiedGroupKFold(folds, shuffle=True, random_state=random_state).split(rows, labels, groups)
 
 
-def _first_fold(labels, groups, folds, random_state):
+def _first_fold(labels: np.ndarray, groups: np.ndarray, folds: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
     """Split off one of `folds` parts, or of as many as the rarest class has groups."""
     rarest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
     splitter = StratifiedGroupKFold(max(2, min(folds, rarest)), shuffle=True, random_state=random_state)
@@ -155,7 +159,7 @@ def with_train_only(split: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
 
 
 def make(
-    protocol: str, card: Card, recordings: pd.DataFrame, duplicates: pd.DataFrame, params: dict, folder: Path
+    protocol: str, card: Card, recordings: pd.DataFrame, duplicates: pd.DataFrame, params: dict[str, Any], folder: Path
 ) -> pd.DataFrame:
     """Split a dataset by a protocol, `published` or `grouped`.
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from earshot.datasets.card import Card, ClassFolders
+from earshot.datasets.card import Card, ClassFolders, LongRecordings
 from earshot.errors import EarshotError
 from earshot.settings import window_of
 from earshot.splits import windows
 
 SPAN = ["recording", "group", "label", "start", "stop"]  # start and stop in seconds
+Piece = tuple[float, float]  # start and stop
 
 
 def whole_recordings(recordings: pd.DataFrame) -> pd.DataFrame:
@@ -36,7 +38,7 @@ def single_windows(spans: pd.DataFrame, length: float, hop: float) -> pd.DataFra
 def blocks(spans: pd.DataFrame, seconds: float, guard: float) -> pd.DataFrame:
     """Cut spans into contiguous blocks, each a group of its own, with a gap of `guard` seconds between them."""
 
-    def of(row):
+    def of(row: Any) -> list[Piece]:
         edges = np.arange(row.start, row.stop, seconds)
         return [(start, min(start + seconds - guard, row.stop)) for start in edges]
 
@@ -47,7 +49,7 @@ def blocks(spans: pd.DataFrame, seconds: float, guard: float) -> pd.DataFrame:
 def sources(spans: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Replace each recording by the stretches it was assembled from; each source is a group."""
 
-    def of(row):
+    def of(row: Any) -> list[Piece]:
         runs = segments[row.label]
         return list(zip(runs["start"], runs["stop"], strict=True))
 
@@ -73,7 +75,7 @@ def grouped_by(cut: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("row")[SPAN].reset_index(drop=True)
 
 
-def _cut(spans: pd.DataFrame, of) -> pd.DataFrame:
+def _cut(spans: pd.DataFrame, of: Callable[[Any], Iterable[Piece]]) -> pd.DataFrame:
     """Replace each span by the (start, stop) pairs that `of(row)` gives."""
     pieces = [(row.recording, row.group, row.label, *piece) for row in spans.itertuples() for piece in of(row)]
     return pd.DataFrame(pieces, columns=SPAN)
@@ -112,7 +114,7 @@ def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
 def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
     """Return the spans that must stay whole: recordings, sources, or blocks of a long recording."""
     spans = whole_recordings(recordings)
-    if isinstance(card.layout, ClassFolders):
+    if not isinstance(card.layout, LongRecordings):
         return spans[spans["group"].notna()].reset_index(drop=True)
     if card.layout.segments:
         rates = recordings.set_index("label")["sample_rate"]

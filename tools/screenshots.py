@@ -17,16 +17,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import palette
 import requests
 import soundfile
 import yaml
 from nbconvert import HTMLExporter
 from playwright.sync_api import Page, sync_playwright
-from real import PROJECT, copy_project
-from tour import TOUR
 
+from benchmarks.real import PROJECT, copy_project
 from earshot.provenance import commit
+from tools import palette
+from tools.tour import TOUR
 
 COPY = PROJECT / "build" / "screenshots"
 PICTURES = PROJECT / "docs" / "images"

@@ -15,8 +15,8 @@ from datetime import date
 from pathlib import Path
 
 import yaml
-from real import PROJECT, copy_project
 
+from benchmarks.real import PROJECT, copy_project
 from earshot.provenance import commit, machine
 
 PLACE = PROJECT / "build" / "experiments"

@@ -9,8 +9,8 @@ from typing import Any
 
 import jinja2
 import pandas as pd
-from measure import OUT, PROJECT, ratio
 
+from benchmarks.measure import OUT, PROJECT, ratio
 from earshot.files import write_text
 
 MILLION = 1_000_000
@@ -53,7 +53,7 @@ def main() -> None:
     pages = sys.argv[1:] or ["benchmarks", "scale"]
     found = {name: read(name) for page in pages for name in PAGES[page]}
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PROJECT / "benchmarks"),
+        loader=jinja2.FileSystemLoader(PROJECT / "tools"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,

@@ -1,20 +1,24 @@
-"""Execute docs/tour.ipynb and keep the outputs in it: `make notebook`."""
+"""Execute docs/tour.ipynb and keep the outputs in it: `make notebook`.
+
+`python -m tools.tour --to FILE --folder FOLDER` writes the executed notebook elsewhere, which the tests look at.
+"""
 
 from __future__ import annotations
 
+import argparse
 import base64
 import os
 import tempfile
 from pathlib import Path
 
 import nbformat
-import palette
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from earshot import files
+from tools import palette
 
 TOUR = Path(__file__).parent.parent / "docs" / "tour.ipynb"
 SECONDS = 300  # that a cell may take
@@ -58,5 +62,14 @@ def executed(path: Path, folder: Path) -> NotebookNode:
     return notebook
 
 
+def main() -> None:
+    """Execute and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--to", type=Path, default=TOUR, help="where it is written; else in place")
+    parser.add_argument("--folder", type=Path, default=TOUR.parent, help="the current folder of its kernel")
+    chosen = parser.parse_args()
+    files.write_text(chosen.to, nbformat.writes(executed(TOUR, chosen.folder)) + "\n")
+
+
 if __name__ == "__main__":
-    files.write_text(TOUR, nbformat.writes(executed(TOUR, TOUR.parent)) + "\n")
+    main()
