@@ -17,7 +17,7 @@ from earshot.cli.predict import predict
 from earshot.cli.serve import serve
 from earshot.errors import EarshotError, without_traceback
 from earshot.explore import SECONDS
-from earshot.settings import read_params
+from earshot.settings import Experiment, read_params
 from earshot.tracking import links
 
 # What a command needs is imported in it, so that each starts at once.
@@ -164,8 +164,8 @@ def errors(dataset: str, experiment: str, **which: str | None) -> None:
     """
     from earshot.report import mistakes
 
-    input_name, _, model = experiment.partition("-")
-    print(f"written: {mistakes.write(mistakes.Asked(dataset, input_name, model, **which))}")
+    named = Experiment.parse(experiment)
+    print(f"written: {mistakes.write(mistakes.Asked(dataset, named.input, named.model, **which))}")
 
 
 @main.command(short_help="Find in the sound what test and training share.")

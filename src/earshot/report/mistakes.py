@@ -137,7 +137,7 @@ def _predictions(asked: Asked) -> pd.DataFrame:
     """Return the predictions that the confusion matrix counts, of all seeds; every name is one that there is."""
     settings = compared(read_params())
     _check("dataset", asked.dataset, settings["datasets"])
-    _check("experiment", asked.experiment, map("-".join, experiments_of(settings)))
+    _check("experiment", asked.experiment, (experiment.name for experiment in experiments_of(settings)))
     cells = read_cells(asked.dataset, asked.input, asked.model, settings)
     _check("protocol", asked.protocol, [cell.protocol for cell in cells])
     _check("wiring", asked.wiring, [cell.wiring for cell in cells])

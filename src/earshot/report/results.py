@@ -65,7 +65,7 @@ def read_study(dataset: str, settings: dict[str, Any]) -> Study:
     manifest = project.manifest_counts(dataset)
     counts = _read(manifest, lambda path: json.loads(path.read_text("utf-8")))
     _checked(manifest, counts, ["read", "set_aside", "classes", "seconds", "warnings"])
-    cells = [cell for named in experiments_of(settings) for cell in read_cells(dataset, *named, settings)]
+    cells = [cell for one in experiments_of(settings) for cell in read_cells(dataset, one.input, one.model, settings)]
     found = project.audit(dataset)
     audit = _checked(found, _read(found, lambda path: json.loads(path.read_text("utf-8"))), ["protocols", "hints"])
     noise = project.noise(dataset)
@@ -109,6 +109,8 @@ def _listed(path: Path, predictions: pd.DataFrame, settings: dict[str, Any]) -> 
 def _runs(path: Path, predictions: pd.DataFrame, key: Key) -> list[dict[str, Any]]:
     """Return the runs that the file says it was made by; they must be those it has rows of."""
     runs = [run for run in read_recipe(path).get("runs", []) if tuple(run[name] for name in CELL) == key]
+    for run in runs:
+        _checked(path, run, ["layers"])
     if {run["fold"] for run in runs} != set(_of(predictions, key)["fold"]):
         raise EarshotError(f"{path} has not the folds of its runs for {key}. Delete it and run `dvc repro`")
     return runs

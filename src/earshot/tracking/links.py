@@ -1,7 +1,7 @@
-"""The addresses by which the report and the dashboard know each other: always the same, so that the report's bytes are.
+"""The links between the report and the dashboard.
 
-The report names no run. It links to places of the dashboard that look its runs up, or put the windows of a confusion
-matrix together, when they are opened.
+The report names no run, so that its bytes do not depend on one. It links to pages of the dashboard that find the runs,
+or the windows of a confusion matrix, when they are opened.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def anchor(dataset: str, input_name: str, model: str, wiring: str) -> str:
 
 def runs(dataset: str, input_name: str, model: str, wiring: str, protocol: str) -> str:
     """Return the address of the runs behind a score of the report."""
-    asked = {"dataset": dataset, "input": input_name, "model": model, "wiring": wiring, "protocol": protocol}
-    return f"{ADDRESS}{RUNS}?{urlencode(asked)}"
+    query = {"dataset": dataset, "input": input_name, "model": model, "wiring": wiring, "protocol": protocol}
+    return f"{ADDRESS}{RUNS}?{urlencode(query)}"
 
 
 def matrix(dataset: str, input_name: str, model: str, wiring: str, protocol: str) -> str:
@@ -33,10 +33,10 @@ def matrix(dataset: str, input_name: str, model: str, wiring: str, protocol: str
 
 def windows(dataset: str, input_name: str, model: str, wiring: str, protocol: str, true: str, predicted: str) -> str:
     """Return the address of the windows in a cell of a confusion matrix."""
-    asked = {"dataset": dataset, "input": input_name, "model": model, "wiring": wiring, "protocol": protocol}
-    return f"{ADDRESS}{WINDOWS}?{urlencode(asked | {'true': true, 'predicted': predicted})}"
+    query = {"dataset": dataset, "input": input_name, "model": model, "wiring": wiring, "protocol": protocol}
+    return f"{ADDRESS}{WINDOWS}?{urlencode(query | {'true': true, 'predicted': predicted})}"
 
 
 def note(dataset: str, input_name: str, model: str, wiring: str) -> str:
-    """Return a run's description in MLflow, in Markdown: the way back to its row in the report."""
+    """Return a run's description in MLflow, in Markdown: a link to its row in the report."""
     return f"[Its row in the report]({REPORT}#{anchor(dataset, input_name, model, wiring)})"
