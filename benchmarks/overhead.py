@@ -104,7 +104,7 @@ def main() -> None:
 
         def ours() -> None:
             cfg = compose(asked)
-            runs.train(cfg, prepare.load(cfg), root / "out", alone=False)
+            runs.train(cfg, prepare.load(cfg), root / "out", verbose=False)
 
         cfg = compose(asked)
         data = prepare.load(cfg)

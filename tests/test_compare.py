@@ -37,6 +37,11 @@ EXPERIMENTS = [
     "log_mel-lstm",
 ]
 CONTRASTS = [{"input": ["waveform", "log_spectrogram"]}, {"model": ["cnn", "lstm"]}]
+LAYERS = [
+    {"layer": "convolutions.0", "kind": "Conv1d", "output_shape": [16, 32000], "parameters": 192},
+    {"layer": "dense", "kind": "Linear", "output_shape": [16], "parameters": 272},
+    {"layer": "output", "kind": "Linear", "output_shape": [1], "parameters": 17},
+]
 
 
 @dataclass
@@ -144,7 +149,8 @@ class Sample:
                 tables.append(self._table(classes, skill, fold, random).assign(**run))
                 windows = {"train": 4 * self.windows, "validation": 40, "test": self.windows}
                 best = self.epochs - fold
-                runs.append({**run, "parameters": 481, "epochs": self.epochs, "best_epoch": best, "windows": windows})
+                facts = {"parameters": 481, "layers": LAYERS, "epochs": self.epochs, "best_epoch": best}
+                runs.append({**run, **facts, "windows": windows})
                 curves.append(self._curve(len(classes), skill, random).assign(**run))
         path = self.predictions(dataset, experiment)
         write_table(path, pd.concat(tables, ignore_index=True), {"runs": runs})
@@ -325,6 +331,15 @@ def test_every_row_of_scores_has_an_anchor_and_links_to_its_runs(compared):
 def test_every_experiment_is_in_plot_table_curves_and_matrices(compared):
     for experiment in compared.experiments:
         assert Page(html(compared)).words.count(experiment) >= 7
+
+
+def test_every_model_is_shown_by_its_layers(compared):
+    text = html(compared)
+    shown = len(compared.datasets) * len(compared.experiments)
+    row = '<th scope="row">convolutions.0</th><td class="text">Conv1d</td><td class="text">(16, 32000)</td><td>192</td>'
+    assert text.count(row) == shown
+    total = '<th scope="row">total</th><td class="text"></td><td class="text"></td><td>481</td>'
+    assert text.count(total) == shown
 
 
 def test_synthetic_is_said_with_every_result(compared, capsys, monkeypatch):

@@ -130,7 +130,7 @@ def test_the_scores_of_the_test_are_never_added_to_a_sweeps_run(trained_on):
     cfg = compose([f"experiment={SUMMARY}", "model.training.max_epochs=3", "seed=8"])
     folders = {runs.once(compose_with(cfg, name), prepare.shared(cfg)) for name in (None, "mine")}
     assert len(folders) == 1, "the same weights"
-    with logger.more("genres", model_folder.digest(folders.pop())) as run:
+    with logger.continued("genres", model_folder.digest(folders.pop())) as run:
         run.metrics({"test_accuracy": 0.5})
     (mine,) = logged(sweep="mine")
     (own,) = [run for run in logged() if "earshot.sweep" not in run.data.tags]
@@ -142,7 +142,7 @@ def test_a_kept_run_is_logged_for_each_experiment_of_dvc_too(trained_on, monkeyp
     for name in ("one", "one", "two"):
         monkeypatch.setenv("DVC_EXP_NAME", name)
         folder = runs.once(cfg, prepare.shared(cfg))
-    with logger.more("genres", model_folder.digest(folder)) as run:
+    with logger.continued("genres", model_folder.digest(folder)) as run:
         run.metrics({"test_accuracy": 0.5})
     found = {run.data.tags["dvc.exp"]: run.data.metrics.get("test_accuracy") for run in logged()}
     assert found == {"one": None, "two": 0.5} and len(logged()) == 2

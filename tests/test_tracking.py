@@ -119,7 +119,7 @@ def test_a_server_that_goes_away_loses_nothing(project, server, monkeypatch, cap
     monkeypatch.setattr(logger, "LIVE_SECONDS", 0.0)
     monkeypatch.setattr(logger, "FIRST_SECONDS", 0.0)
     with logger.run("task", "unlucky", {"number": "7"}) as run:
-        run._beginning.join()
+        run._creation.join()
         run.params({"seed": 7})
         run.text("seed: 7", "config.yaml")
         run.metrics({"val_loss": 1.0}, 1)
@@ -127,7 +127,7 @@ def test_a_server_that_goes_away_loses_nothing(project, server, monkeypatch, cap
         for step in (2, 3):
             run.metrics({"val_loss": 1 / step}, step)
         run.tag(store.WEIGHTS_TAG, "abc")
-    with logger.more("task", "abc") as test:
+    with logger.continued("task", "abc") as test:
         test.metrics({"test_accuracy": 0.5})
     said = capsys.readouterr().err
     assert said.count("going on without it") == 1 and said.count("`earshot sync` sends it") == 2

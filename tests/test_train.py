@@ -15,9 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import pytorch_lightning as pl
 import torch
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
+from torch import nn
+from torch.nn import functional
 
 from conftest import PROJECT, started
 from earshot import files, provenance
@@ -25,6 +28,7 @@ from earshot.batches import prepare
 from earshot.batches.windows import Windows
 from earshot.errors import EarshotError
 from earshot.metrics import classification
+from earshot.models import layers
 from earshot.settings import compose
 from earshot.stages import evaluate
 from earshot.stages import train as train_stage
@@ -110,11 +114,76 @@ def test_a_run_is_finished_and_says_what_it_was(trained_on, tmp_path):
     best = trained.epochs[int(run.data.metrics["best_epoch"]) - 1]
     assert run.data.metrics["best_val_loss"] == pytest.approx(best["val_loss"], abs=1e-5)
     artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert artifacts == {"config.yaml", "curves.png", "validation"}
+    assert artifacts == {"config.yaml", "model_summary.txt", "curves.png", "validation"}
     pictures = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "validation")}
     assert pictures == {"confusion_matrix.png", "reliability.png", "examples.html"}
     page = Path(client.download_artifacts(run.info.run_id, "validation/examples.html")).read_text()
     assert page.count("<audio") >= 2 and "data:audio/mpeg;base64," in page
+    summary = Path(client.download_artifacts(run.info.run_id, "model_summary.txt")).read_text()
+    assert summary == layers.as_text(trained.settings["layers"])
+    assert summary.splitlines()[-1].split() == ["total", f"{trained.settings['parameters']:,}"]
+
+
+def test_a_summary_lists_layers_and_leaves_model_and_random_state_alone():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.ModuleList([nn.LSTM(3, 4, batch_first=True), nn.LSTM(4, 4, batch_first=True)])
+            self.dropout, self.norm = nn.Dropout(0.5), nn.BatchNorm1d(5).eval()
+            self.scale = nn.Parameter(torch.ones(4))
+            self.unused = nn.Linear(4, 2)
+
+        def forward(self, x):
+            for block in self.blocks:
+                x = self.dropout(block(x)[0])
+            return functional.linear(self.norm(x)[:, -1] * self.scale, self.unused.weight)
+
+    net = Net()
+    net.blocks[1].bias_hh_l0.requires_grad_(False)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    state = torch.get_rng_state()
+    assert [tuple(row.values()) for row in layers.layers_of(net, (5, 3))] == [
+        ("blocks.0", "LSTM", [5, 4], 4 * 4 * (3 + 4 + 2)),
+        ("dropout", "Dropout", [5, 4], 0),
+        ("blocks.1", "LSTM", [5, 4], 4 * 4 * (4 + 4 + 1)),  # a bias that is not trained does not count
+        ("dropout", "Dropout", [5, 4], 0),
+        ("norm", "BatchNorm1d", [5, 4], 10),
+        ("", "Net", [2], 4),
+        ("unused", "Linear", None, 10),  # it is never called: only its weights are used
+    ]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [module.training for module in (net, net.dropout, net.norm)] == [True, True, False]
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_a_training_prints_its_model_and_ten_epochs_where_there_is_no_terminal(trained_on, tmp_path, capsys):
+    cfg = compose(["experiment=sirens-log_mel-cnn", "model.training.max_epochs=20"])
+    trained = runs.train(cfg, prepare.load(cfg), tmp_path / "out")
+    said = capsys.readouterr().out
+    assert said.startswith(layers.as_text(trained.settings["layers"]))
+    lines = [line for line in said.splitlines() if line.startswith("  epoch ")]
+    assert [line.split()[1] for line in lines] == [f"{number}/20" for number in range(2, 21, 2)]
+    assert lines[0].split()[3] == f"{trained.epochs[1]['train_loss']:.4f}"
+    runs.once(cfg, prepare.load(cfg))
+    assert "epoch" not in capsys.readouterr().out, "one of many runs prints nothing"
+
+
+def test_callbacks_see_the_scores_of_each_epoch(trained_on):
+    seen = []
+
+    class Watcher(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            seen.append(pl_module.epoch)
+
+    cfg = compose(["experiment=sirens-log_mel-cnn", *QUICK])
+    data = prepare.load(cfg)
+    parts = [prepare.part(cfg, data, part) for part in ("train", "validation")]
+    trained = fit.fit(cfg, data, *parts, callbacks=[Watcher()])
+    assert seen == trained.epochs
+    assert [list(epoch) for epoch in trained.epochs] == 2 * [
+        ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"]
+    ]
 
 
 def test_a_run_that_fails_is_failed(trained_on, tmp_path):

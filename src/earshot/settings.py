@@ -6,6 +6,7 @@ Hydra is imported where it is needed, since most stages read params.yaml alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -23,6 +24,35 @@ FORMER_WIRINGS = {"published": "as_coded", "stacked": "as_described"}  # their n
 COMPARED = ["datasets", "experiments", "protocols", "wirings", "seeds"]
 # what params.yaml lists, and the setting that takes one of the list
 LISTS = {"seeds": "seed", "protocols": "protocol", "wirings": "model.wiring", "datasets": "dataset"}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An input and a model that is trained on it, by their names in conf/; together they are called INPUT-MODEL."""
+
+    input: str
+    model: str
+
+    @property
+    def name(self) -> str:
+        """INPUT-MODEL, which folders and files of data/ are called by."""
+        return f"{self.input}-{self.model}"
+
+    @property
+    def overrides(self) -> list[str]:
+        """The arguments of `compose` that select it."""
+        return [f"input={self.input}", f"model={self.model}"]
+
+    @classmethod
+    def parse(cls, name: str) -> Experiment:
+        """Return the experiment called `name`, INPUT-MODEL."""
+        input_name, _, model = name.partition("-")
+        return cls(input_name, model)
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> Experiment:
+        """Return the experiment of a run's config."""
+        return cls(cfg.input, cfg.model.name)
 
 
 def read_params() -> dict[str, Any]:
@@ -80,10 +110,10 @@ def _is_contrast(contrast: Any) -> bool:
     return part in ("input", "model") and two and names[0] != names[1]
 
 
-def experiments_of(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the (input, model) pairs that params.yaml compares, in its order."""
+def experiments_of(params: Mapping[str, Any]) -> list[Experiment]:
+    """Return the experiments that params.yaml compares, in its order."""
     return [
-        (input_name, model)
+        Experiment(input_name, model)
         for crossed in params["experiments"].values()
         for input_name in crossed["inputs"]
         for model in crossed["models"]

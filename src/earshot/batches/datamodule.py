@@ -1,19 +1,19 @@
-"""Batches of windows for Lightning."""
+"""Lightning's data module of windows."""
 
 from __future__ import annotations
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
 
 from earshot.batches.windows import Windows
 
 
 class WindowDataModule(pl.LightningDataModule):
-    """The training and validation windows of one fold. The test windows are `evaluate`'s alone."""
+    """The training and validation windows of one fold. Test windows are read by `evaluate` alone."""
 
     def __init__(self, train: Windows, validation: Windows, batch_size: int, seed: int):
-        """Shuffle the training windows anew each epoch, by `seed`."""
+        """Take the windows of both parts; the training windows are shuffled anew each epoch, by `seed`."""
         super().__init__()
         self.train_windows, self.validation_windows = train, validation
         self.batch_size, self.seed = batch_size, seed
@@ -27,6 +27,6 @@ class WindowDataModule(pl.LightningDataModule):
         """Return the validation windows in their order."""
         return self._loader(self.validation_windows, SequentialSampler(self.validation_windows))
 
-    def _loader(self, dataset: Windows, order) -> DataLoader:
+    def _loader(self, dataset: Windows, sampler: Sampler[int]) -> DataLoader:
         # The windows are in memory: worker processes would only add start-up and copies.
-        return DataLoader(dataset, sampler=BatchSampler(order, self.batch_size, drop_last=False), batch_size=None)
+        return DataLoader(dataset, sampler=BatchSampler(sampler, self.batch_size, drop_last=False), batch_size=None)

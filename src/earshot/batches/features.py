@@ -1,4 +1,4 @@
-"""Features as they are stored, mapped into memory."""
+"""Stored features, mapped into memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from earshot.errors import EarshotError
 class Features:
     """All rows of a dataset's input, one recording after another.
 
-    rows : shape (N, F), mapped from a file: what is not looked at takes no memory, and processes share what is
+    rows : shape (N, F), mapped from a file: rows that are not read take no memory, and processes share those that are
     first : the first row of each recording
     """
 
@@ -27,23 +27,23 @@ class Features:
 
 
 def read_features(path: Path, recipe: dict[str, Any]) -> Features:
-    """Read an input's features, if they are the ones that are meant.
+    """Read an input's features, if they were made with the settings of `recipe`.
 
     Parameters
     ----------
     path : data/features/DATASET/INPUT.parquet
-    recipe : what the file's recipe must say; it may say more
+    recipe : settings that the file's recipe must have; it may have more
 
     Raises
     ------
     EarshotError
-        If the file is missing, or was made by another recipe: names the key, both values and the command.
+        If the file is missing, or was made with other settings: names the key, both values and the command.
     """
     stored = files.read_recipe(path)
-    for key, wanted in recipe.items():
-        if stored.get(key) != wanted:
+    for key, value in recipe.items():
+        if stored.get(key) != value:
             raise EarshotError(
-                f"{path} was made with {recipe['input']}.{key} = {stored.get(key)}, and {wanted} is asked for. Set it "
+                f"{path} was made with {recipe['input']}.{key} = {stored.get(key)}, and {value} is asked for. Set it "
                 f"in params.yaml and run `dvc repro features@{path.parent.name}`, or try several values"
                 f" with `dvc exp run -S`"
             )

@@ -1,4 +1,4 @@
-"""What the stages before training have prepared, as a config asks for it: features, and the windows of a part."""
+"""The features and windows that a config selects, as the stages before training made them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from earshot.errors import EarshotError
 from earshot.inputs import Input
 from earshot.settings import window_of
 
-READ = ["dataset", "datasets", "task", "input", "audio", "features", "windows"]  # by which features are chosen
+READ = ["dataset", "datasets", "task", "input", "audio", "features", "windows"]  # the settings that select features
 
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset's features in one input, ready to be cut into windows."""
+    """A dataset's features of one input.
+
+    recipe : the settings that made the features
+    digest : of the features' file, which is `path`
+    """
 
     card: Card
     input: Input
@@ -35,26 +39,26 @@ class Data:
 
 
 def dataset_of(cfg: DictConfig) -> str:
-    """Return the dataset that is asked for, or the one in params.yaml's datasets with the config's task.
+    """Return the config's dataset, by default the one in params.yaml's datasets with the config's task.
 
     Raises
     ------
     EarshotError
-        If none or several have it.
+        If no dataset has the task, or several have.
     """
     if cfg.dataset is not None:
         return cfg.dataset
-    fitting = [name for name in cfg.datasets if load_card(name).task == cfg.task]
-    if len(fitting) != 1:
+    candidates = [name for name in cfg.datasets if load_card(name).task == cfg.task]
+    if len(candidates) != 1:
         raise EarshotError(
-            f"params.yaml's datasets ({', '.join(cfg.datasets)}) have {len(fitting)} of task '{cfg.task}': "
+            f"params.yaml's datasets ({', '.join(cfg.datasets)}) have {len(candidates)} of task '{cfg.task}': "
             "say which one with dataset=NAME"
         )
-    return fitting[0]
+    return candidates[0]
 
 
 def load(cfg: DictConfig) -> Data:
-    """Read the features that the config asks for."""
+    """Read the features that the config selects."""
     card = load_card(dataset_of(cfg))
     params = OmegaConf.to_container(cfg, resolve=True)
     built = inputs.build(cfg.input, params, card.task, isinstance(card.layout, ClassFolders))
@@ -73,17 +77,23 @@ def load(cfg: DictConfig) -> Data:
 
 
 def shared(cfg: DictConfig) -> Data:
-    """Read the features that the config asks for once for all the runs of a process."""
+    """Return the features that the config selects, read once for all runs of a process."""
     return _shared(OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, READ), resolve=True))
 
 
 @functools.lru_cache(maxsize=2)
-def _shared(chosen: str) -> Data:
-    return load(OmegaConf.create(chosen))
+def _shared(selection: str) -> Data:
+    return load(OmegaConf.create(selection))
 
 
 def part(cfg: DictConfig, data: Data, name: str) -> Windows:
-    """Return the windows of one part of the config's protocol and fold."""
+    """Return the windows of one part of the config's protocol and fold.
+
+    Raises
+    ------
+    EarshotError
+        If the split has no such fold.
+    """
     path = project.split(data.card.name, cfg.protocol)
     split = files.read_table(path)
     spans = split[(split["fold"] == cfg.fold) & (split["part"] == name)].drop(columns=["fold", "part"])

@@ -1,4 +1,4 @@
-"""Windows as a model is given them: views into the stored features, cut inside the spans of a split."""
+"""Windows of features for a model, cut from stored features inside the spans of a split."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def windows_in(spans: pd.DataFrame, built: inputs.Input, window: dict[str, float
 
 
 class Windows(Dataset):
-    """Windows of one part of a split; asked for in batches.
+    """Windows of one part of a split, indexed by the positions of a batch.
 
     A batch is (x, y): x of shape (B, T, F) as float32, y of shape (B,) with class numbers.
     """
 
     def __init__(self, features: Features, table: pd.DataFrame, built: inputs.Input, classes: list[str]):
-        """Take the windows in `table` (see `windows_in`) out of `features`."""
+        """Take the windows in `table` (see `windows_in`) from `features`."""
         self.features, self.built = features, built
         self.table = table
         self.length = built.n_rows(float(table["seconds"].iloc[0])) if len(table) else 0
@@ -61,7 +61,7 @@ class Windows(Dataset):
 
 
 def statistics(train: Windows, batch_size: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and population deviation of each feature over all rows of all training windows.
+    """Return mean and population standard deviation of each feature over all rows of all training windows.
 
     Returns
     -------

@@ -68,8 +68,8 @@ def errors(dataset: str, experiment: str, **which: str | None) -> None:
     """
     from earshot.report import mistakes
 
-    input_name, _, model = experiment.partition("-")
-    print(f"written: {mistakes.write(mistakes.MatrixCell(dataset, input_name, model, **which))}")
+    named = Experiment.parse(experiment)
+    print(f"written: {mistakes.write(mistakes.MatrixCell(dataset, named.input, named.model, **which))}")
 
 
 @click.command(short_help="Retrain a run and check that it is identical.")

@@ -13,13 +13,13 @@ from earshot import processes, project
 from earshot.datasets import manifest
 from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError
-from earshot.settings import experiments_of, read_params, window_of
+from earshot.settings import Experiment, experiments_of, read_params, window_of
 from earshot.splits import spans
 
 COLUMNS = ["on", "input", "model", "seed", "fold", "recording", "group", "start", "seconds", "label", "predicted"]
 
 
-def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str) -> pd.DataFrame:
+def evaluate_on(dataset: str, on: str, experiment: Experiment, wiring: str) -> pd.DataFrame:
     """Test every model of an experiment that was trained on `dataset`, on all windows of the dataset `on`.
 
     Returns
@@ -40,20 +40,20 @@ def evaluate_on(dataset: str, on: str, input_name: str, model: str, wiring: str)
     from earshot.trained.model_folder import grouped_models
 
     torch.set_num_threads(1)
-    cfg = compose([f"dataset={on}", f"input={input_name}", f"model={model}"])
+    cfg = compose([f"dataset={on}", *experiment.overrides])
     data = prepare.load(cfg)
     whole = spans.grouped_spans(data.card, manifest.read(on), read_params(), project.raw(on))
     cut = windows_in(whole, data.input, window_of(cfg.windows, data.card.task))
     frames = []
-    for trained in grouped_models(dataset, f"{input_name}-{model}", wiring):
+    for trained in grouped_models(dataset, experiment.name, wiring):
         classes = trained.settings["classes"]
         if classes != data.classes:
             raise EarshotError(f"{dataset} has the classes {', '.join(classes)}, {on} has {', '.join(data.classes)}")
         if trained.settings["input"] != data.recipe:
-            raise EarshotError(f"{input_name} of {on} has other settings than the features of {dataset}'s models")
+            raise EarshotError(f"{experiment.input} of {on} has other settings than the features of {dataset}'s models")
         tested = Windows(data.features, cut, data.input, data.classes)
         found = predict.named(classes, predict.probabilities(trained.net, tested))
-        frames.append(cut.assign(on=on, input=input_name, model=model, **trained.run, **found))
+        frames.append(cut.assign(on=on, input=experiment.input, model=experiment.model, **trained.run, **found))
     frame = pd.concat(frames, ignore_index=True)
     return frame[[*COLUMNS, *(name for name in frame.columns if name.startswith("p_"))]]
 
@@ -85,8 +85,8 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
     if not project.models(dataset).is_dir():
         raise EarshotError(f"{project.models(dataset)} is missing: there are no models of {dataset} to test")
     made = {("download", on): project.raw(on), ("manifest", on): project.manifest(on)}
-    for name, _ in experiments_of(params):
-        made["features", on, name] = project.features(on, name)
+    for experiment in experiments_of(params):
+        made["features", on, experiment.input] = project.features(on, experiment.input)
     for (stage, *arguments), path in made.items():
         command = [sys.executable, "-m", f"earshot.stages.{stage}", *arguments]
         if not path.exists() and subprocess.run(command, check=False).returncode:
@@ -111,7 +111,7 @@ def _classes(dataset: str) -> list[str]:
 def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int) -> list[pd.DataFrame]:
     """Evaluate every experiment on every dataset in `on`, in parallel."""
     todo = [
-        (card.name, other, *experiment, params["wirings"][0])
+        (card.name, other, experiment, params["wirings"][0])
         for other, experiment in itertools.product(on, experiments_of(params))
     ]
     with processes.pool(workers) as pool:

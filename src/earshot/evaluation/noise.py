@@ -18,7 +18,7 @@ from earshot.audio import decode
 from earshot.audio.mix import mixed
 from earshot.datasets import manifest
 from earshot.datasets.card import Card
-from earshot.settings import experiments_of
+from earshot.settings import Experiment, experiments_of
 
 if TYPE_CHECKING:
     from earshot.batches import prepare
@@ -94,7 +94,7 @@ def score(job: Job) -> pd.DataFrame:
     alarm = data.classes.index(setting.alarm)
     nets = []
     for name in job.models:
-        for model in grouped_models(job.dataset, f"{job.input}-{name}", job.wiring, job.fold):
+        for model in grouped_models(job.dataset, Experiment(job.input, name).name, job.wiring, job.fold):
             found = predict.probabilities(model.net, validation)[:, alarm]
             chosen = best_threshold((validation.labels == alarm).numpy(), found)
             nets.append(({"input": job.input, "model": name, **model.run, "threshold": chosen}, model.net))
@@ -132,13 +132,14 @@ def _sounds(data: prepare.Data, table: pd.DataFrame) -> list[np.ndarray]:
 def jobs(dataset: str, params: dict[str, Any], inputs: list[str]) -> list[Job]:
     """List the jobs of a dataset: one for each input and fold."""
     split = files.read_table(project.split(dataset, "grouped"))
-    compared = experiments_of(params)
-    return [
-        Job(
-            dataset, name, tuple(model for source, model in compared if source == name), params["wirings"][0], int(fold)
-        )
+    models = {
+        name: tuple(experiment.model for experiment in experiments_of(params) if experiment.input == name)
         for name in inputs
-        if any(source == name for source, _ in compared)
+    }
+    return [
+        Job(dataset, name, models[name], params["wirings"][0], int(fold))
+        for name in inputs
+        if models[name]
         for fold in sorted(split["fold"].unique())
     ]
 

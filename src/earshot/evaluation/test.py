@@ -15,19 +15,19 @@ from earshot.batches import prepare
 from earshot.errors import EarshotError
 from earshot.leaks import heard
 from earshot.metrics import classification
-from earshot.settings import compose
+from earshot.settings import Experiment, compose
 from earshot.tracking import logger
 from earshot.trained import model_folder, predict
 from earshot.trained.predict import RUN
 
 
 def evaluate(folder: Path, cfg: DictConfig, data: prepare.Data) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Predict the test windows of one trained model, and log the scores to its MLflow run.
+    """Predict the test windows of one trained model, and log the scores to its run in MLflow.
 
     Returns
     -------
     frame : see `predict.table`; with `heard`
-    run : facts about the model, and the number of windows it was trained and tested on
+    run : the model, and how many windows it was trained and tested on
     """
     settings, weights = model_folder.read(folder)
     if settings["digest"] != data.digest:
@@ -36,7 +36,7 @@ def evaluate(folder: Path, cfg: DictConfig, data: prepare.Data) -> tuple[pd.Data
     frame = predict.table(settings, test, predict.probabilities(model_folder.restore(settings, weights), test))
     frame.insert(frame.columns.get_loc("label"), "heard", heard_in_training(test.table, data.card.name, settings))
     _log(folder, data, frame)
-    run = {key: settings[key] for key in (*RUN, "parameters", "epochs", "best_epoch")}
+    run = {key: settings[key] for key in (*RUN, "parameters", "layers", "epochs", "best_epoch")}
     return frame, run | {"windows": settings["windows"] | {"test": len(test)}}
 
 
@@ -50,7 +50,7 @@ def heard_in_training(tested: pd.DataFrame, dataset: str, settings: dict[str, An
 
 
 def _log(folder: Path, data: prepare.Data, frame: pd.DataFrame) -> None:
-    with logger.more(data.card.task, model_folder.digest(folder)) as run:
+    with logger.continued(data.card.task, model_folder.digest(folder)) as run:
         run.metrics(
             {f"test_{name}": value for name, value in classification.scores(frame).items() if name != "windows"}
         )
@@ -69,21 +69,20 @@ def mean_scores(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     return nested
 
 
-def evaluate_all(dataset: str, input_name: str, model: str) -> list[str]:
-    """Write the predictions and scores of an experiment's trained models; return a line of text for each score."""
+def evaluate_all(dataset: str, experiment: Experiment) -> list[str]:
+    """Write the predictions and scores of an experiment's trained models; return the scores in words."""
     torch.set_num_threads(1)
-    experiment = f"{input_name}-{model}"
-    folders = model_folder.folders(project.models(dataset, experiment))
-    cfg = compose([f"dataset={dataset}", f"input={input_name}", f"model={model}"])
+    folders = model_folder.folders(project.models(dataset, experiment.name))
+    cfg = compose([f"dataset={dataset}", *experiment.overrides])
     data = prepare.load(cfg)
     frames, described = zip(*(evaluate(folder, cfg, data) for folder in folders), strict=True)
     frame = pd.concat(frames, ignore_index=True)
-    recipe = {"dataset": dataset, "experiment": experiment, "runs": list(described)}
-    files.write_table(project.predictions(dataset, experiment), frame, recipe)
+    recipe = {"dataset": dataset, "experiment": experiment.name, "runs": list(described)}
+    files.write_table(project.predictions(dataset, experiment.name), frame, recipe)
     scores = mean_scores(frame)
-    files.write_json(project.metrics(dataset, experiment), scores)
+    files.write_json(project.metrics(dataset, experiment.name), scores)
     return [
-        f"{data.card.label} {experiment} {protocol} ({wiring} wiring): accuracy {values['accuracy']:.3f}"
+        f"{data.card.label} {experiment.name} {protocol} ({wiring} wiring): accuracy {values['accuracy']:.3f}"
         for protocol, wirings in scores.items()
         for wiring, values in wirings.items()
     ]

@@ -135,7 +135,7 @@ def _predictions(cell: MatrixCell) -> pd.DataFrame:
     """Return the predictions that the confusion matrix counts, over all seeds; checks every name in `cell`."""
     settings = compared(read_params())
     _check("dataset", cell.dataset, settings["datasets"])
-    _check("experiment", cell.experiment, map("-".join, experiments_of(settings)))
+    _check("experiment", cell.experiment, (experiment.name for experiment in experiments_of(settings)))
     cells = read_cells(cell.dataset, cell.input, cell.model, settings)
     _check("protocol", cell.protocol, [each.protocol for each in cells])
     _check("wiring", cell.wiring, [each.wiring for each in cells])

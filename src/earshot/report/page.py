@@ -66,6 +66,7 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
             for n, (title, both) in enumerate(frames.items())
         ],
         "classes": [{"title": title, **_by_class(both)} for title, both in frames.items()],
+        "models": [{"title": pair.title, "layers": _layers(study, pair)} for pair in pairs],
         "confusions": [{"title": pair.title, "matrices": _matrices(pair, frames[pair.title])} for pair in pairs],
         "examples": examples.examples(results.card.name, list(frames[pairs[0].title].values())[-1], right=False),
         "absent": _absent(results),
@@ -131,6 +132,12 @@ def _curves(prefix: str, results: DatasetResults, pair: Pair) -> dict[str, Any]:
     runs = {name: [run for cell in same for run in cell.runs] for name, same in cells.items()}
     label = f"Training and validation loss per epoch of {pair.title} on {results.card.label}"
     return {"title": pair.title, "plot": Markup(plots.learning_curves(history, runs, prefix, label))}
+
+
+def _layers(study: Study, pair: Pair) -> list[dict[str, Any]]:
+    """Return the rows of an experiment's model summary; they are the same in all of its runs."""
+    cells = _by_protocol(study, pair)
+    return next(iter(cells.values()))[0].runs[0]["layers"]
 
 
 def _matrices(pair: Pair, both: dict[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:

@@ -64,7 +64,7 @@ def read_results(dataset: str, settings: dict[str, Any]) -> DatasetResults:
     manifest = project.manifest_counts(dataset)
     counts = read_json(manifest)
     _checked(manifest, counts, ["read", "set_aside", "classes", "seconds", "warnings"])
-    cells = [cell for named in experiments_of(settings) for cell in read_cells(dataset, *named, settings)]
+    cells = [cell for one in experiments_of(settings) for cell in read_cells(dataset, one.input, one.model, settings)]
     found = project.audit(dataset)
     audit = _checked(found, read_json(found), ["protocols", "hints"])
     noise = project.noise(dataset)
@@ -114,6 +114,8 @@ def _listed(path: Path, predictions: pd.DataFrame, settings: dict[str, Any]) -> 
 def _runs(path: Path, predictions: pd.DataFrame, key: Key) -> list[dict[str, Any]]:
     """Return the runs that the file's recipe lists; they must be those it has rows of."""
     runs = [run for run in read_recipe(path).get("runs", []) if tuple(run[name] for name in CELL) == key]
+    for run in runs:
+        _checked(path, run, ["layers"])
     if {run["fold"] for run in runs} != set(_of(predictions, key)["fold"]):
         raise EarshotError(f"{path} has not the folds of its runs for {key}. Delete it and run `dvc repro`")
     return runs

@@ -6,22 +6,22 @@ from tqdm import tqdm
 
 from earshot import processes
 from earshot.datasets.card import Card
-from earshot.settings import experiments_of, read_params
+from earshot.settings import Experiment, experiments_of, read_params
 from earshot.stages import stage, workers
 
 
-def evaluate(dataset: str, input_name: str, model: str) -> list[str]:
+def evaluate(dataset: str, experiment: Experiment) -> list[str]:
     """Write the predictions and scores of an experiment's trained models; return a line for each score."""
     from earshot.evaluation import test  # the worker processes' alone: it takes seconds
 
-    return test.evaluate_all(dataset, input_name, model)
+    return test.evaluate_all(dataset, experiment)
 
 
 @stage
 @workers
 def main(card: Card, workers: int) -> None:
     """Write data/predictions/DATASET/INPUT-MODEL.parquet and data/metrics/DATASET/INPUT-MODEL.json."""
-    todo = [(card.name, *experiment) for experiment in experiments_of(read_params())]
+    todo = [(card.name, experiment) for experiment in experiments_of(read_params())]
     with processes.pool(workers) as pool:
         for lines in processes.each(pool, evaluate, todo, f"test {card.name}"):
             tqdm.write("\n".join(lines))

@@ -16,7 +16,7 @@ from earshot.stages import stage, workers
 def main(card: Card, names: tuple[str, ...], workers: int) -> None:
     """Write data/features/DATASET/INPUT.parquet; by default for each INPUT in params.yaml."""
     params = read_params()
-    for name in names or dict.fromkeys(name for name, _ in experiments_of(params)):
+    for name in names or dict.fromkeys(experiment.input for experiment in experiments_of(params)):
         extract(card, name, params, workers)
 
 

@@ -20,7 +20,7 @@ from earshot.training.experiments import configs_of, train_all
 def main(card: Card, workers: int) -> None:
     """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv of all experiments."""
     compared = experiments_of(read_params())
-    configs = [cfg for experiment in compared for cfg in configs_of(card.name, card.task, *experiment)]
+    configs = [cfg for experiment in compared for cfg in configs_of(card.name, card.task, experiment)]
     if not configs:
         raise EarshotError("params.yaml asks for no run: experiments, protocols, wirings and seeds each need an entry")
     print(f"{len(compared)} experiments on {card.label}: {len(configs)} runs", flush=True)

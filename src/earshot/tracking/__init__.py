@@ -1,1 +1,1 @@
-"""Runs in MLflow: what is logged, when it is sent, and what is kept until it can be."""
+"""Runs in MLflow: what is logged, when it is sent, and what waits until it can be sent."""

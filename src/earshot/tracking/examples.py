@@ -1,4 +1,4 @@
-"""Windows to be heard: those a model was surest of, and wrong or right about."""
+"""Windows to listen to: those that a model predicted with the highest probability, correctly or not."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from earshot.metrics import intervals
 from earshot.metrics.surest import surest
 
 PER_CLASS, MOST = 2, 8  # windows
-SECONDS = 5.0  # of a long window, its beginning
+SECONDS = 5.0  # of a window that is longer, its beginning is played
 
 
 def examples(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[str, Any]]:
-    """Return the windows that were named right, or wrong, with the highest probability.
+    """Return the windows that were predicted correctly, or wrongly, with the highest probability.
 
     Parameters
     ----------
-    dataset : whose recordings stand in data/raw
-    predictions : of one experiment; over seeds the probabilities are averaged
+    dataset : whose recordings are in data/raw
+    predictions : of one experiment; probabilities are averaged over seeds
+    right : correct predictions, else wrong ones
 
     Returns
     -------
@@ -31,20 +32,20 @@ def examples(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[
     """
     frame = intervals.pool(predictions, intervals.WINDOW)
     chosen = surest(frame[(frame["label"] == frame["predicted"]) == right], MOST, PER_CLASS)
-    found = manifest.paths(dataset)
+    paths = manifest.paths(dataset)
     return [
         {
             **{name: getattr(row, name) for name in ("label", "predicted", "probability", "recording", "start")},
-            "sound": mp3(excerpt(found[row.recording], row.start, min(row.seconds, SECONDS))),
+            "sound": mp3(excerpt(paths[row.recording], row.start, min(row.seconds, SECONDS))),
         }
         for row in chosen.sort_values(["label", "probability"], ascending=[True, False], kind="stable").itertuples()
     ]
 
 
 def page(dataset: str, predictions: pd.DataFrame, part: str) -> str:
-    """Return an HTML page of the windows that a model was surest of, with their sound in it."""
+    """Return an HTML page of the windows that a model predicted with the highest probability, with their sound."""
     template = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
         (Path(__file__).parent / "examples.html.j2").read_text("utf-8")
     )
-    found = {title: examples(dataset, predictions, right) for title, right in (("wrong", False), ("right", True))}
-    return template.render(part=part, found=found)
+    groups = {title: examples(dataset, predictions, right) for title, right in (("wrong", False), ("right", True))}
+    return template.render(part=part, groups=groups)

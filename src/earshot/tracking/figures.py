@@ -42,7 +42,7 @@ def confusion(frame: pd.DataFrame, part: str) -> Figure:
 
 
 def reliability(frame: pd.DataFrame, part: str) -> Figure:
-    """Draw how often predictions of a part are right over how sure they are."""
+    """Draw the accuracy of a part's predictions over the probability of the predicted class."""
     bins = classification.reliability(frame)
     figure = Figure(figsize=(3.6, 3.4), layout="none")
     figure.subplots_adjust(left=0.17, right=0.97, bottom=0.14, top=0.92)

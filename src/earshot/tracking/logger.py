@@ -1,7 +1,7 @@
-"""A run as it is logged: parameters, metrics, figures.
+"""Log a run: parameters, metrics, figures.
 
-MLflow is a view of the results: every number also stands in a file, and a run that can't be logged is trained all
-the same. What MLflow could not take is kept until `earshot sync`.
+MLflow is a view of the results: every number is also in a file, and a run that can't be logged is trained all the
+same. What could not be sent is stored until `earshot sync` sends it.
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
-
-FIRST_SECONDS = 1.0  # until a run is made in MLflow: a training takes its first steps in peace
-LIVE_SECONDS = 2.0  # between two looks that the dashboard gets at a training: an epoch may take milliseconds
+Epoch = dict[str, float]  # epoch (from 1), train_loss, train_accuracy, val_loss, val_accuracy
+FIRST_SECONDS = 1.0  # until a run is created in MLflow, so that it does not slow down the first steps
+LIVE_SECONDS = 2.0  # between two updates of a run during training: an epoch may take milliseconds
 
 
 class Run:
-    """One run on its way to MLflow: metrics every few seconds, the rest at its end."""
+    """One run that is logged: metrics are sent every few seconds, the rest at its end."""
 
     def __init__(self, record: Record, artifacts: Path):
-        """Take what is known of the run, and an empty folder for its artifacts."""
+        """Take the run's record, and an empty folder for its artifacts."""
         self.record, self.artifacts = record, artifacts
-        self._beginning = Timer(FIRST_SECONDS, self._watched, [self._create])
-        self._client: MlflowClient | None = None  # while the run can be watched
+        self._creation = Timer(FIRST_SECONDS, self._try, [self._create])
+        self._client: MlflowClient | None = (
+            None  # None before the run is created, and after MLflow could not be reached
+        )
         self._sent = 0  # metrics
         self._last = time.monotonic()
 
@@ -47,47 +49,51 @@ class Run:
         """Log a step's metrics; None is left out."""
         now = _now()
         self.record.metrics += [(key, float(value), now, step) for key, value in metrics.items() if value is not None]
-        if time.monotonic() - self._last > LIVE_SECONDS and not self._beginning.is_alive() and self._client:
-            self._watched(self._send_metrics)
+        if time.monotonic() - self._last > LIVE_SECONDS and not self._creation.is_alive() and self._client:
+            self._try(self._send_metrics)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Log the scores of an epoch."""
+        self.metrics({key: value for key, value in epoch.items() if key != "epoch"}, int(epoch["epoch"]))
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag."""
         self.record.tags[key] = value
 
     def dataset(self, name: str, digest: str, source: str, context: str) -> None:
-        """Log which data went in; MLflow keeps 36 characters of the digest."""
+        """Log a dataset that the run used; MLflow stores 36 characters of the digest."""
         self.record.datasets.append({"name": name, "digest": digest[:36], "source": source, "context": context})
 
     def text(self, text: str, name: str) -> None:
-        """Keep a text as the artifact `name`."""
-        self._place(name).write_text(text, encoding="utf-8")
+        """Log a text as the artifact `name`."""
+        self._path(name).write_text(text, encoding="utf-8")
 
     def figure(self, figure: Figure, name: str) -> None:
-        """Keep a figure as the artifact `name`."""
-        figure.savefig(self._place(name))
+        """Log a figure as the artifact `name`."""
+        figure.savefig(self._path(name))
 
     def predictions(self, dataset: str, frame: pd.DataFrame, part: str) -> None:
-        """Keep pictures of predictions (see `predict.table`), and windows to be heard, as artifacts PART/..."""
+        """Log figures of predictions (see `predict.table`), and windows with their sound, as artifacts PART/..."""
         from earshot.tracking import examples, figures
 
         self.figure(figures.confusion(frame, part), f"{part}/confusion_matrix.png")
         self.figure(figures.reliability(frame, part), f"{part}/reliability.png")
         self.text(examples.page(dataset, frame, part), f"{part}/examples.html")
 
-    def _place(self, name: str) -> Path:
+    def _path(self, name: str) -> Path:
         path = self.artifacts / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def begin(self) -> None:
-        """Make the run in MLflow soon, so that it can be watched; nobody waits for MLflow's long import."""
-        self._beginning.daemon = True
-        self._beginning.start()
+        """Create the run in MLflow soon, in a thread: training does not wait for MLflow's long import."""
+        self._creation.daemon = True
+        self._creation.start()
 
     @contextmanager
-    def machine_watched(self) -> Iterator[None]:
-        """Have MLflow log processor, memory and network every second, as metrics `system/...`."""
-        self._beginning.join()
+    def system_metrics(self) -> Iterator[None]:
+        """Log processor, memory and network every second, as MLflow's metrics `system/...`."""
+        self._creation.join()
         if self._client is None:
             yield
             return
@@ -101,17 +107,17 @@ class Run:
             monitor.finish()
 
     def end(self, status: str) -> None:
-        """Send what is missing, and end the run as FINISHED or FAILED; keep it where that fails."""
-        if self._beginning.is_alive():
-            self._beginning.cancel()
-            self._beginning.join()
+        """Send the rest, and end the run as FINISHED or FAILED; if that fails, store it for `earshot sync`."""
+        if self._creation.is_alive():
+            self._creation.cancel()
+            self._creation.join()
         self.record.status, self.record.ended = status, _now()
         with processes.undisturbed():
             try:
                 store.send(self._client or store.connect(), self.record, self.artifacts, self._sent)
             except Exception as error:  # whatever the store or the network raises
-                kept = outbox.keep(self.record, self.artifacts)
-                _warn(f"did not take a run ({_short(error)}). It is kept in {kept}: `earshot sync` sends it")
+                folder = outbox.store(self.record, self.artifacts)
+                _warn(f"did not take a run ({_short(error)}). It is kept in {folder}: `earshot sync` sends it")
 
     def _create(self) -> None:
         self._client = store.connect()
@@ -121,10 +127,10 @@ class Run:
         store.send_metrics(self._client, self.record, self._sent)
         self._sent, self._last = len(self.record.metrics), time.monotonic()
 
-    def _watched(self, work: Callable[[], None]) -> None:
+    def _try(self, send: Callable[[], None]) -> None:
         with processes.undisturbed():
             try:
-                work()
+                send()
             except Exception as error:  # whatever the store or the network raises
                 self._client, self._sent = None, 0
                 _warn(f"can't be reached, going on without it: {_short(error)}")
@@ -138,26 +144,26 @@ def _short(error: Exception) -> str:
     return str(error).splitlines()[0][:200] if str(error) else repr(error)
 
 
-def _warn(what: str) -> None:
-    print(f"warning: MLflow at {store.uri()} {what}", file=sys.stderr)
+def _warn(problem: str) -> None:
+    print(f"warning: MLflow at {store.uri()} {problem}", file=sys.stderr)
 
 
 @contextmanager
 def run(experiment: str, name: str, tags: Mapping[str, str], system_metrics: bool = False) -> Iterator[Run]:
-    """Log what happens inside as one run, which ends as FINISHED, or as FAILED after an error.
+    """Open a run that ends as FINISHED with the block, or as FAILED after an error.
 
     Parameters
     ----------
-    experiment : MLflow's experiment, made where it is not there yet
-    name : says what the run is
-    tags : more of it
+    experiment : MLflow's experiment, created if it doesn't exist
+    name : the run's name
+    tags : the run's tags
     system_metrics : log processor, memory and network every second
     """
     with tempfile.TemporaryDirectory() as artifacts:
         opened = Run(Record(experiment, name, started=_now(), tags=dict(tags)), Path(artifacts))
         opened.begin()
         try:
-            with opened.machine_watched() if system_metrics else nullcontext():
+            with opened.system_metrics() if system_metrics else nullcontext():
                 yield opened
         except BaseException:  # also an interrupt: no run stays RUNNING
             opened.end("FAILED")
@@ -166,16 +172,16 @@ def run(experiment: str, name: str, tags: Mapping[str, str], system_metrics: boo
 
 
 @contextmanager
-def more(experiment: str, weights: str) -> Iterator[Run]:
-    """Log what happens inside to the run that made `weights`, if there is one; see `records.which`."""
+def continued(experiment: str, weights: str) -> Iterator[Run]:
+    """Open the run that trained `weights` to add to it, if there is one; see `store.run_tags`."""
     with tempfile.TemporaryDirectory() as artifacts:
-        opened = Run(Record(experiment, adds_to=store.which(weights), started=_now()), Path(artifacts))
+        opened = Run(Record(experiment, adds_to=store.run_tags(weights), started=_now()), Path(artifacts))
         yield opened
         opened.end("FINISHED")
 
 
 def has(experiment: str, tags: Mapping[str, str | None]) -> bool:
-    """Tell whether MLflow has a whole run with these tags, see `records.find`; True where it can't be asked."""
+    """Tell whether MLflow has a finished run with these tags, see `store.find`; True where MLflow can't be reached."""
     try:
         return store.find(store.connect(), experiment, tags) is not None
     except Exception as error:  # whatever the store or the network raises
@@ -189,6 +195,3 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in settings.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
-
-
-Epoch = dict[str, float]  # epoch (from 1), train_loss, train_accuracy, val_loss, val_accuracy

@@ -1,4 +1,4 @@
-"""Runs that MLflow could not take, kept until `earshot sync` sends them."""
+"""Runs that could not be sent to MLflow, stored until `earshot sync` sends them."""
 
 from __future__ import annotations
 
@@ -18,39 +18,45 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def keep(record: Record, artifacts: Path) -> Path:
-    """Keep what MLflow did not take in a folder of data/mlflow/unsent, for `sync`."""
-    # names are sorted by time: what adds to a run comes after it
+def store(record: Record, artifacts: Path) -> Path:
+    """Store a record and its artifacts in a folder of data/mlflow/unsent, for `sync`; return the folder."""
+    # names sort by time: a record that adds to a run comes after the run
     folder = project.mlflow("unsent", f"{record.ended}-{uuid.uuid4().hex[:8]}")
     shutil.copytree(artifacts, folder / "artifacts")
-    files.write_text(folder / "record.json", json.dumps(asdict(record), indent=2))  # the last: with it it is whole
+    files.write_text(
+        folder / "record.json", json.dumps(asdict(record), indent=2)
+    )  # last: the folder is complete with it
     return folder
 
 
 def unsent() -> list[Path]:
-    """List the folders that `keep` made, the oldest first."""
+    """List the folders that `store` made, the oldest first."""
     return sorted(path.parent for path in project.mlflow("unsent").glob("*/record.json"))
 
 
-def sync(told: Callable[[Record], Any]) -> None:
-    """Send what was kept, and tell of each run that has arrived; what is sent is not kept any longer.
+def sync(report: Callable[[Record], Any]) -> None:
+    """Send the stored records, the oldest first, and delete each folder once it was sent.
+
+    Parameters
+    ----------
+    report : called with each record that was sent
 
     Raises
     ------
     Exception
-        Whatever the store or the network raises; the runs that had not arrived stay.
+        Whatever the store or the network raises; records that were not sent stay.
     """
     client = connect()
     for folder in unsent():
         record = Record(**json.loads((folder / "record.json").read_text("utf-8")))
-        if record.run_id is not None and not _is_there(client, record.run_id):
+        if record.run_id is not None and not _exists(client, record.run_id):
             record.run_id = None
         send(client, record, folder / "artifacts")
         shutil.rmtree(folder)
-        told(record)
+        report(record)
 
 
-def _is_there(client: MlflowClient, run_id: str) -> bool:
+def _exists(client: MlflowClient, run_id: str) -> bool:
     from mlflow.exceptions import MlflowException
 
     with contextlib.suppress(MlflowException):

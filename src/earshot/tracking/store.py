@@ -1,4 +1,4 @@
-"""What MLflow is to know of a run, and how it gets there: at once, or later where the store was away."""
+"""What is logged to MLflow for a run, and how it is sent: at once, or later if the store can't be reached."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -20,7 +20,7 @@ WEIGHTS_TAG = "earshot.weights"
 SWEEP_TAG = "earshot.sweep"
 EXPERIMENT_TAG = "dvc.exp"  # DVC's, with a name
 FOLDER_TAG = "earshot.folder"  # of the weights and their settings
-DIGEST_TAG = "earshot.digest."  # of a fact, see `kept.facts`
+DIGEST_TAG = "earshot.digest."  # of a fact, see `run_cache.facts`
 CHAMPION = "champion"  # the alias of a registered model
 MODEL = "model"  # the folder of a run's artifacts that holds it
 DEFAULTS = {  # of MLflow's own settings
@@ -34,9 +34,9 @@ MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
 
 @dataclass
 class Record:
-    """What MLflow is to know of one run, its artifacts apart; times in milliseconds since 1970.
+    """What is logged to MLflow for one run, except its artifacts; times in milliseconds since 1970.
 
-    adds_to : where this is no run of its own: the tags of the run it adds to, see `which`
+    adds_to : of a record that adds to a run that was logged before: the tags of that run, see `run_tags`
     metrics : name, value, time, step
     """
 
@@ -53,12 +53,13 @@ class Record:
     datasets: list[dict[str, str]] = field(default_factory=list)
 
 
-def which(weights: str, sweep: str | None = None) -> dict[str, str | None]:
-    """Return the tags that tell the run that made `weights` from those of other sweeps and DVC experiments.
+def run_tags(weights: str, sweep: str | None = None) -> dict[str, str | None]:
+    """Return the tags that identify the run that trained `weights`, among those of other sweeps and DVC experiments.
 
     Parameters
     ----------
     weights : the sha256 of its safetensors
+    sweep : the name of the sweep or search that the run belongs to
     """
     return {WEIGHTS_TAG: weights, SWEEP_TAG: sweep, EXPERIMENT_TAG: os.environ.get("DVC_EXP_NAME")}
 
@@ -69,12 +70,12 @@ def local_uri() -> str:
 
 
 def uri() -> str:
-    """Return where runs are kept: `MLFLOW_TRACKING_URI` where set, else the project's own store."""
+    """Return the address of the store: `MLFLOW_TRACKING_URI` where set, else the project's own."""
     return os.environ.get("MLFLOW_TRACKING_URI") or local_uri()
 
 
 def connect() -> MlflowClient:
-    """Return a client of a store that answers.
+    """Return a client of the store, after one request that it has answered.
 
     Raises
     ------
@@ -85,24 +86,26 @@ def connect() -> MlflowClient:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    with _turn():
+    with _locked():
         client = MlflowClient(uri())
         client.get_experiment("0")
     return client
 
 
-def _turn() -> FileLock:
-    """Two processes that start on a fresh sqlite file would break it for good, so they take turns."""
+def _locked() -> FileLock:
+    """Return a lock: two processes that start on a new sqlite file at once would break it for good."""
     lock = project.mlflow(".lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(lock)
 
 
 def create(client: MlflowClient, record: Record) -> None:
-    """Make a record's run, and its experiment where there is none; the record is told its id."""
-    with _turn():
-        found = client.get_experiment_by_name(record.experiment)
-        experiment_id = found.experiment_id if found else client.create_experiment(record.experiment, _artifacts())
+    """Create a record's run, and its experiment if it doesn't exist; set the record's `run_id`."""
+    with _locked():
+        existing = client.get_experiment_by_name(record.experiment)
+        experiment_id = (
+            existing.experiment_id if existing else client.create_experiment(record.experiment, _artifacts())
+        )
     _end_orphans(client, experiment_id)
     tags = {PROCESS_TAG: processes.identity(), **record.tags}
     run = client.create_run(experiment_id, record.started, tags=tags, run_name=record.name)
@@ -110,34 +113,40 @@ def create(client: MlflowClient, record: Record) -> None:
 
 
 def _artifacts() -> str | None:
-    """Return where artifacts go: beside a local database; a server knows its own place."""
+    """Return where artifacts are stored: beside a local database; None: where the server stores them."""
     return project.mlflow("artifacts").as_uri() if uri().startswith("sqlite") else None
 
 
 def _end_orphans(client: MlflowClient, experiment_id: str) -> None:
-    """End the runs of this machine whose process was killed: they could not do it themselves."""
+    """Set the runs of this machine whose process was killed to FAILED."""
     for running in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
         if processes.is_gone(running.data.tags.get(PROCESS_TAG, "")):
             client.set_terminated(running.info.run_id, status="FAILED")
 
 
 def find(client: MlflowClient, experiment: str, tags: Mapping[str, str | None]) -> str | None:
-    """Return the id of the latest whole run of an experiment that has these tags; None: that it must not have."""
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
+    """Return the id of the latest finished run of an experiment with these tags, or None.
+
+    Parameters
+    ----------
+    tags : values by tag; None for a tag that the run must not have
+    """
+    known = client.get_experiment_by_name(experiment)
+    if known is None:
         return None
-    asked = [f"tags.`{key}` " + ("IS NULL" if value is None else f"= '{value}'") for key, value in tags.items()]
-    asked.append("attributes.status = 'FINISHED'")
-    runs = client.search_runs([found.experiment_id], " AND ".join(asked), max_results=1)
+    conditions = [f"tags.`{key}` " + ("IS NULL" if value is None else f"= '{value}'") for key, value in tags.items()]
+    conditions.append("attributes.status = 'FINISHED'")
+    runs = client.search_runs([known.experiment_id], " AND ".join(conditions), max_results=1)
     return runs[0].info.run_id if runs else None
 
 
 def send(client: MlflowClient, record: Record, artifacts: Path, first_metric: int = 0) -> None:
-    """Bring a record to MLflow; what is there already stays as it is, and a run is ended last.
+    """Send a record and its artifacts to MLflow; nothing that is there is changed, and the run is ended last.
 
     Parameters
     ----------
-    first_metric : those before it are known to have arrived
+    artifacts : a folder, may be empty
+    first_metric : the number of metrics that have been sent before
     """
     if record.adds_to is not None:
         record.run_id = find(client, record.experiment, record.adds_to)
@@ -160,19 +169,19 @@ def send_params(client: MlflowClient, record: Record) -> None:
     """Send a record's parameters."""
     from mlflow.entities import Param
 
-    for some in _batches([Param(key, value) for key, value in record.params.items()], MOST_PARAMS):
-        client.log_batch(record.run_id, params=some)
+    for batch in _batches([Param(key, value) for key, value in record.params.items()], MOST_PARAMS):
+        client.log_batch(record.run_id, params=batch)
 
 
 def send_metrics(client: MlflowClient, record: Record, first: int) -> None:
     """Send a record's metrics from the `first` on."""
     from mlflow.entities import Metric
 
-    for some in _batches([Metric(*point) for point in record.metrics[first:]], MOST_METRICS):
-        client.log_batch(record.run_id, metrics=some)
+    for batch in _batches([Metric(*point) for point in record.metrics[first:]], MOST_METRICS):
+        client.log_batch(record.run_id, metrics=batch)
 
 
-def _batches(entries: list, size: int) -> Iterator[list]:
+def _batches(entries: list[Any], size: int) -> Iterator[list[Any]]:
     for first in range(0, len(entries), size):
         yield entries[first : first + size]
 

@@ -1,6 +1,6 @@
-"""Stage: the experiments on one dataset, for every protocol, wiring, seed and fold.
+"""The runs of experiments on one dataset: every protocol, wiring, seed and fold, some side by side.
 
-Each run is the one that `earshot train` makes of the same settings.
+Each run is identical to that of `earshot train` with the same settings.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from tqdm import tqdm
 
 from earshot import files, processes, project
 from earshot.processes import leave_in_order
-from earshot.settings import compose, run_name
+from earshot.settings import Experiment, compose, run_name
 
 
-def configs_of(dataset: str, task: str, input_name: str, model: str) -> Iterator[DictConfig]:
-    """Yield the config of each run of an experiment on a dataset, as params.yaml asks."""
-    cfg = compose([f"dataset={dataset}", f"task={task}", f"input={input_name}", f"model={model}"])
+def configs_of(dataset: str, task: str, experiment: Experiment) -> Iterator[DictConfig]:
+    """Yield the config of each run of an experiment on a dataset that params.yaml lists."""
+    cfg = compose([f"dataset={dataset}", f"task={task}", *experiment.overrides])
     # a model whose code and text agree has no wiring to choose
     wirings = cfg.wirings if "wiring" in cfg.model else [None]
     for protocol, wiring, seed in itertools.product(cfg.protocols, wirings, cfg.seeds):
         split = files.read_table(project.split(dataset, protocol))
         for fold in sorted(split["fold"].unique().tolist()):
-            chosen = {"protocol": protocol, "seed": seed, "fold": fold}
-            chosen |= {"model": {"wiring": wiring}} if wiring else {}
-            yield OmegaConf.merge(cfg, chosen)
+            changes = {"protocol": protocol, "seed": seed, "fold": fold}
+            changes |= {"model": {"wiring": wiring}} if wiring else {}
+            yield OmegaConf.merge(cfg, changes)
 
 
 def train_one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    """Train one run, or take it from those that are kept; return its settings and epochs."""
-    from earshot.batches import prepare  # the trainers' alone: it takes seconds
+    """Train one run, or take it from the cache, and copy the model to `out`; return its settings and epochs."""
+    from earshot.batches import prepare  # in the workers alone: it takes seconds
     from earshot.training import run_cache, runs
 
     signal.signal(signal.SIGTERM, leave_in_order)
@@ -53,11 +53,11 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
     Parameters
     ----------
     configs : one for each run
-    folder : where each run gets a folder of its own, EXPERIMENT/RUN
-    workers : processes; the results do not depend on it
+    folder : of the dataset's models; each run gets a folder in it, INPUT-MODEL/RUN
+    workers : number of processes; the results do not depend on it
     label : of the progress bar
     """
-    experiments = [f"{cfg.input}-{cfg.model.name}" for cfg in configs]
+    experiments = [Experiment.of(cfg).name for cfg in configs]
     names = [f"{experiment}/{run_name(cfg)}" for experiment, cfg in zip(experiments, configs, strict=True)]
     todo = [(cfg, folder / name) for cfg, name in zip(configs, names, strict=True)]
     epochs: dict[str, list[dict[str, Any]]] = {experiment: [] for experiment in experiments}

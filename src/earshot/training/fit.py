@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,23 +21,25 @@ from earshot import files, models
 from earshot.batches.datamodule import WindowDataModule
 from earshot.batches.windows import Windows, statistics
 from earshot.errors import EarshotError
+from earshot.models.layers import layers_of
 from earshot.processes import keep_memory
 from earshot.settings import WIRINGS, window_of
-from earshot.tracking.logger import Epoch
 from earshot.trained import model_folder, predict
-from earshot.training.classifier import Classifier, History
+from earshot.training.callbacks import History
+from earshot.training.classifier import Classifier
 
 if TYPE_CHECKING:
     from earshot.batches.prepare import Data
+    from earshot.tracking.logger import Epoch
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves.
+    """A trained model, and how training went.
 
-    settings, weights : all that is needed to predict; the weights are those of the kept epoch
-    epochs : the scores of each
-    validation : what the weights make of the validation windows, see `predict.table`
+    settings, weights : all that is needed to predict; the weights are those of the best or last epoch
+    epochs : the scores of each epoch
+    validation : the predictions of the validation windows with these weights, see `predict.table`
     """
 
     settings: dict[str, Any]
@@ -51,30 +53,36 @@ def fit(
     data: Data,
     training: Windows,
     validation: Windows,
-    on_epoch: list[Callable[[Epoch], None]] | None = None,
+    callbacks: Sequence[pl.Callback] = (),
     progress_bar: bool = False,
 ) -> Trained:
-    """Fit a model to the training windows; the validation windows choose the epoch that is kept.
+    """Fit a model to the training windows; the validation loss decides which epoch's weights are used.
+
+    Parameters
+    ----------
+    callbacks : Lightning's, called after the scores and weights of an epoch were recorded
+    progress_bar : show Lightning's progress bar
 
     Raises
     ------
     EarshotError
         If the model or the optimizer can't be made of their settings.
     """
-    _settle(cfg)
+    _make_deterministic(cfg)
     shape = (training.length, data.features.rows.shape[1])
     chosen = OmegaConf.to_container(cfg.model, resolve=True)
     net = models.build(chosen, data.input.standardised, *shape, len(data.classes))
     if data.input.standardised:
         net.standardiser.set(*statistics(training))
-    history = History(cfg.model.training.checkpoint, on_epoch or [])
+    layers = layers_of(net, shape)
+    history = History(cfg.model.training.checkpoint)
     trainer = pl.Trainer(
         max_epochs=cfg.model.training.max_epochs,
         accelerator=cfg.trainer.accelerator,
         devices=cfg.trainer.devices,
         precision=cfg.trainer.precision,
         deterministic="warn",
-        callbacks=[history],
+        callbacks=[history, *callbacks],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -85,21 +93,28 @@ def fit(
     try:
         # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
         torch.set_flush_denormal(True)
-        trainer.fit(Classifier(net, _optimizer(cfg)), batches)
+        trainer.fit(Classifier(net, _optimizer(cfg), layers), batches)
     finally:
-        torch.set_flush_denormal(False)  # nobody else asked for it
-    described = _described(cfg, data, history) | {
+        torch.set_flush_denormal(False)
+    settings = _settings(cfg, data, history) | {
         "window_shape": shape,
         "seconds": float(training.table["seconds"].iloc[0]),
         "hop": float(window_of(cfg.windows, data.card.task)["hop"]),
         "parameters": models.n_parameters(net),
+        "layers": layers,
         "windows": {"train": len(training), "validation": len(validation)},
     }
-    return Trained(described, history.weights, history.epochs, _predicted(described, history.weights, validation))
+    return Trained(settings, history.weights, history.epochs, _predict(settings, history.weights, validation))
 
 
 def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
-    """Return the optimizer, which only lacks the parameters."""
+    """Return the optimizer, which only lacks the parameters.
+
+    Raises
+    ------
+    EarshotError
+        If it does not take its settings.
+    """
     optimizer = hydra.utils.instantiate(cfg.optimizer, _partial_=True)
     try:
         optimizer(params=[torch.nn.Parameter(torch.zeros(1))])
@@ -108,12 +123,12 @@ def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
     return optimizer
 
 
-def _predicted(settings: dict[str, Any], weights: dict[str, torch.Tensor], windows: Windows) -> pd.DataFrame:
+def _predict(settings: dict[str, Any], weights: dict[str, torch.Tensor], windows: Windows) -> pd.DataFrame:
     return predict.table(settings, windows, predict.probabilities(model_folder.restore(settings, weights), windows))
 
 
-def _described(cfg: DictConfig, data: Data, history: History) -> dict[str, Any]:
-    """Return what a model was made of and how: with its weights, all that is needed to use it."""
+def _settings(cfg: DictConfig, data: Data, history: History) -> dict[str, Any]:
+    """Return how a model was made: with its weights, all that is needed to use it."""
     return {
         "dataset": data.card.name,
         "task": data.card.task,
@@ -126,12 +141,12 @@ def _described(cfg: DictConfig, data: Data, history: History) -> dict[str, Any]:
         "seed": cfg.seed,
         "fold": cfg.fold,
         "epochs": len(history.epochs),
-        "best_epoch": history.kept_epoch,
+        "best_epoch": history.weights_epoch,
     }
 
 
-def _settle(cfg: DictConfig) -> None:
-    """Fix what a result depends on: seed and threads; and keep Lightning from talking."""
+def _make_deterministic(cfg: DictConfig) -> None:
+    """Fix what a result depends on, seed and threads; silence Lightning's messages."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     pl.seed_everything(cfg.seed, verbose=False)

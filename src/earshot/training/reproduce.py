@@ -1,11 +1,11 @@
-"""Train a run of MLflow again, and tell whether the same came of it."""
+"""Retrain a run of MLflow and check that the result is identical."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-WATCHED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+SCORES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What was the same, and what came of training again.
+    """A run beside its retraining.
 
-    facts : name, then, now
+    facts : name, value when the run was logged, value now
     metrics : name of a score, epochs that were logged, epochs that are equal, and the largest difference
-    weights : whether they are the same to the byte
+    weights : whether they are identical
     """
 
     facts: list[tuple[str, str, str]]
@@ -37,26 +37,26 @@ class Reproduction:
 
     @property
     def identical(self) -> bool:
-        """Whether every score of every epoch and the weights are the same."""
+        """Whether every score of every epoch and the weights are identical."""
         return self.weights and all(logged == equal for _, logged, equal, _ in self.metrics)
 
 
 def reproduce(run_id: str) -> Reproduction:
-    """Train a run again on what is here, as it was configured; nothing is logged.
+    """Retrain a run with its settings on the present data and code; nothing is logged.
 
     Raises
     ------
     EarshotError
-        If there is no such run, it is no whole training, or the features that it read can't be had.
+        If there is no such run, it is not a finished training, or its features are missing.
     """
     client, run = _run(run_id)
     cfg = _config(client, run)
     data = prepare.load(cfg)
     windows = {part: prepare.part(cfg, data, part) for part in ("train", "validation")}
     trained = fit.fit(cfg, data, windows["train"], windows["validation"])
-    metrics = [_compared(client, run, name, [epoch[name] for epoch in trained.epochs]) for name in WATCHED]
-    same = run.data.tags.get(store.WEIGHTS_TAG) == fit.digest(trained)
-    return Reproduction(_facts(run, cfg, data), metrics, same)
+    metrics = [_comparison(client, run, name, [epoch[name] for epoch in trained.epochs]) for name in SCORES]
+    identical = run.data.tags.get(store.WEIGHTS_TAG) == fit.digest(trained)
+    return Reproduction(_facts(run, cfg, data), metrics, identical)
 
 
 def _run(run_id: str) -> tuple[MlflowClient, Run]:
@@ -84,7 +84,7 @@ def _config(client: MlflowClient, run: Run) -> DictConfig:
 
 
 def _facts(run: Run, cfg: DictConfig, data: prepare.Data) -> list[tuple[str, str, str]]:
-    now: dict[str, Any] = {f"{store.DIGEST_TAG}{name}": digest for name, digest in run_cache.facts(cfg, data).items()}
+    now = {f"{store.DIGEST_TAG}{name}": digest for name, digest in run_cache.facts(cfg, data).items()}
     now |= {"mlflow.source.git.commit": provenance.commit(), "earshot.machine": provenance.machine()}
     return [
         (name.removeprefix(store.DIGEST_TAG).rpartition(".")[2], run.data.tags.get(name, "unknown"), value)
@@ -92,8 +92,8 @@ def _facts(run: Run, cfg: DictConfig, data: prepare.Data) -> list[tuple[str, str
     ]
 
 
-def _compared(client: MlflowClient, run: Run, name: str, values: list[float]) -> tuple[str, int, int, float]:
+def _comparison(client: MlflowClient, run: Run, name: str, values: list[float]) -> tuple[str, int, int, float]:
     logged = {point.step: point.value for point in client.get_metric_history(run.info.run_id, name)}
-    again = dict(enumerate(values, start=1))
-    differences = [abs(logged[step] - again[step]) if step in again else float("inf") for step in logged]
+    values_now = dict(enumerate(values, start=1))
+    differences = [abs(logged[step] - values_now[step]) if step in values_now else float("inf") for step in logged]
     return name, len(logged), differences.count(0.0), max(differences, default=0.0)

@@ -1,6 +1,6 @@
-"""Trained runs, kept by all that their result depends on, so that no run is trained twice.
+"""The cache of trained runs, by everything that their result depends on: no run is trained twice.
 
-A killed stage or sweep goes on where it was, and one more seed costs one more seed.
+A killed stage or sweep continues where it stopped, and one more seed costs one more seed.
 """
 
 from __future__ import annotations
@@ -15,58 +15,58 @@ from earshot.batches.prepare import Data
 from earshot.trained import model_folder
 from earshot.training.fit import Trained
 
-SEEN = ["part", "recording", "label", "start", "stop"]  # of a split; a group's name trains nothing
+SPLIT = ["part", "recording", "label", "start", "stop"]  # the columns that training depends on, not the group
 SETTINGS = ("dataset", "task", "input", "protocol", "seed", "fold", "model", "optimizer", "trainer", "windows")
 
 
 def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
-    """Return what decides a run's weights, each as a digest of 16 characters.
+    """Return a digest of 16 characters of each fact that a run's weights depend on.
 
     Returns
     -------
-    settings, features, split, code and libraries
+    Digests of settings, features, split, code and libraries
     """
     everything = OmegaConf.to_container(cfg, resolve=True)
-    found = {
+    known = {
         "settings": {name: everything[name] for name in SETTINGS},
         "features": [data.recipe, data.digest, data.classes],
-        "split": _seen(data.card.name, cfg.protocol, cfg.fold),
+        "split": _split(data.card.name, cfg.protocol, cfg.fold),
         **provenance.code("earshot.training.fit"),
     }
-    return {name: provenance.digest(fact)[:16] for name, fact in found.items()}
+    return {name: provenance.digest(fact)[:16] for name, fact in known.items()}
 
 
 def splits(dataset: str, protocol: str) -> dict[int, str]:
     """Return for each fold the digest that `facts` gives of its split."""
     split = files.read_table(project.split(dataset, protocol))
     return {
-        int(fold): provenance.digest(_seen(dataset, protocol, fold))[:16] for fold in sorted(split["fold"].unique())
+        int(fold): provenance.digest(_split(dataset, protocol, fold))[:16] for fold in sorted(split["fold"].unique())
     }
 
 
-def _seen(dataset: str, protocol: str, fold: int) -> str:
+def _split(dataset: str, protocol: str, fold: int) -> str:
     split = files.read_table(project.split(dataset, protocol))
-    return split.loc[(split["fold"] == fold) & (split["part"] != "test"), SEEN].to_csv(index=False)
+    return split.loc[(split["fold"] == fold) & (split["part"] != "test"), SPLIT].to_csv(index=False)
 
 
 def folder(cfg: DictConfig, data: Data) -> Path:
-    """Return where the run of a config on a dataset's features is kept, or will be: data/cache/runs/KEY."""
+    """Return the folder of the run of a config on a dataset's features, data/cache/runs/KEY."""
     return project.cache("runs", provenance.digest(facts(cfg, data))[:32])
 
 
 def is_whole(folder: Path) -> bool:
-    """Tell whether a run was trained to its end and kept."""
+    """Tell whether a folder holds a run that was trained to its end."""
     return (folder / "epochs.json").exists()
 
 
 def complete(folder: Path, trained: Trained) -> None:
-    """Add what `fit.save` does not write to the folder of a run."""
+    """Complete the folder that `fit.save` has written with the validation predictions and the epochs."""
     files.write_table(folder / "validation.parquet", trained.validation, {})
-    files.write_json(folder / "epochs.json", trained.epochs)  # the last file: with it the run is whole
+    files.write_json(folder / "epochs.json", trained.epochs)  # last: the run is whole with it
 
 
 def read(folder: Path) -> Trained:
-    """Return a run that was kept."""
+    """Read a whole run."""
     settings, weights = model_folder.read(folder)
     epochs = json.loads((folder / "epochs.json").read_text("utf-8"))
     return Trained(settings, weights, epochs, files.read_table(folder / "validation.parquet"))

@@ -1,90 +1,81 @@
-"""One run: a model fitted as a config says, its files written, and what came of it logged."""
+"""One run: trained as a config says or read from the cache, and logged to MLflow."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
 from earshot import provenance
 from earshot.batches import prepare
 from earshot.batches.prepare import Data
 from earshot.batches.windows import Windows
-from earshot.settings import WIRINGS, run_name, window_of
+from earshot.models import layers
+from earshot.settings import WIRINGS, Experiment, run_name, window_of
 from earshot.tracking import links, logger, store
-from earshot.tracking.logger import Epoch
 from earshot.trained import model_folder
 from earshot.training import fit, run_cache
+from earshot.training.callbacks import LogEpochs, PrintEpochs, PrintLayers
 from earshot.training.fit import Trained
 
 LOGGED = ("task", "input", "protocol", "fold", "seed", "model", "optimizer", "trainer", "audio")
 
 
 def once(cfg: DictConfig, data: Data) -> Path:
-    """Train as the config says, unless that was done before; return the folder that keeps the run.
+    """Train as the config says unless the cache has the run; return the run's folder in the cache.
 
-    A run that MLflow doesn't have, or not for this sweep, is logged in either case.
+    A cached run is logged again where MLflow doesn't have it, or not for this sweep.
     """
     folder = run_cache.folder(cfg, data)
-    if not run_cache.is_whole(folder):
-        run_cache.complete(folder, train(cfg, data, folder, alone=False))
-    elif not _is_logged(cfg, data, folder):
-        _log(cfg, data, folder, lambda _parts, _watch: run_cache.read(folder))
+    cached = run_cache.is_whole(folder)
+    if not cached or not _is_logged(cfg, data, folder):
+        trained = train(cfg, data, folder, verbose=False)
+        if not cached:
+            run_cache.complete(folder, trained)
     return folder
 
 
-def train(cfg: DictConfig, data: Data, out: Path, alone: bool = True) -> Trained:
-    """Train as the config says, log to MLflow, and write the weights and their settings to `out`.
+def train(cfg: DictConfig, data: Data, out: Path, verbose: bool = True) -> Trained:
+    """Train as the config says, or read the whole run in `out`; log it to MLflow.
 
-    A run that is `alone` tells of each epoch: by a progress bar in a terminal, by lines in a log.
+    Parameters
+    ----------
+    out : the folder for the weights and their settings
+    verbose : print the model's layers and the epochs, those as a progress bar in a terminal and as lines elsewhere
     """
-
-    def fitted(parts: dict[str, Windows], watch: Callable[[Epoch], None]) -> Trained:
-        watchers = [watch, *(_lines(cfg) if alone else [])]
-        trained = fit.fit(cfg, data, parts["train"], parts["validation"], watchers, alone and sys.stderr.isatty())
-        fit.save(trained, out)
-        return trained
-
-    return _log(cfg, data, out, fitted)
-
-
-def _log(cfg: DictConfig, data: Data, out: Path, fitted: Callable[..., Trained]) -> Trained:
-    """Log what `fitted` makes of the parts, and the epochs that it tells of or has been through."""
     parts = {part: prepare.part(cfg, data, part) for part in ("train", "validation")}
-    with _opened(cfg, data) as run:
-        run.params({"dataset": data.card.name, **logger.flatten(_logged(cfg, data.card.task))})
-        run.tag(store.FOLDER_TAG, str(out))
-        run.text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
-        for part, cut in parts.items():
-            run.dataset(data.card.name, data.digest, str(data.path), f"{part}, {len(cut)} windows")
-        told: list[int] = []
-
-        def watch(epoch: Epoch) -> None:
-            told.append(step := int(epoch["epoch"]))
-            run.metrics({key: value for key, value in epoch.items() if key != "epoch"}, step)
-
-        trained = fitted(parts, watch)
-        for epoch in trained.epochs[len(told) :]:  # of a run that was kept
-            watch(epoch)
+    with logger.run(data.card.task, _title(cfg, data), _tags(cfg, data), cfg.mlflow.system_metrics) as run:
+        _log_settings(run, cfg, data, out, parts)
+        if run_cache.is_whole(out):
+            trained = run_cache.read(out)
+            for epoch in trained.epochs:
+                run.epoch(epoch)
+        else:
+            callbacks = [LogEpochs(run), *(_printers() if verbose else [])]
+            progress_bar = verbose and sys.stderr.isatty()
+            trained = fit.fit(cfg, data, parts["train"], parts["validation"], callbacks, progress_bar)
+            fit.save(trained, out)
         _log_result(run, cfg, data, trained)
     return trained
 
 
-def _opened(cfg: DictConfig, data: Data) -> AbstractContextManager[logger.Run]:
+def _printers() -> list[pl.Callback]:
+    return [PrintLayers()] if sys.stderr.isatty() else [PrintLayers(), PrintEpochs()]
+
+
+def _title(cfg: DictConfig, data: Data) -> str:
     tried = [] if cfg.mlflow.tried is None else [cfg.mlflow.tried]
-    title = " ".join([*tried, f"{cfg.input}-{cfg.model.name}", run_name(cfg), data.card.label])
-    return logger.run(data.card.task, title, _tags(cfg, data), cfg.mlflow.system_metrics)
+    return " ".join([*tried, Experiment.of(cfg).name, run_name(cfg), data.card.label])
 
 
 def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
     tags = {
         "earshot.dataset": data.card.label,
-        "earshot.experiment": f"{data.card.task}-{cfg.input}-{cfg.model.name}",
+        "earshot.experiment": f"{data.card.task}-{Experiment.of(cfg).name}",
         "earshot.protocol": cfg.protocol,
         "mlflow.note.content": links.note(
             data.card.name, cfg.input, cfg.model.name, cfg.model.get("wiring", WIRINGS[0])
@@ -102,11 +93,20 @@ def _tags(cfg: DictConfig, data: Data) -> dict[str, str]:
 
 
 def _is_logged(cfg: DictConfig, data: Data, folder: Path) -> bool:
-    """Tell whether MLflow has the whole run; True where it can't be asked, since nothing is lost."""
-    return logger.has(data.card.task, store.which(model_folder.digest(folder), cfg.mlflow.sweep))
+    """Tell whether MLflow has the whole run; True where MLflow can't be reached, since the cache has it."""
+    return logger.has(data.card.task, store.run_tags(model_folder.digest(folder), cfg.mlflow.sweep))
 
 
-def _logged(cfg: DictConfig, task: str) -> dict[str, Any]:
+def _log_settings(run: logger.Run, cfg: DictConfig, data: Data, out: Path, parts: dict[str, Windows]) -> None:
+    """Log the settings of this run and its datasets."""
+    run.params({"dataset": data.card.name, **logger.flatten(_params(cfg, data.card.task))})
+    run.tag(store.FOLDER_TAG, str(out))
+    run.text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
+    for part, windows in parts.items():
+        run.dataset(data.card.name, data.digest, str(data.path), f"{part}, {len(windows)} windows")
+
+
+def _params(cfg: DictConfig, task: str) -> dict[str, Any]:
     """Return the settings of this run, without those of other inputs, tasks and runs."""
     everything = OmegaConf.to_container(cfg, resolve=True)
     features = everything["features"][cfg.input]
@@ -115,7 +115,7 @@ def _logged(cfg: DictConfig, task: str) -> dict[str, Any]:
 
 
 def _log_result(run: logger.Run, cfg: DictConfig, data: Data, trained: Trained) -> None:
-    """Log what the kept weights are worth on the validation windows."""
+    """Log the trained model and its scores on the validation windows."""
     from earshot.metrics import classification  # scikit-learn is not needed before
     from earshot.tracking import figures
 
@@ -124,18 +124,7 @@ def _log_result(run: logger.Run, cfg: DictConfig, data: Data, trained: Trained) 
     best = trained.settings["best_epoch"]
     run.metrics({"best_epoch": best, **scores}, best)
     run.tag(store.WEIGHTS_TAG, fit.digest(trained))
+    run.text(layers.as_text(trained.settings["layers"]), "model_summary.txt")
     if cfg.mlflow.artifacts:
         run.figure(figures.curves(trained.epochs), "curves.png")
         run.predictions(data.card.name, frame, "validation")
-
-
-def _lines(cfg: DictConfig) -> list[Callable[[Epoch], None]]:
-    """Return what prints plain lines where there is no terminal for a progress bar: some ten for a run."""
-    every = max(1, cfg.model.training.max_epochs // 10)
-
-    def line(epoch: Epoch) -> None:
-        if epoch["epoch"] % every == 0:
-            scores = "  ".join(f"{key} {value:.4f}" for key, value in epoch.items() if key != "epoch")
-            print(f"  epoch {epoch['epoch']}/{cfg.model.training.max_epochs}  {scores}", flush=True)
-
-    return [] if sys.stderr.isatty() else [line]
