@@ -105,7 +105,7 @@ def test_what_is_compared_can_be_trained_by_name():
 
 def test_what_the_report_sets_against_each_other_is_compared():
     experiments = settings.experiments_of(PARAMS)
-    names = {"input": {name for name, _ in experiments}, "model": {model for _, model in experiments}}
+    names = {part: {getattr(experiment, part) for experiment in experiments} for part in ("input", "model")}
     for contrast in settings.compared(PARAMS)["contrasts"]:
         ((part, two),) = contrast.items()
         assert set(two) <= names[part]

@@ -67,6 +67,7 @@ def errors(dataset: str, experiment: str, **which: str | None) -> None:
     With both classes given, the page shows the windows in that cell of the report's confusion matrix.
     """
     from earshot.report import mistakes
+    from earshot.settings import Experiment
 
     named = Experiment.parse(experiment)
     print(f"written: {mistakes.write(mistakes.MatrixCell(dataset, named.input, named.model, **which))}")

@@ -66,7 +66,7 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
             for n, (title, both) in enumerate(frames.items())
         ],
         "classes": [{"title": title, **_by_class(both)} for title, both in frames.items()],
-        "models": [{"title": pair.title, "layers": _layers(study, pair)} for pair in pairs],
+        "models": [{"title": pair.title, "layers": _layers(results, pair)} for pair in pairs],
         "confusions": [{"title": pair.title, "matrices": _matrices(pair, frames[pair.title])} for pair in pairs],
         "examples": examples.examples(results.card.name, list(frames[pairs[0].title].values())[-1], right=False),
         "absent": _absent(results),
@@ -134,9 +134,9 @@ def _curves(prefix: str, results: DatasetResults, pair: Pair) -> dict[str, Any]:
     return {"title": pair.title, "plot": Markup(plots.learning_curves(history, runs, prefix, label))}
 
 
-def _layers(study: Study, pair: Pair) -> list[dict[str, Any]]:
+def _layers(results: DatasetResults, pair: Pair) -> list[dict[str, Any]]:
     """Return the rows of an experiment's model summary; they are the same in all of its runs."""
-    cells = _by_protocol(study, pair)
+    cells = _by_protocol(results, pair)
     return next(iter(cells.values()))[0].runs[0]["layers"]
 
 
