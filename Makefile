@@ -59,7 +59,8 @@ dashboard: $(READY)  ## open the MLflow dashboard on this machine
 screenshots: $(READY)  ## take the pictures of dashboard, explore and serve in docs anew; needs chromium
 	@$(BIN)/python -m tools.screenshots
 
-docs: $(READY)  ## write the output of the commands in docs/experiments.md anew
+docs: $(READY)  ## draw the pictures of docs/architecture.md and rewrite the command output in docs/experiments.md
+	@$(BIN)/python -m tools.architecture
 	@$(BIN)/cog -r -P -I . docs/experiments.md
 
 notebook: $(READY)  ## execute docs/tour.ipynb and keep its outputs in it
