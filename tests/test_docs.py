@@ -115,3 +115,16 @@ def test_the_settings_the_documents_name_exist():
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
     for section, key in re.findall(r"`(split|manifest|features|audio|noise)\.(\w+)`", everything):
         assert key in params[section]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_the_files_of_the_project_that_a_document_names_exist(path):
+    named = re.findall(r"`((?:src|conf|tests|tools|benchmarks)/[\w./-]+)`", text(path))
+    assert not [name for name in named if not (PROJECT / name).exists() and "_tuned" not in name and "my_" not in name]
+
+
+def test_the_glossary_names_files_that_exist():
+    columns = [line.split("|")[-2] for line in text(DOCS / "glossary.md").splitlines() if line.startswith("| ")]
+    named = [name for column in columns for name in re.findall(r"`([\w/]+(?:/|\.py))`", column)]
+    named = [name for name in named if not name.startswith(("conf/", "data/"))]
+    assert len(named) > 30 and not [name for name in named if not (PROJECT / "src" / "earshot" / name).exists()]
