@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from conftest import PROJECT, dashboard
 from earshot.cli import main
+from earshot.report.summary import KEYS
 from earshot.tracking import logger
 
 
@@ -41,6 +42,7 @@ def test_the_help_lists_every_command_once(project):
         assert help_.exit_code == 0 and help_.output.split("\n\n")[1].strip()
 
 
+@pytest.mark.process
 def test_the_help_needs_no_library_that_takes_long_to_import():
     heavy = {"torch", "lightning", "mlflow", "hydra", "omegaconf", "pandas", "numpy", "librosa", "sklearn", "starlette"}
     line = "import sys, earshot.cli.main; print(*sys.modules)"
@@ -48,12 +50,14 @@ def test_the_help_needs_no_library_that_takes_long_to_import():
     assert "earshot.cli.training" in loaded and not heavy & set(loaded)
 
 
+@pytest.mark.process
 def test_the_help_of_train_is_hydras_with_all_settings(project):
     command = [sys.executable, "-m", "earshot.cli", "train", "--help"]
     shown = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=True).stdout
     assert "earshot train [OVERRIDE]" in shown and "experiment: " in shown and "optimizer:" in shown
 
 
+@pytest.mark.process
 def test_a_training_that_cannot_be_ends_with_one_line(project):
     line = [sys.executable, "-m", "earshot.cli", "train", "experiment=genres-summary-ann"]
     done = subprocess.run(line, cwd=project.root, capture_output=True, text=True, check=False)
@@ -65,8 +69,9 @@ def test_what_a_program_reads_is_json(project):
     assert {"dataset", "task", "title", "licence"} == set(cards[0]) and len(cards) > 5
     path = project.data("report", "summary.json")
     path.parent.mkdir(parents=True)
-    path.write_text('{"scores": []}')
-    assert json.loads(run("report", "--json").stdout) == {"scores": []}
+    summary = {key: [] for key in KEYS}
+    path.write_text(json.dumps(summary))
+    assert json.loads(run("report", "--json").stdout) == summary
 
 
 @pytest.mark.parametrize("words", [["nonsense"], ["predict"], ["serve", "--port", "many"], ["datasets", "--yaml"]])
