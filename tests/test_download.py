@@ -688,6 +688,12 @@ def test_changed_groups_are_noticed_in_the_table(project, groups, server):
         download(load_card("artists"))
 
 
+def test_others_import_from_the_package_and_not_from_inside():
+    source = PROJECT / "src" / "earshot"
+    others = [path for path in source.rglob("*.py") if (source / "datasets" / "download") not in path.parents]
+    assert [path for path in others if "datasets.download." in path.read_text("utf-8")] == []
+
+
 # The shipped cards on the real recordings
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
+import zlib
 from contextlib import AbstractContextManager
 
 import pandas as pd
@@ -25,6 +27,7 @@ from earshot.settings import check_overrides, check_protocol, compose
 from earshot.tracking import logger, store
 from earshot.trained import model_folder
 from earshot.training import run_cache, runs
+from earshot.tuning import study
 from earshot.tuning.study import Search
 
 SUMMARY = "genres-summary-ann"
@@ -214,6 +217,38 @@ def test_a_search_is_the_same_when_it_was_killed_and_for_any_number_of_processes
         said, _ = again.communicate(timeout=300)
     assert again.returncode == 0, said
     assert (root / "data" / "search" / "tunes" / f"{SUMMARY}.csv").read_text() == searched[1]
+
+
+def test_a_search_is_the_same_wherever_it_is_interrupted_and_over_how_many_calls(trained_on, monkeypatch):
+    plan(trained_on.root, batch=3)
+    asked, left = (SUMMARY, ["model.training.max_epochs=4"], "quick"), 0
+
+    def each(pool, work, todo, label, unit):
+        nonlocal left
+        for (overrides,) in todo:
+            if left == 0:
+                raise KeyboardInterrupt
+            left -= 1
+            score = zlib.crc32(" ".join(overrides).encode()) % 1000 / 1000
+            yield {"accuracy": score, "macro_f1": score, "loss": 1 - score}
+
+    monkeypatch.setattr(study.processes, "each", each)
+
+    def searched_in(*calls: tuple[int, int]) -> tuple[str, list[str]]:
+        nonlocal left
+        trained_on.data("search", "tunes", "trials", f"{SUMMARY}.json").unlink(missing_ok=True)
+        for trials, trainings in calls:
+            left = trainings
+            search = Search(*asked)
+            with contextlib.suppress(KeyboardInterrupt):
+                search.run(trials, 1)
+        return search.csv.read_text(), [trial.state.name for trial in Search(*asked).study.get_trials()]
+
+    whole, states = searched_in((12, 1000))
+    assert len(states) == 12 and "PRUNED" in states and "COMPLETE" in states
+    assert searched_in(*[(12, 5)] * 8) == (whole, states)
+    assert searched_in((4, 1000), (7, 5), (12, 1000)) == (whole, states)
+    assert searched_in((12, 1000), (2, 0)) == (whole, states), "fewer trials than there are take none away"
 
 
 def test_nothing_of_a_search_reads_the_test_part(trained_on):
