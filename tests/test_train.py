@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn import functional
 
 from conftest import PROJECT, started
-from earshot import files, provenance
+from earshot import files, models, provenance
 from earshot.batches import prepare
 from earshot.batches.windows import Windows
 from earshot.errors import EarshotError
@@ -122,6 +122,15 @@ def test_a_run_is_finished_and_says_what_it_was(trained_on, tmp_path):
     summary = Path(client.download_artifacts(run.info.run_id, "model_summary.txt")).read_text()
     assert summary == layers.as_text(trained.settings["layers"])
     assert summary.splitlines()[-1].split() == ["total", f"{trained.settings['parameters']:,}"]
+
+
+def test_the_summary_of_the_tutorials_cnn_has_the_tutorials_parameters():
+    cfg = compose(["experiment=sirens-waveform-cnn", "model.wiring=as_coded"])
+    net = models.build(OmegaConf.to_container(cfg.model, resolve=True), False, 32000, 1, 2)
+    rows = layers.layers_of(net, (32000, 1))
+    assert sorted(row["parameters"] for row in rows if row["parameters"]) == [17, 192, 272]
+    assert [row["output_shape"] for row in rows if row["kind"] == "Linear"] == [[16], [1]]
+    assert layers.as_text(rows).splitlines()[-1].split() == ["total", "481"]
 
 
 def test_a_summary_lists_layers_and_leaves_model_and_random_state_alone():
