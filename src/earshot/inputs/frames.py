@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -18,12 +18,17 @@ AT_ONCE = 2**15  # samples whose frames are computed at a time: few enough for t
 class OverTime:
     """Frames of `frame_length` samples, one every `hop_length` samples; frame k begins at sample k * hop_length.
 
-    So a window that starts on a frame is a slice of its recording's rows.
+    So a window that starts on a frame is a slice of its recording's rows. A subclass has `frame_length`, `hop_length`
+    and `extract`.
     """
 
     sample_rate: int
     frame_length: int
     hop_length: int
+
+    standardised: ClassVar[bool] = False
+    columns: ClassVar[list[str] | None] = None
+    takes_windows: ClassVar[bool] = False
 
     def extract(self, samples: np.ndarray) -> np.ndarray:
         """Compute the rows of a stretch of sound: shape (T, F)."""

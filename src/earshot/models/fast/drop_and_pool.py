@@ -15,7 +15,7 @@ class DropAndPool(nn.Module):
     of the passes over memory: the highest of a pair is chosen first, and what is below zero or dropped is zero then.
     """
 
-    def __init__(self, dropout: float):
+    def __init__(self, dropout: float) -> None:
         """Take the share of the values that is dropped in training."""
         super().__init__()
         self.p = share(dropout)
