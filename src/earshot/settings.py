@@ -153,7 +153,7 @@ def class_named(target: object, room: str, where: str) -> type:
     if not all(part.isidentifier() for part in f"{module}.{name}".split(".")) or not _is_below(module, room, CUSTOM):
         raise EarshotError(f"{where}: _target_ is {target}, and must name a class below {room} or {CUSTOM}")
     if _is_below(module, CUSTOM) and str(project.root()) not in sys.path:
-        sys.path.append(str(project.root()))
+        sys.path.insert(0, str(project.root()))
     try:
         found = getattr(importlib.import_module(module), name, None)
     except (ImportError, SyntaxError) as error:

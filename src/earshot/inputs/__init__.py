@@ -56,7 +56,10 @@ def recipe(name: str, built: Input) -> dict[str, Any]:
     """Return what decides an input's values, as JSON knows it: its name, class and settings."""
     made = type(built)
     settings = asdict(built)  # type: ignore[call-overload]  # a protocol can't say that it is a dataclass
-    return json.loads(json.dumps({"input": name, "_target_": f"{made.__module__}.{made.__qualname__}", **settings}))
+    found: dict[str, Any] = json.loads(
+        json.dumps({"input": name, "_target_": f"{made.__module__}.{made.__qualname__}", **settings})
+    )
+    return found
 
 
 def restore(recipe: Mapping[str, Any]) -> Input:
@@ -85,9 +88,10 @@ def _class_of(target: object, where: str) -> Any:
 
 def _made(made: Any, settings: dict[str, Any], where: str) -> Input:
     try:
-        return made(**settings)
+        built: Input = made(**settings)
     except (TypeError, ValueError) as error:
         raise EarshotError(f"{where}: {error}") from None
+    return built
 
 
 def _check_grid(name: str, built: Input, hop: float) -> None:

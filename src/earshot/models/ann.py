@@ -34,4 +34,5 @@ class ANN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (B, classes)."""
-        return self.layers(x[:, 0])
+        logits: torch.Tensor = self.layers(x[:, 0])
+        return logits

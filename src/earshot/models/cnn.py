@@ -69,4 +69,5 @@ class CNN(nn.Module):
         for convolution in self.convolutions:
             x = self.pool(self.dropout(torch.relu(convolution(x))))
         x = x.amax(dim=-1)
-        return self.output(torch.relu(self.dense(x)))
+        logits: torch.Tensor = self.output(torch.relu(self.dense(x)))
+        return logits

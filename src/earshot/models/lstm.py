@@ -67,4 +67,5 @@ class LSTM(nn.Module):
         for layer in self.recurrent:
             outputs, _ = layer(x)
             x = self.dropout(outputs)
-        return self.output(torch.relu(self.dense(x[:, -1])))
+        logits: torch.Tensor = self.output(torch.relu(self.dense(x[:, -1])))
+        return logits

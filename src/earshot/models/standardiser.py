@@ -12,6 +12,9 @@ class Standardiser(nn.Module):
     Until `set` is called it changes nothing. Mean and deviation are kept with the weights.
     """
 
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
     def __init__(self, n_bins: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(n_bins))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -30,15 +32,17 @@ class FastCNN(nn.Module):
         if x.shape[1] == 1:  # otherwise torch takes it for a batch of one column each, and convolves far slower
             x = x.clone(memory_format=torch.contiguous_format)
         if x.device.type == "cpu" and not torch.compiler.is_exporting():  # a graph has one number of parts
-            parts = x.split(max(1, ROWS_AT_ONCE // x.shape[2]))
+            parts = torch.split(x, max(1, ROWS_AT_ONCE // x.shape[2]))
             highest = torch.cat([self._highest(part) for part in parts])
         else:
             highest = self._highest(x)
-        return self.output(torch.relu(self.dense(highest)))
+        logits: torch.Tensor = self.output(torch.relu(self.dense(highest)))
+        return logits
 
     def _highest(self, x: torch.Tensor) -> torch.Tensor:
         """Return each filter's highest output: (B, F, T) -> (B, filters)."""
         *before, last = self.convolutions
         for convolution in before:
-            x = self.drop_and_pool(convolve(convolution, x))
-        return self.max_over_time(last, x)
+            x = self.drop_and_pool(convolve(cast(nn.Conv1d, convolution), x))
+        highest: torch.Tensor = self.max_over_time(last, x)
+        return highest

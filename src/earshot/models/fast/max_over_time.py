@@ -67,7 +67,8 @@ def _outputs_at(convolution: nn.Conv1d, x: torch.Tensor, position: torch.Tensor)
     patches = x.transpose(1, 2).reshape(-1, n_bins).index_select(0, row.flatten())
     outside = ((seen < 0) | (seen >= n_rows)).flatten().nonzero()[:, 0]
     patches = patches.index_fill_(0, outside, 0).view(len(seen), n_windows, -1)  # (C_out, B, kernel * C_in)
-    return torch.bmm(patches, weight.transpose(1, 2).flatten(1)[..., None])[..., 0].T + bias
+    outputs = torch.bmm(patches, weight.transpose(1, 2).flatten(1)[..., None])[..., 0].T
+    return outputs if bias is None else outputs + bias
 
 
 def highest(values: torch.Tensor, k: int) -> torch.Tensor:
