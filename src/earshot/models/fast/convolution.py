@@ -19,7 +19,7 @@ def convolve(convolution: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
         convolution.training and convolution.bias is not None and torch.is_grad_enabled() and not x.requires_grad
     )
     if of_weights_alone and x.device.type == "cpu":
-        outputs: torch.Tensor = _FirstLayer.apply(x, convolution.weight, convolution.bias)  # type: ignore[no-untyped-call]
+        outputs: torch.Tensor = _FirstLayer.apply(x, convolution.weight, convolution.bias)
         return outputs
     return _torchs(x, convolution.weight, convolution.bias)
 

@@ -24,7 +24,7 @@ class DropAndPool(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the highest of each pair of values; an odd last one is lost."""
-        pooled: torch.Tensor = _DropAndPool.apply(x, self.p if self.training else 0.0)  # type: ignore[no-untyped-call]
+        pooled: torch.Tensor = _DropAndPool.apply(x, self.p if self.training else 0.0)
         return pooled
 
 
