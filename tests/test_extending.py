@@ -26,6 +26,8 @@ from tiny import FEATURES, RATE, invoke
 
 NEW = "band_power-crnn"
 
+pytestmark = pytest.mark.process
+
 
 def files_in_the_document() -> list[tuple[str, str]]:
     """Return the files that the document shows, as (path, content): code after its path, YAML that begins with it."""
