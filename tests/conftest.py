@@ -64,11 +64,11 @@ def pytest_runtest_protocol(item: pytest.Item):
 
 
 class Project:
-    """A project folder with the real conf/ and params.yaml, and nothing in data/ yet."""
+    """A project folder with the real conf/, custom/ and params.yaml, and nothing in data/ yet."""
 
     def __init__(self, root: Path):
         self.root = root
-        for name in ("conf", "params.yaml", "dvc.yaml", ".dvcignore"):
+        for name in ("conf", "custom", "params.yaml", "dvc.yaml", ".dvcignore"):
             copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
             copy(PROJECT / name, root / name)
 

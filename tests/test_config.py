@@ -38,6 +38,11 @@ def test_a_stage_depends_on_the_rooms_of_the_code_it_runs(name):
     assert {dep.removeprefix(prefix) for dep in STAGES[name]["deps"] if dep.startswith(prefix)} == rooms_of(name)
 
 
+@pytest.mark.parametrize("name", list(STAGES))
+def test_a_stage_that_makes_inputs_or_models_depends_on_the_users_own(name):
+    assert ("custom" in STAGES[name]["deps"]) == bool({"inputs", "models"} & rooms_of(name))
+
+
 def test_what_makes_a_synthetic_dataset_is_a_dependency_of_its_download():
     made = provenance.closure("earshot.datasets.synthetic.genres", "earshot.datasets.synthetic.sirens")
     deps = [PROJECT / dep for dep in STAGES["download"]["deps"] if dep.startswith("src/")]

@@ -103,7 +103,7 @@ def test_log_spectrogram_before_normalising_is_as_near_to_the_exact_values_as_sc
     assert ours < 1.1 * theirs < 1e-2
 
 
-@pytest.mark.parametrize("name", list(inputs.INPUTS))
+@pytest.mark.parametrize("name", list(PARAMS["features"]))
 @pytest.mark.parametrize("block", [7, 1000, 44100, 10**6])
 def test_rows_do_not_depend_on_where_blocks_end(name, block):
     recording = np.concatenate([noise(4, 16000)[:, 0], tone(440, 3.3, 16000)])

@@ -12,11 +12,12 @@ from conftest import PROJECT
 from earshot import models
 from earshot.errors import EarshotError
 from earshot.models import heads
+from earshot.models.cnn import CNN
+from earshot.models.fast.cnn import FastCNN
 from earshot.models.fast.convolution import convolve
 from earshot.models.fast.drop_and_pool import DropAndPool
-from earshot.models.fast.dropout import Dropout
+from earshot.models.fast.dropout import kept
 from earshot.models.fast.max_over_time import MaxOverTime, highest
-from earshot.models.lstm import FRAMES_AT_ONCE
 
 SHAPES = {"waveform": (32000, 1), "log_spectrogram": (199, 161), "log_mel": (97, 128)}
 
@@ -79,7 +80,19 @@ def test_a_model_that_makes_no_sense_of_an_input_says_so(name, shape, said):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"network": "gru"}, "no network is called 'gru'"),
+        ({"network": "gru"}, "conf/model/cnn.yaml: `network` is no longer read"),
+        (
+            {"_target_": None},
+            "conf/model/cnn.yaml: _target_ is None, and must name a class below earshot.models or custom",
+        ),
+        ({"_target_": "os.system"}, "must name a class below"),
+        ({"_target_": "earshot.models_of_others.CNN"}, "must name a class below"),
+        ({"_target_": "earshot.models.gru.GRU"}, "can't be imported: No module named 'earshot.models.gru'"),
+        ({"_target_": "earshot.models.cnn.RNN"}, "has no class of its own with that name"),
+        ({"_target_": "earshot.models.cnn.EarshotError"}, "has no class of its own with that name"),
+        ({"_target_": "earshot.models.cnn.keras_init"}, "has no class of its own with that name"),
+        ({"_target_": "earshot.models.cnn.CNN.forward"}, "can't be imported"),
+        ({"_target_": "custom.nobody.Net"}, "can't be imported: No module named 'custom.nobody'"),
         ({"wiring": "both"}, "must be one of"),
         ({"kernel": 3}, "kernel"),
     ],
@@ -97,24 +110,58 @@ def test_weights_start_as_in_keras():
     assert torch.allclose(first.weight_hh_l0.T @ first.weight_hh_l0, torch.eye(128), atol=1e-5)
     assert first.bias_ih_l0.reshape(4, 128).sum(dim=1).tolist() == [0, 128, 0, 0]
     assert not first.bias_hh_l0.any() and not first.bias_hh_l0.requires_grad
-    convolution = models.build(settings("cnn"), False, 199, 161, 2).model.last.convolution
+    convolution = models.build(settings("cnn"), False, 199, 161, 2).model.convolutions[-1]
     limit = np.sqrt(6 / (11 * (161 + 16)))
     assert 0.99 * limit < convolution.weight.abs().max() <= limit and not convolution.bias.any()
 
 
-@pytest.mark.parametrize("wiring", ["as_coded", "as_described"])
-def test_an_lstm_that_is_trained_stretch_by_stretch_is_the_whole_one(wiring):
+def both_cnns(shape: tuple[int, int], n_classes: int = 2, **changes) -> tuple[CNN, FastCNN]:
+    """Return a CNN as it is written, and the fast one with weights of its own."""
+    arguments = {key: value for key, value in settings("cnn", **changes).items() if key not in models.NO_ARGUMENTS}
     torch.manual_seed(0)
-    net = models.build(settings("lstm", wiring=wiring, dropout=0.0), False, 199, 161, 2)
-    x = torch.randn(32, 199, 161)
-    assert 1 < len(x) * x.shape[1] / FRAMES_AT_ONCE < len(x)
-    gradients = []
-    for training in (True, False):
-        logits = net.train(training)(x)
-        gradients.append(torch.autograd.grad(logits.square().sum(), [p for p in net.parameters() if p.requires_grad]))
-        assert torch.allclose(logits, net.eval()(x), atol=1e-6)
-    for ours, whole in zip(*gradients, strict=True):
-        assert torch.allclose(ours, whole, atol=1e-4 * whole.abs().max())
+    return CNN(*shape, n_classes, **arguments), models.faster(CNN(*shape, n_classes, **arguments))
+
+
+@pytest.mark.parametrize("wiring", models.WIRINGS)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_a_fast_model_has_the_plain_ones_weights_and_results(shape, wiring):
+    plain, fast = both_cnns(shape, wiring=wiring, n_classes=5)
+    assert type(fast) is not type(plain) and list(plain.state_dict()) == list(fast.state_dict())
+    x = torch.randn(3, *shape)
+    for one, other in ((plain, fast), (fast, plain)):
+        other.load_state_dict(one.state_dict())
+        assert torch.allclose(plain.eval()(x), fast.eval()(x), atol=1e-5)
+        with torch.no_grad():
+            for parameter in other.parameters():
+                parameter += 0.1 * torch.rand_like(parameter)
+
+
+@pytest.mark.parametrize("wiring", models.WIRINGS)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_a_fast_model_without_dropout_learns_the_same(shape, wiring):
+    plain, fast = both_cnns(shape, wiring=wiring, dropout=0.0)
+    fast.load_state_dict(plain.state_dict())
+    x = torch.randn(3, *shape)
+    for ours, theirs in zip(
+        *(torch.autograd.grad(net(x).sum(), [*net.parameters()]) for net in (fast, plain)), strict=True
+    ):
+        assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * theirs.abs().max().clamp_min(1))
+
+
+def test_a_fast_model_in_training_gives_what_the_plain_one_gives_on_average():
+    plain, fast = both_cnns((60, 4), wiring="as_described")
+    fast.load_state_dict(plain.state_dict())
+    x = torch.randn(1, 60, 4).expand(20000, 60, 4)
+    with torch.no_grad():
+        ours, theirs = fast(x)[:, 0], plain(x)[:, 0]
+    assert ours.mean().item() == pytest.approx(theirs.mean().item(), abs=4 * theirs.std().item() / 20000**0.5)
+    assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.05)
+
+
+def test_what_has_no_fast_equivalent_stays_as_it_is():
+    net = models.build(settings("lstm"), True, 97, 128, 2)
+    assert type(net.model) is models.LSTM and models.faster(net) is net
+    assert isinstance(models.build(settings("cnn"), True, 97, 128, 2).model, FastCNN)
 
 
 def five_layers(convolution: torch.nn.Conv1d, x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
@@ -148,14 +195,14 @@ def test_a_convolution_is_torchs_with_its_gradients(n_in, n_out, n_rows, first):
 @pytest.mark.parametrize("n_rows", [199, 400])
 def test_max_over_time_is_the_five_layers(n_rows, training):
     torch.manual_seed(0)
-    layer = MaxOverTime(torch.nn.Conv1d(3, 4, 11, padding=5), dropout=0.0)
-    layer.train(training)
+    layer, convolution = MaxOverTime(dropout=0.0), torch.nn.Conv1d(3, 4, 11, padding=5)
+    torch.nn.ModuleList([layer, convolution]).train(training)
     x = torch.randn(5, 3, n_rows)
-    expected = five_layers(layer.convolution, x, 0.0, training=training)
-    assert torch.allclose(layer(x), expected, atol=1e-5)
+    expected = five_layers(convolution, x, 0.0, training=training)
+    assert torch.allclose(layer(convolution, x), expected, atol=1e-5)
     gradients = [
-        torch.autograd.grad(outputs.square().sum(), [layer.convolution.weight, layer.convolution.bias])
-        for outputs in (layer(x), expected)
+        torch.autograd.grad(outputs.square().sum(), [convolution.weight, convolution.bias])
+        for outputs in (layer(convolution, x), expected)
     ]
     for ours, theirs in zip(*gradients, strict=True):
         assert torch.allclose(ours, theirs, atol=1e-4)
@@ -163,21 +210,21 @@ def test_max_over_time_is_the_five_layers(n_rows, training):
 
 def test_max_over_time_gives_its_input_the_same_gradient():
     torch.manual_seed(0)
-    layer = MaxOverTime(torch.nn.Conv1d(3, 4, 11, padding=5), dropout=0.0)
+    layer, convolution = MaxOverTime(dropout=0.0), torch.nn.Conv1d(3, 4, 11, padding=5)
     x = torch.randn(2, 3, 60, requires_grad=True)
     ours, theirs = (
         torch.autograd.grad(outputs.square().sum(), x)[0]
-        for outputs in (layer(x), five_layers(layer.convolution, x, 0.0, training=True))
+        for outputs in (layer(convolution, x), five_layers(convolution, x, 0.0, training=True))
     )
     assert torch.allclose(ours, theirs, atol=1e-4)
 
 
 def test_max_over_time_drops_as_dropout_does():
     torch.manual_seed(0)
-    layer = MaxOverTime(torch.nn.Conv1d(1, 2, 5, padding=2), dropout=0.3).train()
+    layer, convolution = MaxOverTime(dropout=0.3).train(), torch.nn.Conv1d(1, 2, 5, padding=2)
     x = torch.randn(1, 1, 20).expand(20000, 1, 20)
     with torch.no_grad():
-        ours, theirs = layer(x), five_layers(layer.convolution, x, 0.3, training=True)
+        ours, theirs = layer(convolution, x), five_layers(convolution, x, 0.3, training=True)
     for channel in range(2):
         values = sorted({round(v, 4) for v in theirs[:, channel].tolist()})
         ours_counts, their_counts = (
@@ -213,14 +260,11 @@ def test_drop_and_pool_drops_as_dropout_does():
 
 def test_dropout_keeps_each_value_by_itself():
     torch.manual_seed(0)
-    dropout = Dropout(0.3).train()
-    x = torch.ones(1000, 1001)
-    kept = dropout(x).gt(0).float()
-    assert kept.mean().item() == pytest.approx(0.7, abs=2e-3) and dropout(x).mean().item() == pytest.approx(1, abs=3e-3)
+    drawn = kept(torch.Size([1000, 1001]), 0.3, torch.device("cpu")).float()
+    assert drawn.mean().item() == pytest.approx(0.7, abs=2e-3)
     for shift in (1, 2, 3, 4, 1001):  # neighbours in one random number, and across
-        both = (kept.flatten()[:-shift] * kept.flatten()[shift:]).mean().item()
+        both = (drawn.flatten()[:-shift] * drawn.flatten()[shift:]).mean().item()
         assert both == pytest.approx(0.49, abs=3e-3)
-    assert torch.equal(dropout.eval()(x), x)
 
 
 def test_the_waveform_lstm_sees_200_steps_of_160_samples():

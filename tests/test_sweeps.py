@@ -271,7 +271,9 @@ def test_a_trial_is_promoted_to_a_model_that_trains_the_same(trained_on, searche
     text = (trained_on.root / "conf" / "model" / "ann_tuned.yaml").read_text()
     assert f"# Trial {best} of `earshot search {SUMMARY} --plan quick model.training.max_epochs=4`\n# on tunes" in text
     cfg = compose(["dataset=tunes", "task=genres", "input=summary", "model=ann_tuned"])
-    assert cfg.model.name == "ann_tuned" and cfg.model.network == "ann"
+    assert (
+        cfg.model.name == "ann_tuned" and cfg.model.plan == "ann" and cfg.model["_target_"] == "earshot.models.ann.ANN"
+    )
     search = Search(SUMMARY, ["model.training.max_epochs=4"], "quick")
     trial = search.study.get_trials()[best]
     assert cfg.optimizer.lr == trial.params["optimizer.lr"]

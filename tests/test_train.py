@@ -352,8 +352,10 @@ def test_what_decides_a_runs_weights_is_in_its_key(trained_on):
     assert run_cache.folder(cfg, dataclasses.replace(data, digest="other")) != known
 
 
-def test_the_code_of_the_key_is_all_that_training_imports():
-    names = {path.relative_to(PROJECT / "src" / "earshot").as_posix() for path in provenance.closure(fit.__name__)}
+def test_the_code_of_the_key_is_all_that_training_imports(trained_on):
+    cfg = compose(["experiment=sirens-log_mel-cnn"])
+    used = provenance.closure(*run_cache.modules(cfg, prepare.load(cfg)))
+    names = {path.relative_to(PROJECT / "src" / "earshot").as_posix() for path in used}
     decisive = {"models/cnn.py", "batches/windows.py", "splits/spans.py", "training/classifier.py", "inputs/log_mel.py"}
     assert decisive <= names
     assert not {name.partition("/")[0] for name in names} & {"cli", "report", "stages", "web"}

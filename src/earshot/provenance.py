@@ -128,10 +128,17 @@ def _imports(path: Path) -> list[str]:
             continue
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(path, node)
+            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
         waiting += ast.iter_child_nodes(node)
     return names
+
+
+def _absolute(path: Path, node: ast.ImportFrom) -> str:
+    """Return the module that an import is from: of `from .layers import Gate` in custom/net.py it is custom.layers."""
+    package = path.relative_to(_root_of(path)).with_suffix("").parts[: -node.level] if node.level else ()
+    return ".".join([*package, *([node.module] if node.module else [])])
 
 
 def _packages() -> dict[str, Path]:

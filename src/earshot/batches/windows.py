@@ -22,7 +22,8 @@ def windows_in(spans: pd.DataFrame, built: inputs.Input, window: dict[str, float
     Columns recording, group, label, start and seconds; in the order of the spans
     """
     if getattr(built, "hop", window["hop"]) is None:  # one summary for each short recording
-        return spans.assign(seconds=(spans["stop"] - spans["start"]).clip(upper=built.length)).drop(columns="stop")
+        longest = getattr(built, "length", None)
+        return spans.assign(seconds=(spans["stop"] - spans["start"]).clip(upper=longest)).drop(columns="stop")
     return windows_of(spans, window)
 
 

@@ -6,12 +6,14 @@ import importlib.metadata
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from earshot import project
 from earshot.detection.rule import Rule
+from earshot.settings import CUSTOM
 from earshot.trained import model_folder
 
 if TYPE_CHECKING:
@@ -34,12 +36,19 @@ def save(folder: Path, to: Path) -> None:
         to,
         python_model=str(Path(__file__).parent / "pyfunc.py"),
         artifacts={"model": str(folder)},
-        code_paths=[str(Path(__file__).parent.parent)],
+        code_paths=_code(facts),
         pip_requirements=_requirements(),
         signature=signature(),
         input_example=pd.DataFrame({"samples": [tone.round(6).tolist()], "sample_rate": [rate]}),
         metadata={"classes": facts["classes"], "sample_rate": rate},
     )
+
+
+def _code(facts: dict[str, Any]) -> list[str]:
+    """Return the packages that a model needs: earshot, and the user's `custom` where its input or class is of there."""
+    targets = [facts[part]["_target_"] for part in ("input", "model")]
+    of_user = any(target.startswith(f"{CUSTOM}.") for target in targets)
+    return [str(Path(__file__).parent.parent), *([str(project.root() / CUSTOM)] if of_user else [])]
 
 
 def signature() -> ModelSignature:

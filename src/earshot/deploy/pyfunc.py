@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,9 @@ from earshot.detection.answer import answer
 from earshot.detection.detector import Detector
 from earshot.detection.rule import Rule
 from earshot.errors import EarshotError
+
+with contextlib.suppress(ImportError):
+    import custom  # noqa: F401  the one that came with the model, whatever the folder that it is served from has
 
 
 class Listener(PythonModel):

@@ -60,10 +60,9 @@ class Detector:
             if not hop and found.of_clips:
                 found = replace(found, hop=found.length)
             _ = found.classes, found.sample_rate, found.length
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise EarshotError(
-                f"{folder / 'config.json'} does not describe a model: {error!r}. Train it again"
-            ) from None
+        except (EarshotError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            said = error if isinstance(error, EarshotError) else f"{error!r}. Train it again"
+            raise EarshotError(f"{folder / 'config.json'} does not describe a model: {said}") from None
         return found
 
     @property

@@ -1,34 +1,26 @@
 """The input representations: what a model is given of a recording.
 
-Each is a frozen dataclass whose fields are its settings in params.yaml, with one contract:
-
-- `extract(samples)` turns a whole recording (mono, `sample_rate` Hz) into rows: shape (T, F), T frames or
-  windows, F bins or features;
-- `first_row(start)` and `n_rows(length)` say which of those rows the window of `length` seconds from second
-  `start` is, so that a window is a view of them and nothing is computed or kept twice;
-- `finish(batch)` does on a batch of windows, shape (B, T, F), what belongs to the representation itself;
-- `standardised` tells whether the rows are then scaled by statistics of the training part;
-- `columns` names the F features, where they have names.
+An input is a class that keeps to the contract of `Input`, and `features.NAME._target_` in params.yaml names it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from earshot.errors import EarshotError
 from earshot.inputs.log_mel import LogMel
 from earshot.inputs.log_spectrogram import LogSpectrogram
+from earshot.inputs.protocol import Input
 from earshot.inputs.summary import Summary
 from earshot.inputs.waveform import Waveform
-from earshot.settings import window_of
+from earshot.settings import class_named, window_of
 from earshot.splits import windows
 
-INPUTS = {"summary": Summary, "waveform": Waveform, "log_spectrogram": LogSpectrogram, "log_mel": LogMel}
-
-Input = Summary | Waveform | LogSpectrogram | LogMel
+__all__ = ["Input", "LogMel", "LogSpectrogram", "Summary", "Waveform", "build", "recipe", "restore"]
+CONTRACT = ("standardised", "columns", "takes_windows", "extract", "rows", "first_row", "n_rows", "finish")
 
 
 def build(name: str, params: Mapping[str, Any], task: str | None, clips: bool) -> Input:
@@ -36,7 +28,7 @@ def build(name: str, params: Mapping[str, Any], task: str | None, clips: bool) -
 
     Parameters
     ----------
-    name : one of `INPUTS`
+    name : a section of `features`
     params : the whole of params.yaml
     task : whose windows are meant
     clips : whether the dataset's recordings are short, each summarised as a whole
@@ -46,24 +38,60 @@ def build(name: str, params: Mapping[str, Any], task: str | None, clips: bool) -
     EarshotError
         Naming an unknown input, or a key of `features.NAME` that is missing or unknown.
     """
-    if name not in INPUTS:
-        raise EarshotError(f"no input is called '{name}'. Inputs there are: {', '.join(INPUTS)}")
+    if name not in params["features"]:
+        raise EarshotError(f"no input is called '{name}'. Inputs there are: {', '.join(params['features'])}")
+    where = f"features.{name} in params.yaml"
     settings = {"sample_rate": params["audio"]["sample_rate"]} | dict(params["features"][name] or {})
+    made = _class_of(settings.pop("_target_", None), where)
     window = window_of(params["windows"], task)
-    if name == "summary":
+    if made.takes_windows:
         clip_seconds = settings.pop("clip_seconds", None)
         settings |= {"length": clip_seconds, "hop": None} if clips else dict(window)
-    try:
-        built = INPUTS[name](**settings)
-    except TypeError as error:
-        raise EarshotError(f"features.{name} in params.yaml: {error}") from None
+    built = _made(made, settings, where)
     _check_grid(name, built, window["hop"])
     return built
 
 
 def recipe(name: str, built: Input) -> dict[str, Any]:
-    """Return what decides an input's values, as JSON knows it: its name and settings."""
-    return json.loads(json.dumps({"input": name, **asdict(built)}))
+    """Return what decides an input's values, as JSON knows it: its name, class and settings."""
+    made = type(built)
+    settings = asdict(built)  # type: ignore[call-overload]  # a protocol can't say that it is a dataclass
+    found: dict[str, Any] = json.loads(
+        json.dumps({"input": name, "_target_": f"{made.__module__}.{made.__qualname__}", **settings})
+    )
+    return found
+
+
+def restore(recipe: Mapping[str, Any]) -> Input:
+    """Make the input that `recipe` describes.
+
+    Raises
+    ------
+    EarshotError
+        If its class or a setting is unknown.
+    """
+    where = "input in config.json"
+    settings = {key: value for key, value in recipe.items() if key not in ("input", "_target_")}
+    return _made(_class_of(recipe.get("_target_"), where), settings, where)
+
+
+def _class_of(target: object, where: str) -> Any:
+    found = class_named(target, __name__, where)
+    missing = [name for name in CONTRACT if not hasattr(found, name)]
+    if missing or not is_dataclass(found):
+        lacks = f", it lacks {', '.join(missing)}" if missing else ""
+        raise EarshotError(
+            f"{where}: _target_ {target} is no input: a dataclass with what docs/extending.md lists{lacks}"
+        )
+    return found
+
+
+def _made(made: Any, settings: dict[str, Any], where: str) -> Input:
+    try:
+        built: Input = made(**settings)
+    except (TypeError, ValueError) as error:
+        raise EarshotError(f"{where}: {error}") from None
+    return built
 
 
 def _check_grid(name: str, built: Input, hop: float) -> None:

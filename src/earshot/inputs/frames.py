@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
@@ -15,30 +15,49 @@ if TYPE_CHECKING:
 AT_ONCE = 2**15  # samples whose frames are computed at a time: few enough for the processor's cache
 
 
-class OverTime:
-    """Frames of `frame_length` samples, one every `hop_length` samples; frame k begins at sample k * hop_length.
+class Framed(Protocol):
+    """What a subclass of `OverTime` has."""
 
-    So a window that starts on a frame is a slice of its recording's rows.
-    """
+    @property
+    def sample_rate(self) -> int:
+        """Of the samples, in Hz."""
+        ...
 
-    sample_rate: int
-    frame_length: int
-    hop_length: int
+    @property
+    def frame_length(self) -> int:
+        """Samples that a frame sees."""
+        ...
+
+    @property
+    def hop_length(self) -> int:
+        """Samples from frame to frame."""
+        ...
 
     def extract(self, samples: np.ndarray) -> np.ndarray:
         """Compute the rows of a stretch of sound: shape (T, F)."""
-        raise NotImplementedError
+        ...
 
-    def rows(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+
+class OverTime:
+    """Frames of `frame_length` samples, one every `hop_length` samples; frame k begins at sample k * hop_length.
+
+    So a window that starts on a frame is a slice of its recording's rows. For classes that are `Framed`.
+    """
+
+    standardised: ClassVar[bool] = False
+    columns: ClassVar[list[str] | None] = None
+    takes_windows: ClassVar[bool] = False
+
+    def rows(self: Framed, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Compute the rows of a recording that comes in blocks, some at a time."""
         n = max(1, AT_ONCE // self.hop_length)
         yield from map(self.extract, stretches(blocks, self.frame_length, self.hop_length, n))
 
-    def first_row(self, start: float) -> float:
+    def first_row(self: Framed, start: float) -> float:
         """Return the frame that begins at `start` seconds."""
         return start * self.sample_rate / self.hop_length
 
-    def n_rows(self, length: float) -> int:
+    def n_rows(self: Framed, length: float) -> int:
         """Return how many whole frames fit into `length` seconds."""
         return 1 + (round(length * self.sample_rate) - self.frame_length) // self.hop_length
 

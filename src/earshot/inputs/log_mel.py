@@ -25,7 +25,6 @@ class LogMel(OverTime):
     hop_length: int
 
     standardised: ClassVar[bool] = True
-    columns: ClassVar[None] = None
 
     @property
     def frame_length(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,9 +31,6 @@ class LogSpectrogram(OverTime):
     nperseg: int
     noverlap: int
     eps: float
-
-    standardised: ClassVar[bool] = False
-    columns: ClassVar[None] = None
 
     @property
     def frame_length(self) -> int:

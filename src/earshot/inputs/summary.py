@@ -34,8 +34,9 @@ class Summary:
     hop: float | None
 
     standardised: ClassVar[bool] = True
+    takes_windows: ClassVar[bool] = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "bandwidth_orders", tuple(self.bandwidth_orders))
 
     @property

@@ -25,8 +25,6 @@ class Waveform(OverTime):
 
     frame_length: ClassVar[int] = 1
     hop_length: ClassVar[int] = 1
-    standardised: ClassVar[bool] = False
-    columns: ClassVar[None] = None
 
     def extract(self, samples: np.ndarray) -> np.ndarray:
         """Round to 16 bit: int16, shape (T, 1)."""

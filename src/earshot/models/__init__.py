@@ -1,4 +1,9 @@
-"""The models: a batch of windows in, logits out. Torch alone."""
+"""The models: a batch of windows in, logits out. Torch alone.
+
+A model is a class that conf/model/NAME.yaml names by its `_target_`: a `torch.nn.Module` that is made with the shape of
+its windows, the number of classes and the file's other keys, `Model(n_rows, n_bins, n_classes, **settings)`, and turns
+a batch (B, n_rows, n_bins) into logits, (B, 1) for two classes and else (B, n_classes); see `heads`.
+"""
 
 from __future__ import annotations
 
@@ -11,38 +16,64 @@ from torch import nn
 from earshot.errors import EarshotError
 from earshot.models.ann import ANN
 from earshot.models.cnn import CNN
+from earshot.models.fast import faster
 from earshot.models.lstm import LSTM
 from earshot.models.standardiser import Standardiser
-from earshot.settings import WIRINGS
+from earshot.settings import WIRINGS, class_named
 
-MODELS = {"ann": ANN, "cnn": CNN, "lstm": LSTM}
+__all__ = ["ANN", "CNN", "LSTM", "Standardiser", "build", "class_of", "faster", "n_parameters"]
+FILE = "conf/model/{name}.yaml"
+NO_ARGUMENTS = ("name", "_target_", "plan", "training")  # keys of conf/model/NAME.yaml that others read
 
 
-def build(settings: Mapping[str, Any], standardised: bool, n_rows: int, n_bins: int, n_classes: int) -> nn.Sequential:
-    """Make a model for windows of shape (n_rows, n_bins) and `n_classes` classes.
+def build(
+    settings: Mapping[str, Any],
+    standardised: bool,
+    n_rows: int,
+    n_bins: int,
+    n_classes: int,
+    where: str = FILE,
+) -> nn.Module:
+    """Make a model for windows of shape (n_rows, n_bins) and `n_classes` classes, ready to be trained.
 
     Parameters
     ----------
-    settings : `network`, one of `MODELS`, and its arguments, as in conf/model/NAME.yaml
+    settings : `_target_`, a class, and its arguments, as in conf/model/NAME.yaml
     standardised : whether a standardiser comes first
+    where : the file that the settings are from, for errors
 
     Raises
     ------
     EarshotError
-        If the name, the wiring or a setting is unknown, or the model makes no sense of such windows.
+        If the class, the wiring or a setting is unknown, or the model makes no sense of such windows.
     """
-    arguments = {key: value for key, value in settings.items() if key not in ("name", "network", "training")}
-    name = settings["network"]
-    if name not in MODELS:
-        raise EarshotError(f"no network is called '{name}'. Networks there are: {', '.join(MODELS)}")
+    made, where = class_of(settings, where), where.format(name=settings.get("name"))
+    arguments = {key: value for key, value in settings.items() if key not in NO_ARGUMENTS}
     if arguments.get("wiring", WIRINGS[0]) not in WIRINGS:
         raise EarshotError(f"model.wiring is '{arguments['wiring']}', and must be one of {', '.join(WIRINGS)}")
     try:
-        model = MODELS[name](n_rows, n_bins, n_classes, **arguments)
-    except TypeError as error:
-        raise EarshotError(f"conf/model/{settings['name']}.yaml: {error}") from None
+        model = made(n_rows, n_bins, n_classes, **arguments)
+    except (TypeError, ValueError) as error:
+        raise EarshotError(f"{where}: {error}") from None
     first = {"standardiser": Standardiser(n_bins)} if standardised else {}
-    return nn.Sequential(OrderedDict(**first, model=model))
+    return faster(nn.Sequential(OrderedDict(**first, model=model)))
+
+
+def class_of(settings: Mapping[str, Any], where: str = FILE) -> type[nn.Module]:
+    """Return the class that a model's settings name.
+
+    Raises
+    ------
+    EarshotError
+        If it is no model of `earshot.models` or `custom`.
+    """
+    where = where.format(name=settings.get("name"))
+    if "network" in settings:
+        raise EarshotError(f"{where}: `network` is no longer read. Name the class: `_target_: earshot.models.cnn.CNN`")
+    found = class_named(settings.get("_target_"), __name__, where)
+    if not issubclass(found, nn.Module):
+        raise EarshotError(f"{where}: _target_ {settings['_target_']} is no torch.nn.Module")
+    return found
 
 
 def n_parameters(model: nn.Module) -> int:

@@ -15,7 +15,7 @@ class ANN(nn.Module):
     The tutorial has hidden layers of 256, 128 and 64.
     """
 
-    def __init__(self, n_rows: int, n_bins: int, n_classes: int, *, hidden: list[int]):
+    def __init__(self, n_rows: int, n_bins: int, n_classes: int, *, hidden: list[int]) -> None:
         """Take windows of shape (n_rows, n_bins).
 
         Raises
@@ -26,7 +26,7 @@ class ANN(nn.Module):
         super().__init__()
         if n_rows != 1:
             raise EarshotError(f"the ANN takes one row of features, a window here has {n_rows}: use input=summary")
-        layers = []
+        layers: list[nn.Module] = []
         for n_in, n_out in zip([n_bins, *hidden], hidden, strict=False):
             layers += [nn.Linear(n_in, n_out), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], n_classes))
@@ -34,4 +34,5 @@ class ANN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (B, classes)."""
-        return self.layers(x[:, 0])
+        logits: torch.Tensor = self.layers(x[:, 0])
+        return logits

@@ -8,11 +8,8 @@ import torch
 from torch import nn
 
 from earshot.errors import EarshotError
-from earshot.models.fast.dropout import Dropout
 from earshot.models.heads import n_outputs
 from earshot.models.keras_init import keras_init
-
-FRAMES_AT_ONCE = 3200  # of all windows of a batch: of more, oneDNN computes forward and backward by a slower way
 
 
 class LSTM(nn.Module):
@@ -33,7 +30,7 @@ class LSTM(nn.Module):
         dense: int,
         samples_per_step: int,
         wiring: str,
-    ):
+    ) -> None:
         """Take windows of shape (n_rows, n_bins).
 
         Parameters
@@ -59,7 +56,7 @@ class LSTM(nn.Module):
         self.step = samples_per_step if n_bins == 1 else n_bins
         sizes = [self.step, *units] if wiring == "as_described" else [self.step, units[-1]]
         self.recurrent = nn.ModuleList(nn.LSTM(n_in, n_out, batch_first=True) for n_in, n_out in pairwise(sizes))
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         self.dense = nn.Linear(units[-1], dense)
         self.output = nn.Linear(dense, n_outputs(n_classes))
         self.apply(keras_init)
@@ -67,17 +64,8 @@ class LSTM(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (B, 1) for two classes, else (B, classes)."""
         x = x.reshape(x.shape[0], -1, self.step)  # not len(x): an exported graph would hold the number
-        for layer in self.recurrent[:-1]:
-            x = self.dropout(self._outputs(layer, x))
-        x = self.dropout(self._outputs(self.recurrent[-1], x)[:, -1])
-        return self.output(torch.relu(self.dense(x)))
-
-    def _outputs(self, layer: nn.LSTM, x: torch.Tensor) -> torch.Tensor:
-        """Return `layer(x)[0]`; in training some frames at a time, each stretch from where the one before it ended."""
-        if not self.training:
-            return layer(x)[0]
-        outputs, state = [], None
-        for stretch in x.split(max(1, FRAMES_AT_ONCE // len(x)), dim=1):
-            output, state = layer(stretch, state)
-            outputs.append(output)
-        return torch.cat(outputs, dim=1)
+        for layer in self.recurrent:
+            outputs, _ = layer(x)
+            x = self.dropout(outputs)
+        logits: torch.Tensor = self.output(torch.relu(self.dense(x[:, -1])))
+        return logits

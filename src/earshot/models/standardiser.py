@@ -12,7 +12,10 @@ class Standardiser(nn.Module):
     Until `set` is called it changes nothing. Mean and deviation are kept with the weights.
     """
 
-    def __init__(self, n_bins: int):
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, n_bins: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(n_bins))
         self.register_buffer("deviation", torch.ones(n_bins))

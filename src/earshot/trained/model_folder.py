@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from earshot import models, project
+from earshot import inputs, models, project
 from earshot.errors import EarshotError
-from earshot.inputs import INPUTS, Input
+from earshot.inputs import Input
+from earshot.trained import former
 
 RUN = ["seed", "fold"]
 
@@ -51,16 +52,15 @@ def grouped_models(dataset: str, experiment: str, wiring: str, fold: int | None 
 
 def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
     """Build the model that `settings` (config.json) describes, with its weights, ready to predict."""
-    standardised = INPUTS[settings["input"]["input"]].standardised
-    net = models.build(settings["model"], standardised, *settings["window_shape"], len(settings["classes"]))
+    standardised, n_classes = input_of(settings).standardised, len(settings["classes"])
+    net = models.build(settings["model"], standardised, *settings["window_shape"], n_classes, where="config.json")
     net.load_state_dict(weights)
     return net.eval()
 
 
 def input_of(settings: dict[str, Any]) -> Input:
     """Build the input that a model was trained on."""
-    chosen = dict(settings["input"])
-    return INPUTS[chosen.pop("input")](**chosen)
+    return inputs.restore(settings["input"])
 
 
 def folders(place: Path) -> list[Path]:
@@ -89,9 +89,10 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     from safetensors.torch import load_file
 
     try:
-        return json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+        settings, weights = json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise EarshotError(f"{folder} holds no trained model ({error}). Run `dvc repro`") from None
+    return former.updated(settings, weights)
 
 
 def digest(folder: Path) -> str:

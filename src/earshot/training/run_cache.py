@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import files, project, provenance
+from earshot import files, models, project, provenance
 from earshot.batches.prepare import Data
 from earshot.trained import model_folder
 from earshot.training.fit import Trained
@@ -31,9 +31,14 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
         "settings": {name: everything[name] for name in SETTINGS},
         "features": [data.recipe, data.digest, data.classes],
         "split": _split(data.card.name, cfg.protocol, cfg.fold),
-        **provenance.code("earshot.training.fit"),
+        **provenance.code(*modules(cfg, data)),
     }
     return {name: provenance.digest(fact)[:16] for name, fact in known.items()}
+
+
+def modules(cfg: DictConfig, data: Data) -> list[str]:
+    """Return the modules whose code a run depends on: of training, and those of its model's and its input's class."""
+    return ["earshot.training.fit", models.class_of(cfg.model).__module__, type(data.input).__module__]
 
 
 def splits(dataset: str, protocol: str) -> dict[int, str]:

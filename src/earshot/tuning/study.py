@@ -47,7 +47,7 @@ class Search:
         ----------
         experiment : one of conf/experiment/
         overrides : of the settings that all trials share, e.g. dataset=NAME
-        plan_name : one of conf/sweep/, by default that of the experiment's model
+        plan_name : one of conf/sweep/, by default the `plan` of the experiment's model, or the one of its name
 
         Raises
         ------
@@ -59,7 +59,7 @@ class Search:
         self.experiment, self.asked = experiment, overrides
         self.overrides = [f"experiment={experiment}", *overrides, "mlflow.artifacts=false"]
         self.cfg = compose([*self.overrides, f"mlflow.sweep={experiment}"])
-        self.plan_name = plan_name or self.cfg.model.network
+        self.plan_name = plan_name or self._models_plan()
         self.plan = read_plan(self.plan_name)
         self.data = prepare.shared(self.cfg)
         split = files.read_table(project.split(self.data.card.name, self.cfg.protocol))
@@ -206,9 +206,12 @@ class Search:
             "settings": self.study.get_trials(deepcopy=False)[best["trial"]].params,
         }
 
+    def _models_plan(self) -> str:
+        return self.cfg.model.get("plan", self.cfg.model.name)
+
     def arguments(self) -> str:
         """Return the plan and the overrides as they stand on the command line."""
-        plan = [] if self.plan_name == self.cfg.model.network else ["--plan", self.plan_name]
+        plan = [] if self.plan_name == self._models_plan() else ["--plan", self.plan_name]
         return "".join(f" {shlex.quote(argument)}" for argument in [*plan, *self.asked])
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from earshot.deploy.onnx.rows import LogMelRows, LogSpectrogramRows, WaveformRows
 from earshot.deploy.onnx.summary import SummaryRows
+from earshot.errors import EarshotError
 from earshot.inputs import Input, LogMel, LogSpectrogram, Summary, Waveform
 from earshot.models import heads
 
@@ -18,8 +19,17 @@ class Graph(nn.Module):
     """`predict.of_samples` in torch alone: float32, (windows, samples) -> (windows, classes)."""
 
     def __init__(self, built: Input, net: nn.Module):
-        """Take the input that the model was trained on, and the model, ready to predict."""
+        """Take the input that the model was trained on, and the model, ready to predict.
+
+        Raises
+        ------
+        EarshotError
+            If nobody has written the input as torch computes it.
+        """
         super().__init__()
+        if type(built) not in ROWS:
+            known = ", ".join(sorted(known.__name__ for known in ROWS))
+            raise EarshotError(f"an input {type(built).__name__} can't be exported to ONNX, only {known} can")
         self.rows, self.finish, self.net = ROWS[type(built)](built), built.finish, net
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -15,19 +17,20 @@ class DropAndPool(nn.Module):
     of the passes over memory: the highest of a pair is chosen first, and what is below zero or dropped is zero then.
     """
 
-    def __init__(self, dropout: float):
+    def __init__(self, dropout: float) -> None:
         """Take the share of the values that is dropped in training."""
         super().__init__()
         self.p = share(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the highest of each pair of values; an odd last one is lost."""
-        return _DropAndPool.apply(x, self.p if self.training else 0.0)
+        pooled: torch.Tensor = _DropAndPool.apply(x, self.p if self.training else 0.0)
+        return pooled
 
 
 class _DropAndPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: torch.Tensor, p: float) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, p: float) -> torch.Tensor:
         if p:
             x = x * kept(x.shape, p, x.device)
         first, second = x[..., :-1:2], x[..., 1::2]
@@ -37,7 +40,7 @@ class _DropAndPool(torch.autograd.Function):
         return highest.div_(1 - p)
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         first, second = ctx.saved_tensors
         gradient = gradient / (1 - ctx.p)
         of_x = gradient.new_zeros(ctx.shape) if ctx.shape[-1] % 2 else gradient.new_empty(ctx.shape)

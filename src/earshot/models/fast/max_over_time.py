@@ -26,20 +26,20 @@ class MaxOverTime(nn.Module):
     - Only the chosen outputs have a gradient: they are computed again, from the rows their kernels see.
     """
 
-    def __init__(self, convolution: nn.Conv1d, dropout: float):
-        """Take a convolution with "same" padding and the share of its outputs that is dropped in training."""
+    def __init__(self, dropout: float) -> None:
+        """Take the share of the convolution's outputs that is dropped in training."""
         super().__init__()
-        self.convolution, self.p = convolution, share(dropout)
+        self.p = share(dropout)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the maximum over time, (B, C_out)."""
+    def forward(self, convolution: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
+        """Return the maximum over time, (B, C_out), of a convolution with "same" padding."""
         n_rows = x.shape[-1] // 2 * 2
         if not self.training:
-            return torch.relu(convolve(self.convolution, x)[..., :n_rows].amax(dim=-1))
+            return torch.relu(convolve(convolution, x)[..., :n_rows].amax(dim=-1))
         with torch.no_grad():
-            outputs = convolve(self.convolution, x)[..., :n_rows]
+            outputs = convolve(convolution, x)[..., :n_rows]
             value, position = self._chosen(outputs)
-        return self._outputs_at(x, position) * ((value > 0) / (1 - self.p))
+        return _outputs_at(convolution, x, position) * ((value > 0) / (1 - self.p))
 
     def _chosen(self, outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the highest outputs that dropout keeps, and their positions: (B, C_out).
@@ -56,17 +56,19 @@ class MaxOverTime(nn.Module):
         position = highest(outputs, int(rank.max()) + 1).gather(-1, rank[..., None])
         return outputs.gather(-1, position)[..., 0], position[..., 0]
 
-    def _outputs_at(self, x: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
-        """Return the convolution's outputs at `position`, (B, C_out), with their gradient."""
-        weight, bias = self.convolution.weight, self.convolution.bias
-        n_windows, n_bins, n_rows = x.shape
-        kernel = weight.shape[-1]
-        seen = position.T[..., None] + torch.arange(-(kernel // 2), kernel - kernel // 2, device=x.device)
-        row = seen.clamp(0, n_rows - 1) + n_rows * torch.arange(n_windows, device=x.device)[:, None]
-        patches = x.transpose(1, 2).reshape(-1, n_bins).index_select(0, row.flatten())
-        outside = ((seen < 0) | (seen >= n_rows)).flatten().nonzero()[:, 0]
-        patches = patches.index_fill_(0, outside, 0).view(len(seen), n_windows, -1)  # (C_out, B, kernel * C_in)
-        return torch.bmm(patches, weight.transpose(1, 2).flatten(1)[..., None])[..., 0].T + bias
+
+def _outputs_at(convolution: nn.Conv1d, x: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """Return a convolution's outputs at `position`, (B, C_out), with their gradient."""
+    weight, bias = convolution.weight, convolution.bias
+    n_windows, n_bins, n_rows = x.shape
+    kernel = weight.shape[-1]
+    seen = position.T[..., None] + torch.arange(-(kernel // 2), kernel - kernel // 2, device=x.device)
+    row = seen.clamp(0, n_rows - 1) + n_rows * torch.arange(n_windows, device=x.device)[:, None]
+    patches = x.transpose(1, 2).reshape(-1, n_bins).index_select(0, row.flatten())
+    outside = ((seen < 0) | (seen >= n_rows)).flatten().nonzero()[:, 0]
+    patches = patches.index_fill_(0, outside, 0).view(len(seen), n_windows, -1)  # (C_out, B, kernel * C_in)
+    outputs = torch.bmm(patches, weight.transpose(1, 2).flatten(1)[..., None])[..., 0].T
+    return outputs if bias is None else outputs + bias
 
 
 def highest(values: torch.Tensor, k: int) -> torch.Tensor:

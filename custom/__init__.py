@@ -1,0 +1,1 @@
+"""Inputs and models of your own: docs/extending.md."""
