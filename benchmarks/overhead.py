@@ -62,7 +62,7 @@ def plain(cfg, data) -> None:
 
     torch.manual_seed(cfg.seed)
     training, validation = (prepare.part(cfg, data, part) for part in ("train", "validation"))
-    net = models.build(cfg.model, True, 1, data.features.rows.shape[1], len(data.classes))
+    net = models.faster(models.build(cfg.model, True, 1, data.features.rows.shape[1], len(data.classes)))
     net.standardiser.set(*moments(training))
     batches = WindowDataModule(training, validation, cfg.model.training.batch_size, cfg.seed)
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=cfg.optimizer.lr)

@@ -33,7 +33,7 @@ def main() -> None:
     pl.seed_everything(0, verbose=False)
     cfg = compose([f"model={model}", f"model.wiring={wiring}"])
     windows = windows_of(input_name)
-    net = models.build(cfg.model, False, windows.length, windows.features.rows.shape[1], 2)
+    net = models.faster(models.build(cfg.model, False, windows.length, windows.features.rows.shape[1], 2))
     module = Classifier(net, lambda params: torch.optim.Adam(params, lr=0.001, eps=1e-7))
     batches = WindowDataModule(windows, windows, cfg.model.training.batch_size, seed=0)
 

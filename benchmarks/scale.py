@@ -52,7 +52,7 @@ torch.set_num_threads(1)
 name, n = sys.argv[1], int(sys.argv[2])
 folder = tempfile.TemporaryDirectory()
 cut = windows.mapped(name, n, folder.name)
-net = models.build(compose(["model=cnn"]).model, False, cut.length, cut.features.rows.shape[1], 2)
+net = models.faster(models.build(compose(["model=cnn"]).model, False, cut.length, cut.features.rows.shape[1], 2))
 optimizer = torch.optim.Adam(net.parameters())
 def epoch(count):
     for first in range(0, count, 32):

@@ -161,7 +161,7 @@ def test_a_fast_model_in_training_gives_what_the_plain_one_gives_on_average():
 def test_what_has_no_fast_equivalent_stays_as_it_is():
     net = models.build(settings("lstm"), True, 97, 128, 2)
     assert type(net.model) is models.LSTM and models.faster(net) is net
-    assert isinstance(models.build(settings("cnn"), True, 97, 128, 2).model, FastCNN)
+    assert isinstance(models.faster(models.build(settings("cnn"), True, 97, 128, 2)).model, FastCNN)
 
 
 def five_layers(convolution: torch.nn.Conv1d, x: torch.Tensor, p: float, training: bool) -> torch.Tensor:

@@ -128,8 +128,11 @@ def test_the_summary_of_the_tutorials_cnn_has_the_tutorials_parameters():
     cfg = compose(["experiment=sirens-waveform-cnn", "model.wiring=as_coded"])
     net = models.build(OmegaConf.to_container(cfg.model, resolve=True), False, 32000, 1, 2)
     rows = layers.layers_of(net, (32000, 1))
-    assert sorted(row["parameters"] for row in rows if row["parameters"]) == [17, 192, 272]
-    assert [row["output_shape"] for row in rows if row["kind"] == "Linear"] == [[16], [1]]
+    assert [(row["kind"], row["output_shape"], row["parameters"]) for row in rows if row["parameters"]] == [
+        ("Conv1d", [16, 32000], 192),
+        ("Linear", [16], 272),
+        ("Linear", [1], 17),
+    ]
     assert layers.as_text(rows).splitlines()[-1].split() == ["total", "481"]
 
 

@@ -56,7 +56,7 @@ def build(
     except (TypeError, ValueError) as error:
         raise EarshotError(f"{where}: {error}") from None
     first = {"standardiser": Standardiser(n_bins)} if standardised else {}
-    return faster(nn.Sequential(OrderedDict(**first, model=model)))
+    return nn.Sequential(OrderedDict(**first, model=model))
 
 
 def class_of(settings: Mapping[str, Any], where: str = FILE) -> type[nn.Module]:

@@ -55,7 +55,7 @@ def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Mo
     standardised, n_classes = input_of(settings).standardised, len(settings["classes"])
     net = models.build(settings["model"], standardised, *settings["window_shape"], n_classes, where="config.json")
     net.load_state_dict(weights)
-    return net.eval()
+    return models.faster(net).eval()
 
 
 def input_of(settings: dict[str, Any]) -> Input:

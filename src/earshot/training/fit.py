@@ -74,7 +74,7 @@ def fit(
     net = models.build(chosen, data.input.standardised, *shape, len(data.classes))
     if data.input.standardised:
         net.standardiser.set(*statistics(training))
-    layers = layers_of(net, shape)
+    layers, net = layers_of(net, shape), models.faster(net)
     history = History(cfg.model.training.checkpoint)
     trainer = pl.Trainer(
         max_epochs=cfg.model.training.max_epochs,
