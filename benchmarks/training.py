@@ -1,4 +1,4 @@
-"""How fast the tutorial's networks train, beside Keras: examples per second, batches of 32, the same windows.
+"""How fast the tutorial's networks train, beside plain torch.nn and Keras: examples per second, batches of 32.
 
 `pip install -e '.[bench]'` brings Keras and TensorFlow; without them only earshot is measured. Every trainer is a
 process of its own that waits while another is measured; one after another, five times. On one machine earshot is
@@ -27,13 +27,13 @@ TARGETS = {("waveform", "cnn"): 2.0}  # times Keras; 2.5 for the others
 # for one example: two for a multiplication and addition, forwards and twice as much backwards
 GFLOP = {
     ("waveform", "cnn", "as_described"): 3 * 2 * (32000 * 13 * 8 + 16000 * 11 * 8 * 16) / 1e9,
-    ("waveform", "cnn", "published"): 3 * 2 * 32000 * 11 * 16 / 1e9,
+    ("waveform", "cnn", "as_coded"): 3 * 2 * 32000 * 11 * 16 / 1e9,
     ("log_spectrogram", "cnn", "as_described"): 3 * 2 * (199 * 13 * 161 * 8 + 99 * 11 * 8 * 16) / 1e9,
-    ("log_spectrogram", "cnn", "published"): 3 * 2 * 199 * 11 * 161 * 16 / 1e9,
+    ("log_spectrogram", "cnn", "as_coded"): 3 * 2 * 199 * 11 * 161 * 16 / 1e9,
     ("waveform", "lstm", "as_described"): 3 * 2 * 200 * 4 * (128 * 288 + 128 * 256 + 64 * 192) / 1e9,
-    ("waveform", "lstm", "published"): 3 * 2 * 200 * 4 * 64 * 224 / 1e9,
+    ("waveform", "lstm", "as_coded"): 3 * 2 * 200 * 4 * 64 * 224 / 1e9,
     ("log_spectrogram", "lstm", "as_described"): 3 * 2 * 199 * 4 * (128 * 289 + 128 * 256 + 64 * 192) / 1e9,
-    ("log_spectrogram", "lstm", "published"): 3 * 2 * 199 * 4 * 64 * 225 / 1e9,
+    ("log_spectrogram", "lstm", "as_coded"): 3 * 2 * 199 * 4 * 64 * 225 / 1e9,
 }
 
 
@@ -59,9 +59,16 @@ def measured(cell: tuple[str, str, str], has_keras: bool) -> dict[str, list[floa
         if has_keras:
             ways["Keras"] = speed("peer_keras.py", "0")
             ways["Keras, one for each core"] = speed("peer_keras.py", "1", processes=CORES)
+        ways["plain torch.nn, one training"] = speed("peer_torch.py", str(CORES))
+        ways["plain torch.nn, one for each core"] = speed("peer_torch.py", "1", processes=CORES)
         ways["earshot, one training"] = speed("peer_earshot.py", str(CORES), "32-true")
         ways["earshot, one for each core"] = speed("peer_earshot.py", "1", "32-true", processes=CORES)
         return in_turns(ways)
+
+
+def against(speeds: dict[str, list[float]], kind: str) -> float:
+    """Return how many times the speed of plain torch.nn earshot has."""
+    return ratio(speeds[f"earshot, {kind}"], speeds[f"plain torch.nn, {kind}"])
 
 
 def main() -> None:
@@ -78,8 +85,10 @@ def main() -> None:
         facts |= {"target": TARGETS.get(cell[:2], 2.5), "of_limit": ours * GFLOP[cell] / (rate * CORES)}
         cells.append(facts)
         told = [f"{name} {statistics.median(values):.0f}/s" for name, values in speeds.items()]
+        kinds = ("one training", "one for each core")
+        told += ["ratio to plain torch.nn", *(f"{against(speeds, kind):.2f}" for kind in kinds)]
         if has_keras:
-            ratios = [ratio(speeds[name], speeds["Keras"]) for name in list(speeds)[2:]]
+            ratios = [ratio(speeds[f"earshot, {kind}"], speeds["Keras"]) for kind in kinds]
             told += [f"ratio to Keras {ratios[0]:.1f} and {ratios[1]:.1f}"]
         rows.append(["-".join(cell), *told, f"{facts['of_limit']:.0%} of the limit"])
         print(*rows[-1], sep="  ", flush=True)
