@@ -1,4 +1,4 @@
-"""Trains an epoch of plain torch.nn in a plain loop each time a line comes in, and answers with the examples per second.
+"""Trains an epoch of plain torch.nn in a plain loop for each line that comes in, and answers with examples per second.
 
 python benchmarks/peer_torch.py INPUT MODEL WIRING THREADS
 
