@@ -47,7 +47,8 @@ def towns(tmp_path_factory):
             datasets=["here", "there"],
             audio={"sample_rate": RATE},
             experiments={"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
-            features=params["features"] | {"log_mel": {"n_mels": 16, "n_fft": 256, "hop_length": 80}},
+            features=params["features"]
+            | {"log_mel": params["features"]["log_mel"] | {"n_mels": 16, "n_fft": 256, "hop_length": 80}},
             split=params["split"] | {"block_seconds": 8.0, "folds": {"default": 3}},
             noise={"sirens": params["noise"]["sirens"] | {"snr_db": [20, -20], "inputs": ["log_mel"]}},
             protocols=["grouped"],

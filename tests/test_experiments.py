@@ -81,9 +81,9 @@ def test_experiments_can_be_compared(queued):
     assert set(QUEUED) <= set(rows)
     assert rows["mfcc-13"]["features.summary.n_mfcc"] == "13" and rows["narrow"]["hidden"] == "[32]"
     assert [rows[name]["lr"] for name in QUEUED] == ["0.001", "0.01"]
-    assert rows["narrow"]["grouped.published.loss"] != rows["workspace"]["grouped.published.loss"]
+    assert rows["narrow"]["grouped.as_coded.loss"] != rows["workspace"]["grouped.as_coded.loss"]
     difference = json.loads(queued.run("dvc", "metrics", "diff", "HEAD", "narrow", "--json"))
-    loss = difference["data/metrics/tunes/summary-ann.json"]["grouped.published.loss"]
+    loss = difference["data/metrics/tunes/summary-ann.json"]["grouped.as_coded.loss"]
     assert loss["diff"] == pytest.approx(loss["new"] - loss["old"]) and loss["diff"] != 0
     assert "n_mfcc" in queued.run("dvc", "params", "diff", "HEAD", "mfcc-13")
     page = queued.run("dvc", "plots", "diff", "HEAD", "narrow").strip().splitlines()[-1]

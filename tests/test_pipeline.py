@@ -103,14 +103,14 @@ def test_forced_it_gives_the_same_bytes_weights_included(one):
     assert one.lock == before and weights_of(one) == weights and len(weights) == 4
 
 
-@pytest.mark.parametrize(("stage", "after"), [("download", 0.2), ("features", 1.0), ("experiment", 7.0)])
+@pytest.mark.parametrize(("stage", "after"), [("download", 0.2), ("features", 1.0), ("train", 7.0)])
 def test_killed_it_goes_on_to_the_same_end(one, stage, after):
     expected = one.lock
     for folder in (*one.data().glob("*/"), one.root / ".dvc" / "cache"):
         shutil.rmtree(folder)
     (one.root / "dvc.lock").unlink()
     process = one.start()
-    child = wait_for(process, f"earshot.{stage}")
+    child = wait_for(process, f"earshot.stages.{stage}")
     time.sleep(after)
     family = [child, *descendants(child)]
     os.kill(process.pid, signal.SIGKILL)

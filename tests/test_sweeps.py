@@ -126,7 +126,8 @@ def test_a_kept_run_is_logged_for_each_sweep_once(trained_on):
     for run in (first, second):
         assert run.info.status == "FINISHED"
         assert [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")] == [1, 2, 3]
-        assert len(client.list_artifacts(run.info.run_id)) == 3
+        artifacts = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+        assert artifacts == {"config.yaml", "curves.png", "model_summary.txt", "validation"}
 
 
 def test_the_scores_of_the_test_are_never_added_to_a_sweeps_run(trained_on):

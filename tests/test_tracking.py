@@ -144,7 +144,7 @@ def test_a_server_that_goes_away_loses_nothing(project, server, monkeypatch, cap
     assert found.data.metrics == {"val_loss": 1 / 3, "test_accuracy": 0.5}
     assert [point.step for point in client.get_metric_history(found.info.run_id, "val_loss")] == [1, 2, 3]
     assert [file.path for file in client.list_artifacts(found.info.run_id)] == ["config.yaml"]
-    assert not outbox.unsent() and "nothing is kept" in CliRunner().invoke(main.main, ["sync"]).output
+    assert not outbox.unsent() and "there are no unsent runs" in CliRunner().invoke(main.main, ["sync"]).output
 
 
 def test_a_run_that_was_sent_twice_is_one_run(project, tmp_path):
