@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro check lint test test-all real bench events dashboard screenshots docs notebook constraints clean
+.PHONY: help install repro check lint test real bench events dashboard screenshots docs notebook constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -29,7 +29,7 @@ repro: $(READY)  ## run the whole pipeline and show the comparison
 	@$(BIN)/earshot repro
 
 check: lint  ## while you work (two minutes): lint, and the tests that start no process
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not process and not real and not slow'
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not process and not real'
 
 lint: $(READY)  ## part of check: the style, the order of the rooms (lint-imports) and the types (mypy)
 	@$(BIN)/ruff check .
@@ -37,11 +37,8 @@ lint: $(READY)  ## part of check: the style, the order of the rooms (lint-import
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 
-test: $(READY)  ## before a commit (nine minutes): all tests but the slow ones, two files at a time
+test: $(READY)  ## before a commit (nine minutes): all tests, two files at a time
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
-
-test-all: $(READY)  ## before a release: all tests, also the slow ones and those on real recordings
-	@$(BIN)/python -m pytest -m ""
 
 real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (gtzan_mini, sirens_standin)
 	@$(BIN)/python benchmarks/real.py

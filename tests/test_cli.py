@@ -148,7 +148,6 @@ def test_make_help_lists_every_target():
         "repro",
         "check",
         "test",
-        "test-all",
         "dashboard",
         "screenshots",
         "lint",

@@ -58,8 +58,8 @@ def extended(tmp_path_factory) -> Iterator[Project]:
         _forget()
         made = small_project(root)
         write(made)
-        added = made.params()["experiments"]["over_time"]
-        assert "band_power" in added["inputs"] and "crnn" in added["models"]
+        added = made.params()["experiments"]
+        assert "band_power" in added["over_time"]["inputs"] and "crnn" in added["convolved"]["models"]
         pairs = {"over_time": {"inputs": ["log_mel", "band_power"], "models": ["cnn", "crnn"]}}
         made.params(experiments=pairs, protocols=["grouped"], seeds=[0])
         for model in ("cnn", "crnn"):

@@ -1,6 +1,6 @@
 """Errors a user can make, which are reported in one message without a traceback.
 
-Apart from everything else, since every room raises `EarshotError` and this module imports none of them.
+Kept separate because every room raises `EarshotError`, and this module imports no room.
 """
 
 from __future__ import annotations

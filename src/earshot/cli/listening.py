@@ -55,7 +55,7 @@ def explore(what: str, out: Path | None, start: float, seconds: float, max_freq:
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @options.with_model
-@click.option("--hop", type=click.FloatRange(0.01), help="Hop length in seconds. Default: as in training.")
+@click.option("--hop", type=click.FloatRange(0.01), help="Hop of the windows in seconds. Default: as in training.")
 @click.option("--only", "wanted", metavar="CLASS", multiple=True, help="Only events of this class; can be repeated.")
 @click.option("--threshold", default=Rule.threshold, show_default=True, help="Score at which an event begins.")
 @click.option("--release", default=Rule.release, show_default=True, help="Score below which it ends.")

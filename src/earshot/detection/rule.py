@@ -1,6 +1,6 @@
 """The rule for when an event begins and ends.
 
-Apart from the events themselves, since the command line shows its defaults and must not import NumPy for them.
+Kept separate from the events because the command line shows its defaults and must not import NumPy for them.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Evaluation of trained models: on test parts, in noise and on other datasets. Only this room reads test parts."""
+"""Evaluation of trained models: on test parts, in noise and on other datasets. Only this room predicts test parts."""

@@ -99,5 +99,6 @@ def _check_grid(name: str, built: Input, hop: float) -> None:
     if abs(row - round(row)) > windows.GRID:
         raise EarshotError(
             f"windows that start every {hop:g} s do not start on a frame of {name}: {row:g} frames per hop. "
-            f"Choose windows in params.yaml so that hop * sample_rate is a multiple of features.{name}'s hop length"
+            f"Choose windows in params.yaml so that hop * sample_rate is a multiple of the samples from one frame of "
+            f"{name} to the next"
         )

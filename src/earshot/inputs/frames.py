@@ -1,4 +1,4 @@
-"""What the inputs that are made of frames have in common."""
+"""Base class of the inputs that are computed frame by frame."""
 
 from __future__ import annotations
 

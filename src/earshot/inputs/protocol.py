@@ -1,4 +1,4 @@
-"""What an input is."""
+"""The interface that every input class implements."""
 
 from __future__ import annotations
 
