@@ -32,9 +32,22 @@ hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=
 hypothesis.settings.load_profile("reproducible")
 
 
+# Files that take a minute or more begin first: else the last of them would keep one worker busy and the other idle.
+LONGEST = (
+    "test_pipeline",
+    "test_experiments",
+    "test_sweeps",
+    "test_tracking",
+    "test_train",
+    "test_detection",
+    "test_tour",
+)
+
+
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests on the shared project with `process`: workers extract its features."""
+    """Put the longest files first; mark the tests on the shared project with `process`: workers make its features."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
     for item in items:
         if "shared" in getattr(item, "fixturenames", ()):
             item.add_marker("process")
