@@ -34,7 +34,7 @@ def main() -> None:
     cfg = compose([f"model={model}", f"model.wiring={wiring}"])
     windows = windows_of(input_name)
     net = models.faster(models.build(cfg.model, False, windows.length, windows.features.rows.shape[1], 2))
-    module = Classifier(net, lambda params: torch.optim.Adam(params, lr=0.001, eps=1e-7))
+    module = Classifier(net, lambda params: torch.optim.Adam(params, lr=0.001, eps=1e-7), layers=[])
     batches = WindowDataModule(windows, windows, cfg.model.training.batch_size, seed=0)
 
     def epoch() -> float:
