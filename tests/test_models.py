@@ -12,11 +12,11 @@ from conftest import PROJECT
 from earshot import models
 from earshot.errors import EarshotError
 from earshot.models import heads
-from earshot.models.cnn import CNN
 from earshot.models.fast.cnn import FastCNN
 from earshot.models.fast.convolution import convolve
 from earshot.models.fast.drop_and_pool import DropAndPool
 from earshot.models.fast.dropout import kept
+from earshot.models.fast.lstm import FRAMES_AT_ONCE, FastLSTM
 from earshot.models.fast.max_over_time import MaxOverTime, highest
 
 SHAPES = {"waveform": (32000, 1), "log_spectrogram": (199, 161), "log_mel": (97, 128)}
@@ -115,18 +115,22 @@ def test_weights_start_as_in_keras():
     assert 0.99 * limit < convolution.weight.abs().max() <= limit and not convolution.bias.any()
 
 
-def both_cnns(shape: tuple[int, int], n_classes: int = 2, **changes) -> tuple[CNN, FastCNN]:
-    """Return a CNN as it is written, and the fast one with weights of its own."""
-    arguments = {key: value for key, value in settings("cnn", **changes).items() if key not in models.NO_ARGUMENTS}
+def both(name: str, shape: tuple[int, int], n_classes: int = 2, **changes) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Return a model as it is written, and its fast equivalent with weights of its own."""
     torch.manual_seed(0)
-    return CNN(*shape, n_classes, **arguments), models.faster(CNN(*shape, n_classes, **arguments))
+    plain, fast = (models.build(settings(name, **changes), False, *shape, n_classes) for _ in range(2))
+    return plain, models.faster(fast)
+
+
+FAST = {"cnn": FastCNN, "lstm": FastLSTM}
 
 
 @pytest.mark.parametrize("wiring", models.WIRINGS)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_a_fast_model_has_the_plain_ones_weights_and_results(shape, wiring):
-    plain, fast = both_cnns(shape, wiring=wiring, n_classes=5)
-    assert type(fast) is not type(plain) and list(plain.state_dict()) == list(fast.state_dict())
+@pytest.mark.parametrize("name", FAST)
+def test_a_fast_model_has_the_plain_ones_weights_and_results(name, shape, wiring):
+    plain, fast = both(name, shape, wiring=wiring, n_classes=5)
+    assert isinstance(fast.model, FAST[name]) and list(plain.state_dict()) == list(fast.state_dict())
     x = torch.randn(3, *shape)
     for one, other in ((plain, fast), (fast, plain)):
         other.load_state_dict(one.state_dict())
@@ -138,20 +142,24 @@ def test_a_fast_model_has_the_plain_ones_weights_and_results(shape, wiring):
 
 @pytest.mark.parametrize("wiring", models.WIRINGS)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_a_fast_model_without_dropout_learns_the_same(shape, wiring):
-    plain, fast = both_cnns(shape, wiring=wiring, dropout=0.0)
+@pytest.mark.parametrize("name", FAST)
+def test_a_fast_model_without_dropout_learns_the_same(name, shape, wiring):
+    plain, fast = both(name, shape, wiring=wiring, dropout=0.0)
     fast.load_state_dict(plain.state_dict())
-    x = torch.randn(3, *shape)
-    for ours, theirs in zip(
-        *(torch.autograd.grad(net(x).sum(), [*net.parameters()]) for net in (fast, plain)), strict=True
-    ):
+    x = torch.randn({"cnn": 3, "lstm": 2 * FRAMES_AT_ONCE // 97}[name], *shape)  # of the LSTM, two stretches or more
+    gradients = (
+        torch.autograd.grad(net(x).sum(), [p for p in net.parameters() if p.requires_grad]) for net in (fast, plain)
+    )
+    for ours, theirs in zip(*gradients, strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * theirs.abs().max().clamp_min(1))
 
 
-def test_a_fast_model_in_training_gives_what_the_plain_one_gives_on_average():
-    plain, fast = both_cnns((60, 4), wiring="as_described")
+@pytest.mark.parametrize("name", FAST)
+def test_a_fast_model_in_training_gives_what_the_plain_one_gives_on_average(name):
+    shape = {"cnn": (60, 4), "lstm": (5, 4)}[name]
+    plain, fast = both(name, shape, wiring="as_described")
     fast.load_state_dict(plain.state_dict())
-    x = torch.randn(1, 60, 4).expand(20000, 60, 4)
+    x = torch.randn(1, *shape).expand(20000, *shape)
     with torch.no_grad():
         ours, theirs = fast(x)[:, 0], plain(x)[:, 0]
     assert ours.mean().item() == pytest.approx(theirs.mean().item(), abs=4 * theirs.std().item() / 20000**0.5)
@@ -159,8 +167,8 @@ def test_a_fast_model_in_training_gives_what_the_plain_one_gives_on_average():
 
 
 def test_what_has_no_fast_equivalent_stays_as_it_is():
-    net = models.build(settings("lstm"), True, 97, 128, 2)
-    assert type(net.model) is models.LSTM and models.faster(net) is net
+    net = models.build(settings("ann"), True, 1, 26, 2)
+    assert type(net.model) is models.ANN and models.faster(net) is net
     assert isinstance(models.faster(models.build(settings("cnn"), True, 97, 128, 2)).model, FastCNN)
 
 

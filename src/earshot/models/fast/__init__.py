@@ -9,6 +9,8 @@ from torch import nn
 
 from earshot.models.cnn import CNN
 from earshot.models.fast.cnn import FastCNN
+from earshot.models.fast.lstm import FastLSTM
+from earshot.models.lstm import LSTM
 
 
 def faster(net: nn.Module) -> nn.Module:
@@ -19,6 +21,8 @@ def faster(net: nn.Module) -> nn.Module:
     """
     if type(net) is CNN:
         return FastCNN(net)
+    if type(net) is LSTM:
+        return FastLSTM(net)
     for name, child in list(net.named_children()):
         setattr(net, name, faster(child))
     return net
