@@ -12,48 +12,11 @@ from tqdm import tqdm
 
 from earshot.audio import decode
 from earshot.audio.suffixes import AUDIO_SUFFIXES
+from earshot.datasets import listing
 from earshot.datasets.card import Card, ClassFolders
 from earshot.datasets.manifest import COLUMNS, READ, SET_ASIDE, classes_of, of_status
 from earshot.errors import EarshotError
 from earshot.files import digest
-
-
-def find_files(card: Card, folder: Path) -> list[dict[str, Any]]:
-    """List the dataset's files as rows with recording, path and label, in the order of their names.
-
-    A file outside a class folder has no label. Files that the card names for another purpose (groups,
-    segments) are not recordings and are skipped.
-
-    Raises
-    ------
-    EarshotError
-        If a recording that the card names is missing, or there is no file at all.
-    """
-    rows = _long_files(card, folder) if _is_long(card) else _class_folder_files(card, folder)
-    if not rows:
-        raise EarshotError(f"{folder} holds no recordings of {card.name}. Run `dvc repro -f download@{card.name}`")
-    return rows
-
-
-def _class_folder_files(card: Card, folder: Path) -> list[dict[str, Any]]:
-    top = folder / card.layout.folder
-    files = sorted(path for path in top.rglob("*") if path.is_file())
-    tables = {folder / card.layout.groups.file} if card.layout.groups else set()
-    rows = []
-    for path in files:
-        if path in tables:
-            continue
-        name = path.relative_to(top)
-        label = name.parts[0] if len(name.parts) > 1 else None
-        rows.append({"recording": name.as_posix(), "path": path.relative_to(folder).as_posix(), "label": label})
-    return rows
-
-
-def _long_files(card: Card, folder: Path) -> list[dict[str, Any]]:
-    for label, name in card.layout.recordings.items():
-        if not (folder / name).is_file():
-            raise EarshotError(f"{folder / name} is missing: the card of {card.name} names it for class '{label}'")
-    return [{"recording": name, "path": name, "label": label} for label, name in sorted(card.layout.recordings.items())]
 
 
 def examine(path: Path, shortest: float, silence_dbfs: float) -> dict[str, Any]:
@@ -108,7 +71,7 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.
     -------
     A row for each file with the columns `COLUMNS`; `status` is "read" or "set aside".
     """
-    rows = find_files(card, folder)
+    rows = listing.recordings_of(card, folder)
     with ThreadPoolExecutor() as pool:
         examined = pool.map(lambda row: examine(folder / row["path"], shortest, silence_dbfs), rows)
         progress = tqdm(examined, total=len(rows), desc=f"manifest {card.name}", unit="file", disable=None)
@@ -116,41 +79,15 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.
     labels = {row["label"] for row in rows if row["label"]}
     first_with: dict[str, str] = {}
     for row in rows:
-        row["reason"] = row["reason"] or (None if _is_long(card) else _fault_of_label(row, labels))
+        row["reason"] = row["reason"] or (
+            _fault_of_label(row, labels) if isinstance(card.layout, ClassFolders) else None
+        )
         if row["reason"] is None and first_with.setdefault(row["sha256"], row["recording"]) != row["recording"]:
             row["reason"] = "duplicate bytes"
         if row["reason"] and row["path"] in card.known_bad:
             row["reason"] += f" (known: {card.known_bad[row['path']]})"
         row["status"] = SET_ASIDE if row["reason"] else READ
-    frame = pd.DataFrame(rows).merge(_groups(card, folder, rows), on="recording", how="left")
-    return frame.reindex(columns=COLUMNS)
-
-
-def _is_long(card: Card) -> bool:
-    return not isinstance(card.layout, ClassFolders)
-
-
-def _groups(card: Card, folder: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return recording, group and fold.
-
-    If the dataset has a table of groups, a recording that is not in it has no group; without a table each
-    recording is a group of its own.
-    """
-    recordings = pd.DataFrame({"recording": [row["recording"] for row in rows]})
-    if _is_long(card) or card.layout.groups is None:
-        return recordings.assign(group=recordings["recording"], fold=pd.NA)
-    groups = card.layout.groups
-    path = folder / groups.file
-    table = pd.read_csv(path, dtype=str)
-    wanted = [groups.filename, groups.group, *([groups.fold] if groups.fold else [])]
-    if absent := [column for column in wanted if column not in table]:
-        raise EarshotError(f"{path} has no column {', '.join(absent)}; it has {', '.join(table.columns)}")
-    by_name = table.set_index(groups.filename)
-    names = recordings["recording"].map(lambda recording: Path(recording).name)
-    return recordings.assign(
-        group=names.map(by_name[groups.group]),
-        fold=names.map(by_name[groups.fold]) if groups.fold else pd.NA,
-    )
+    return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
 def check(frame: pd.DataFrame, dataset: str, max_set_aside: float) -> None:

@@ -1,0 +1,69 @@
+"""The layouts: which files of a dataset's folder are its recordings, and the label, group and fold of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings
+from earshot.errors import EarshotError
+
+
+def recordings_of(card: Card, folder: Path) -> list[dict[str, Any]]:
+    """List the dataset's files as rows with recording, path, label, group and fold, in the order of their names.
+
+    A file outside a class folder has no label. Files that the card names for another purpose (groups,
+    segments) are not recordings and are skipped.
+
+    Raises
+    ------
+    EarshotError
+        If a recording that the card names is missing, a table lacks a column, or there is no file at all.
+    """
+    layout = card.layout
+    rows = (
+        _long_recordings(card, layout, folder) if isinstance(layout, LongRecordings) else _class_folders(layout, folder)
+    )
+    if not rows:
+        raise EarshotError(f"{folder} holds no recordings of {card.name}. Run `dvc repro -f download@{card.name}`")
+    return rows
+
+
+def _class_folders(layout: ClassFolders, folder: Path) -> list[dict[str, Any]]:
+    top = folder / layout.folder
+    table = folder / layout.groups.file if layout.groups else None
+    rows = []
+    for path in sorted(path for path in top.rglob("*") if path.is_file() and path != table):
+        name = path.relative_to(top)
+        label = name.parts[0] if len(name.parts) > 1 else None
+        rows.append(_row(name.as_posix(), path.relative_to(folder).as_posix(), label))
+    return _grouped(rows, layout.groups, folder) if layout.groups else rows
+
+
+def _long_recordings(card: Card, layout: LongRecordings, folder: Path) -> list[dict[str, Any]]:
+    for label, name in layout.recordings.items():
+        if not (folder / name).is_file():
+            raise EarshotError(f"{folder / name} is missing: the card of {card.name} names it for class '{label}'")
+    return [_row(name, name, label) for label, name in sorted(layout.recordings.items())]
+
+
+def _row(recording: str, path: str, label: str | None) -> dict[str, Any]:
+    """Return a row; without a table each recording is a group of its own."""
+    return {"recording": recording, "path": path, "label": label, "group": recording, "fold": None}
+
+
+def _grouped(rows: list[dict[str, Any]], groups: Groups, folder: Path) -> list[dict[str, Any]]:
+    """Return the rows with the groups and folds of the card's table; a recording that is not in it has none."""
+    path = folder / groups.file
+    table = pd.read_csv(path, dtype=str)
+    wanted = [groups.filename, groups.group, *([groups.fold] if groups.fold else [])]
+    if absent := [column for column in wanted if column not in table]:
+        raise EarshotError(f"{path} has no column {', '.join(absent)}; it has {', '.join(table.columns)}")
+    by_name = table.set_index(groups.filename)
+    names = [Path(row["recording"]).name for row in rows]
+    group_of, fold_of = by_name[groups.group], by_name[groups.fold] if groups.fold else {}
+    return [
+        row | {"group": group_of.get(name), "fold": fold_of.get(name)} for row, name in zip(rows, names, strict=True)
+    ]
