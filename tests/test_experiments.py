@@ -106,7 +106,7 @@ def test_an_experiment_in_the_workspace_changes_what_follows_from_it_alone(queue
 
 
 def test_a_queued_experiment_runs_the_code_it_was_queued_with_on_the_recordings_of_the_workspace(queued):
-    code = queued.root / "src" / "earshot" / "manifest.py"
+    code = queued.root / "src" / "earshot" / "stages" / "manifest.py"
     card = "conf/cards/tunes.yaml:title=renamed"  # so that they are copied anew, from a folder that git doesn't know
     queued.run("dvc", "exp", "run", "--queue", "--name", "earlier", "-S", card, "manifest@tunes")
     code.write_text("raise SystemExit('edited after the experiment was queued')\n")
