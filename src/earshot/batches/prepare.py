@@ -13,7 +13,7 @@ from earshot import files, inputs, project
 from earshot.batches.features import Features, read_features
 from earshot.batches.windows import Windows, windows_in
 from earshot.datasets import manifest
-from earshot.datasets.card import Card, ClassFolders, load_card
+from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError
 from earshot.inputs import Input
 from earshot.settings import window_of
@@ -61,7 +61,7 @@ def load(cfg: DictConfig) -> Data:
     """Read the features that the config selects."""
     card = load_card(dataset_of(cfg))
     params = OmegaConf.to_container(cfg, resolve=True)
-    built = inputs.build(cfg.input, params, card.task, isinstance(card.layout, ClassFolders))
+    built = inputs.build(cfg.input, params, card.task, card.clips)
     recipe = inputs.recipe(cfg.input, built)
     path = project.features(card.name, cfg.input)
     features = read_features(path, recipe)

@@ -21,6 +21,16 @@ Url = Annotated[str, Field(pattern="^https?://")]
 Bytes = Annotated[int, Field(gt=0)]
 Module = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 InFolder = Annotated[str, AfterValidator(plain_relative)]
+COLUMN = re.compile(r"\{([^{}]+)\}")  # in the pattern of a table's paths
+
+
+def _with_a_column(pattern: str) -> str:
+    if not COLUMN.search(pattern):
+        raise ValueError(f"names no column: write {{{pattern}}} for the column called {pattern}")
+    return pattern
+
+
+Pattern = Annotated[InFolder, AfterValidator(_with_a_column)]
 
 
 class _Part(BaseModel):
@@ -118,6 +128,24 @@ class LongRecordings(_Part):
     segments: dict[str, InFolder] = {}
 
 
+class Table(_Part):
+    """Short recordings that a table lists: a CSV or TSV in the dataset's folder with a row for each.
+
+    `path` is the pattern of a recording's path in the dataset's folder, with columns in braces, such as
+    `audio/fold{fold}/{slice_file_name}` or `clips/{id}.wav`. `label`, `group` and `fold` are the names of columns:
+    the class, what must not be on two sides of a split (by default each recording is a group of its own), and the
+    fold in which the recording is tested where the dataset has published folds. `train_only` is as in `Groups`.
+    """
+
+    kind: Literal["table"]
+    file: InFolder
+    path: Pattern
+    label: str = "label"
+    group: str | None = None
+    fold: str | None = None
+    train_only: list[str] = []
+
+
 class Card(_Part):
     """A dataset card.
 
@@ -132,9 +160,14 @@ class Card(_Part):
     licence: str
     citation: str
     source: Source
-    layout: Annotated[ClassFolders | LongRecordings, Field(discriminator="kind")] | None = None
+    layout: Annotated[ClassFolders | LongRecordings | Table, Field(discriminator="kind")] | None = None
     needs: str | None = None
     known_bad: dict[str, str] = {}
+
+    @property
+    def clips(self) -> bool:
+        """Whether the recordings are short, each of one class and whole in a split."""
+        return not isinstance(self.layout, LongRecordings)
 
     @property
     def label(self) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings
+from earshot.datasets import table_layout
+from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table
 from earshot.errors import EarshotError
 
 
@@ -15,20 +16,26 @@ def recordings_of(card: Card, folder: Path) -> list[dict[str, Any]]:
     """List the dataset's files as rows with recording, path, label, group and fold, in the order of their names.
 
     A file outside a class folder has no label. Files that the card names for another purpose (groups,
-    segments) are not recordings and are skipped.
+    segments) are not recordings and are skipped. A row that is set aside or left out before its file is decoded has
+    its reason too, and its status.
 
     Raises
     ------
     EarshotError
         If a recording that the card names is missing, a table lacks a column, or there is no file at all.
     """
-    layout = card.layout
-    rows = (
-        _long_recordings(card, layout, folder) if isinstance(layout, LongRecordings) else _class_folders(layout, folder)
-    )
+    rows = _rows(card, folder)
     if not rows:
         raise EarshotError(f"{folder} holds no recordings of {card.name}. Run `dvc repro -f download@{card.name}`")
     return rows
+
+
+def _rows(card: Card, folder: Path) -> list[dict[str, Any]]:
+    if isinstance(card.layout, LongRecordings):
+        return _long_recordings(card, card.layout, folder)
+    if isinstance(card.layout, Table):
+        return table_layout.rows_of(card.layout, folder)
+    return _class_folders(card.layout, folder)
 
 
 def _class_folders(layout: ClassFolders, folder: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from earshot.datasets.card import Card, ClassFolders, LongRecordings
+from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table
 from earshot.errors import EarshotError
 from earshot.settings import window_of
 from earshot.splits import windows
@@ -133,7 +133,8 @@ def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Pa
 
 def train_only(card: Card) -> list[str]:
     """Return the classes that the card excludes from the test parts of the grouped protocol."""
-    return card.layout.groups.train_only if isinstance(card.layout, ClassFolders) and card.layout.groups else []
+    named = card.layout.groups if isinstance(card.layout, ClassFolders) else card.layout
+    return named.train_only if isinstance(named, Groups | Table) else []
 
 
 SHARED = 0.4  # seconds of a stretch that join a span to it; below `heard.HEARD`, so that the audit flags nothing

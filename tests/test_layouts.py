@@ -1,0 +1,287 @@
+"""People's layouts: tables of recordings, published folds, maps of classes, and unions of datasets."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from conftest import noise, write_audio
+from earshot import files
+from earshot.datasets import examine, manifest
+from earshot.datasets.card import load_card
+from earshot.errors import EarshotError
+from earshot.leaks.duplicates import STRETCH
+from earshot.stages import audit as audit_stage
+from earshot.stages import fingerprint as fingerprint_stage
+from earshot.stages import manifest as manifest_stage
+from earshot.stages import split as split_stage
+
+RATE = 8000
+LAYOUT = {
+    "kind": "table",
+    "file": "metadata/all.csv",
+    "path": "audio/fold{fold}/{slice_file_name}",
+    "label": "class",
+    "group": "fsID",
+    "fold": "fold",
+}
+HEADER = "slice_file_name,fsID,fold,classID,class"
+
+
+def invoke(command, *arguments, code=0):
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def table_rows(folds: int = 3, each: int = 2) -> list[tuple[str, int, int, int, str]]:
+    """Return rows such as UrbanSound8K's: a recording on the web (fsID) is in one fold."""
+    return [
+        (f"{1000 * fold + number}-{label}-0-0.wav", 1000 * fold + number, fold, label, name)
+        for fold in range(1, folds + 1)
+        for label, name in enumerate(["dog_bark", "siren", "drilling"])
+        for number in range(each * label, each * label + each)
+    ]
+
+
+def write_table(project, rows, name="urban", header=HEADER):
+    path = project.data("raw", name, "metadata", "all.csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
+
+
+def write_recordings(project, rows, name="urban"):
+    for seed, row in enumerate(rows):
+        write_audio(project.data("raw", name, "audio", f"fold{row[2]}", row[0]), noise(2.5, RATE, seed), RATE)
+
+
+def table_card(project, name="urban", **changes):
+    known = {key: changes.pop(key) for key in list(changes) if key in ("classes", "known_bad", "test_only")}
+    project.card(name, source={"folder": "."}, layout={**LAYOUT, **changes}, **known)
+
+
+@pytest.fixture
+def urban(project):
+    """A dataset in UrbanSound8K's layout: three folds, three classes, two groups of each in each fold."""
+    table_card(project)
+    write_table(project, table_rows())
+    write_recordings(project, table_rows())
+    params = project.params(datasets=["urban"], protocols=["grouped"])
+    project.params(split=params["split"] | {"folds": {"default": 2}})
+    return project
+
+
+def built(project, name="urban"):
+    return examine.build(load_card(name), project.data("raw", name), 2.0, -80).set_index("path")
+
+
+# Tables
+
+
+def test_a_table_says_where_a_recording_is_and_its_label_group_and_fold(urban):
+    rows = built(urban)
+    assert len(rows) == 18 and (rows["status"] == "read").all()
+    row = rows.loc["audio/fold2/2002-1-0-0.wav"]
+    assert (row["label"], row["group"], row["fold"]) == ("siren", "2002", "2")
+    assert list(rows.index) == sorted(rows.index)
+
+
+def test_without_a_group_each_recording_of_a_table_is_its_own(urban):
+    table_card(urban, group=None, fold=None)
+    rows = built(urban)
+    assert (rows["group"] == rows.index).all() and rows["fold"].isna().all()
+
+
+def test_a_row_without_a_file_and_a_file_without_a_row_are_told(urban):
+    raw = urban.data("raw", "urban")
+    (raw / "audio/fold1/1000-0-0-0.wav").unlink()
+    write_audio(raw / "audio/fold3/extra.wav", noise(2.5, RATE, 99), RATE)
+    rows = built(urban)
+    assert len(rows) == 19
+    assert tuple(rows.loc["audio/fold1/1000-0-0-0.wav", ["status", "reason"]]) == ("set aside", "missing")
+    left_out = rows.loc["audio/fold3/extra.wav"]
+    assert tuple(left_out[["status", "reason"]]) == ("left out", "not in metadata/all.csv")
+    said = invoke(manifest_stage.main, "urban")
+    assert "17 files read, set aside: 1 missing, 1 not in metadata/all.csv" in said
+
+
+def test_what_a_table_leaves_out_does_not_count_as_a_fault(urban):
+    write_table(urban, [row for row in table_rows() if row[2] != 3])
+    assert "12 files read, set aside: 6 not in metadata/all.csv" in invoke(manifest_stage.main, "urban")
+    for row in table_rows()[:3]:
+        urban.data("raw", "urban", "audio", "fold1", row[0]).unlink()
+    assert "3 of 12 files of urban were set aside" in invoke(manifest_stage.main, "urban", code=1)
+
+
+def test_a_row_without_a_label_is_set_aside(urban):
+    rows = [(*row[:4], "") if row[0].startswith("1000-") else row for row in table_rows()]
+    write_table(urban, rows)
+    row = built(urban).loc["audio/fold1/1000-0-0-0.wav"]
+    assert tuple(row[["status", "reason"]]) == ("set aside", "no class in metadata/all.csv")
+
+
+def test_the_words_na_and_none_are_labels_and_groups(urban):
+    words = ["NA", "None", "nan", "null"]
+    rows = [(*row[:1], words[n % 4], row[2], row[3], words[row[3]]) for n, row in enumerate(table_rows())]
+    write_table(urban, rows)
+    found = built(urban)
+    assert set(found["label"]) == {"NA", "None", "nan"} and set(found["group"]) == set(words)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "column"),
+    [("audio/fold{fold}/{id}.wav", "id"), ("{where}", "where"), ("./audio/{where}", "where")],
+)
+def test_a_pattern_of_paths(pattern, column, urban):
+    rows = [
+        (row[0].removesuffix(".wav") if column == "id" else place, *row[1:])
+        for row in table_rows()
+        for place in [f"fold{row[2]}/{row[0]}" if pattern.startswith("./") else f"audio\\fold{row[2]}\\{row[0]}"]
+    ]
+    write_table(urban, rows, header=HEADER.replace("slice_file_name", column))
+    table_card(urban, path=pattern)
+    rows = built(urban)
+    assert len(rows) == 18 and (rows["status"] == "read").all()
+
+
+def test_an_accent_is_the_same_letter_however_it_is_encoded(urban):
+    composed, apart = (unicodedata.normalize(form, "é.wav") for form in ("NFC", "NFD"))
+    write_audio(urban.data("raw", "urban", "audio", "fold1", apart), noise(2.5, RATE, 99), RATE)
+    write_table(urban, [*table_rows(), (composed, 1, 1, 0, "dog_bark")])
+    assert (built(urban)["status"] == "read").all()
+
+
+def test_rows_that_agree_are_one_and_rows_that_contradict_each_other_are_named(urban):
+    first = table_rows()[0]
+    write_table(urban, [*table_rows(), first])
+    assert len(built(urban)) == 18
+    write_table(urban, [*table_rows(), (*first[:4], "siren")])
+    with pytest.raises(EarshotError, match=r"all.csv, line 20: audio/fold1/1000-0-0-0.wav has a row already, line 2"):
+        built(urban)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows", "told"),
+    [
+        ({"label": "klass"}, None, "all.csv has no column klass; it has slice_file_name, fsID, fold, classID, class"),
+        ({"path": "audio/{name}"}, None, "all.csv has no column name"),
+        ({"file": "metadata/none.csv"}, None, "none.csv is missing"),
+        ({}, [("../../a.wav", 1, 1, 0, "x")], "all.csv, line 2: 'audio/fold1/../../a.wav' leads out"),
+        ({"path": "{slice_file_name}"}, [("/etc/passwd", 1, 1, 0, "x")], "line 2: '/etc/passwd' leads out"),
+        ({}, [("", 1, 1, 0, "x")], "line 2: slice_file_name is empty"),
+        ({"path": "{slice_file_name}"}, None, r"its first is 1000-0-0-0.wav. audio/fold1/1000-0-0-0.wav is"),
+        (
+            {"path": "audio/fold{fold}/{slice_file_name}"},
+            [("1000-0-0-0", 1, 1, 0, "x")],
+            r"audio/fold1/1000-0-0-0.wav is: write audio/fold\{fold\}/\{slice_file_name\}.wav",
+        ),
+    ],
+)
+def test_a_fault_of_a_table_is_one_line(changes, rows, told, urban):
+    table_card(urban, **changes)
+    if rows:
+        write_table(urban, rows)
+    with pytest.raises(EarshotError, match=told) as error:
+        built(urban)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("filename", "names no column: write {filename}"), ("../{a}", "leads out"), ("/{a}", "leads out")],
+)
+def test_a_fault_of_a_pattern_is_told_with_its_key(path, told, project):
+    table_card(project, path=path)
+    with pytest.raises(EarshotError, match=rf"layout\.table\.path: .*{told}"):
+        load_card("urban")
+
+
+def test_a_table_may_be_tabbed(urban):
+    path = urban.data("raw", "urban", "metadata", "all.csv")
+    path.with_suffix(".tsv").write_text(path.read_text().replace(",", "\t"))
+    table_card(urban, file="metadata/all.tsv")
+    assert (built(urban)["status"] == "read").all()
+
+
+# Published folds
+
+
+def prepared(project, name="urban"):
+    invoke(manifest_stage.main, name)
+    invoke(fingerprint_stage.main, name)
+    return invoke(split_stage.main, name)
+
+
+def split_of(project, name="urban"):
+    return files.read_table(project.data("splits", name, "grouped.parquet"))
+
+
+def folds_of_tests(project, name="urban"):
+    """Return the spans that are tested, with the split's fold (fold_x) and the published one (fold_y)."""
+    split = split_of(project, name)
+    return split[split["part"] == "test"].merge(manifest.read(name)[["recording", "fold"]], on="recording")
+
+
+def test_leak_free_published_folds_are_used_and_the_audit_says_so(urban):
+    said = prepared(urban)
+    assert "published folds: used; no group on two sides; split.folds in params.yaml does not apply" in said
+    tested = folds_of_tests(urban)
+    assert len(tested) == 18 and (tested["fold_x"] + 1 == tested["fold_y"].astype(int)).all()
+    assert "published folds: used; no group on two sides" in invoke(audit_stage.main, "urban")
+    found = files.read_json(urban.data("audit", "urban.json"))
+    assert found["published_folds"] == "published folds: used; no group on two sides"
+
+
+def test_ten_folds_are_in_the_order_of_their_numbers(urban):
+    write_table(urban, table_rows(folds=11, each=1))
+    write_recordings(urban, table_rows(folds=11, each=1))
+    prepared(urban)
+    tested = folds_of_tests(urban)
+    assert (tested["fold_x"] + 1 == tested["fold_y"].astype(int)).all() and tested["fold_x"].max() == 10
+
+
+def test_published_folds_that_leak_are_not_used_and_the_group_is_named(urban):
+    rows = [(row[0], 1234 if row[1] in (1000, 3000) else row[1], *row[2:]) for row in table_rows()]
+    write_table(urban, rows)
+    said = prepared(urban)
+    assert "published folds: not used; group 1234 is in folds 1 and 3" in said
+    split = split_of(urban)
+    assert split["fold"].nunique() == 2, "own folds are made then"
+    assert (split.groupby(["fold", "group"])["part"].nunique() == 1).all()
+    assert "published folds: not used; group 1234 is in folds 1 and 3" in invoke(audit_stage.main, "urban")
+
+
+def test_published_folds_that_share_sound_are_not_used_and_both_groups_are_named(urban):
+    invoke(manifest_stage.main, "urban")
+    invoke(fingerprint_stage.main, "urban")
+    shared = ["audio/fold1/1000-0-0-0.wav", 0.0, "audio/fold3/3000-0-0-0.wav", 0.0, 2.0, 1.0]
+    table = pd.DataFrame([shared], columns=STRETCH)
+    files.write_table(urban.data("fingerprint", "urban", "duplicates.parquet"), table, {"dataset": "urban"})
+    expected = "published folds: not used; groups 1000, 3000 share sound and are in folds 1 and 3"
+    assert expected in invoke(split_stage.main, "urban")
+    assert expected in invoke(audit_stage.main, "urban")
+
+
+def test_recordings_without_a_fold_are_told(urban):
+    rows = [(*row[:2], "" if row[1] == 1000 else row[2], *row[3:]) for row in table_rows()]
+    rows = [(f"fold1/{row[0]}" if not row[2] else f"fold{row[2]}/{row[0]}", *row[1:]) for row in rows]
+    write_table(urban, rows)
+    table_card(urban, path="audio/{slice_file_name}")
+    expected = "published folds: not used; 1 recording has no fold, audio/fold1/1000-0-0-0.wav"
+    assert expected in prepared(urban) and expected in invoke(audit_stage.main, "urban")
+
+
+def test_a_class_that_a_published_fold_lacks_is_named_with_what_to_do(urban):
+    rows = [row for row in table_rows() if not (row[2] == 2 and row[4] == "siren")]
+    write_table(urban, rows)
+    invoke(manifest_stage.main, "urban")
+    invoke(fingerprint_stage.main, "urban")
+    said = invoke(split_stage.main, "urban", code=1)
+    assert "the test part of fold 1 has no siren. These are the published folds: take `fold` out of the card" in said
+    table_card(urban, train_only=["siren"])
+    invoke(split_stage.main, "urban")
+    split = split_of(urban)
+    assert set(split.loc[split["label"] == "siren", "part"]) == {"train"}
