@@ -285,3 +285,88 @@ def test_a_class_that_a_published_fold_lacks_is_named_with_what_to_do(urban):
     invoke(split_stage.main, "urban")
     split = split_of(urban)
     assert set(split.loc[split["label"] == "siren", "part"]) == {"train"}
+
+
+# Class maps
+
+MAP = {"alarm": ["siren"], "other": "*"}
+
+
+def test_a_class_map_makes_the_labels_classes(urban):
+    table_card(urban, classes=MAP)
+    rows = built(urban)
+    assert rows["label"].value_counts().to_dict() == {"other": 12, "alarm": 6}
+    assert (rows["status"] == "read").all()
+
+
+def test_a_label_in_no_class_is_left_out_and_told(urban):
+    table_card(urban, classes={"alarm": "siren", "dog": ["dog_bark"]})
+    rows = built(urban)
+    left_out = rows[rows["status"] == "left out"]
+    assert len(left_out) == 6 and set(left_out["reason"]) == {"class drilling is not mapped"}
+    assert "12 files read, set aside: 6 class drilling is not mapped" in invoke(manifest_stage.main, "urban")
+    assert files.read_json(urban.data("manifest", "urban.json"))["classes"] == {"alarm": 6, "dog": 6}
+
+
+def test_a_label_of_numbers_may_be_written_as_a_number(urban):
+    table_card(urban, label="classID", classes={"alarm": [1], "other": [0, 2]})
+    assert built(urban)["label"].value_counts().to_dict() == {"other": 12, "alarm": 6}
+
+
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [
+        (
+            {"alarm": ["sirene"], "other": "*"},
+            "urban.yaml: classes names 'sirene', and the dataset's labels are dog_bark, ",
+        ),
+        ({"a": ["siren"], "b": ["siren", "dog_bark"]}, "classes: .*'siren' is named twice"),
+        ({"a": ["siren", "siren"], "b": "*"}, "classes: .*'siren' is named twice"),
+        ({"a": "*", "b": "*"}, r"classes: .*'\*' is named twice"),
+        ({"a": [], "b": "*"}, "classes.a: "),
+        ({"a": [True], "b": "*"}, "classes.a.0: "),
+        ({"a": ["siren", "drilling"], "b": "dog_bark", "c": "*"}, r'nothing is left for c: "\*"'),
+    ],
+)
+def test_a_fault_of_a_class_map_is_one_line(classes, told, urban):
+    table_card(urban, classes=classes)
+    with pytest.raises(EarshotError, match=told) as error:
+        built(urban)
+    assert "\n" not in str(error.value)
+
+
+def test_class_folders_have_maps_too(project):
+    layout = {"kind": "class_folders"}
+    project.card(
+        "birds", source={"folder": "."}, layout=layout, classes={"corvid": ["crow", "rook"], "small": ["wren"]}
+    )
+    for seed, name in enumerate(["crow/1.wav", "rook/1.wav", "wren/1.wav", "gull/1.wav"]):
+        write_audio(project.data("raw", "birds", name), noise(2.5, RATE, seed), RATE)
+    rows = built(project, "birds")
+    assert list(rows["label"].fillna("")) == ["corvid", "", "corvid", "small"]
+    assert rows.loc["gull/1.wav", "reason"] == "class gull is not mapped"
+
+
+def test_long_recordings_of_one_class_keep_their_own_segments(project):
+    layout = {
+        "kind": "long_recordings",
+        "recordings": {"siren": "a.wav", "horn": "b.wav", "traffic": "c.wav", "bell": "d.wav"},
+        "segments": {"siren": "a.csv", "traffic": "c.csv"},
+    }
+    classes = {"alarm": ["siren", "horn"], "traffic": ["traffic"]}
+    project.card("street", source={"folder": "."}, layout=layout, classes=classes)
+    raw = project.data("raw", "street")
+    for seed, name in enumerate("abcd"):
+        write_audio(raw / f"{name}.wav", noise(100, 4000, seed), 4000)
+    for name, every in (("a", 20), ("c", 25)):
+        edges = range(0, 100, every)
+        rows = [f"{edge * 4000},{(edge + every) * 4000},{name}{edge}" for edge in edges]
+        (raw / f"{name}.csv").write_text("\n".join(["start_sample,end_sample,source", *rows]))
+    params = project.params(protocols=["grouped"])
+    project.params(split=params["split"] | {"folds": {"default": 3}, "block_seconds": 30.0})
+    prepared(project, "street")
+    tested = split_of(project, "street")[lambda split: split["part"] == "test"].sort_values("group")
+    sizes = tested.groupby("recording").size().to_dict()
+    assert sizes == {"a.wav": 5, "b.wav": 4, "c.wav": 4}, "blocks where the sources are not known"
+    assert tested.groupby("label").size().to_dict() == {"alarm": 9, "traffic": 4}
+    assert {"a20", "b.wav#001", "c25"} <= set(tested["group"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from earshot import project
 from earshot.datasets.names import plain_relative
@@ -146,11 +146,32 @@ class Table(_Part):
     train_only: list[str] = []
 
 
+def _as_list(labels: object) -> object:
+    """Return one label as a list, and numbers, which YAML reads as such, as the text that they are in a table."""
+    labels = labels if isinstance(labels, list) else [labels]
+    return [str(label) if type(label) is int else label for label in labels]
+
+
+Labels = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)]
+
+
+def _each_once(classes: dict[str, list[str]]) -> dict[str, list[str]]:
+    named = [label for labels in classes.values() for label in labels]
+    if twice := sorted({label for label in named if named.count(label) > 1}):
+        raise ValueError(f"'{twice[0]}' is named twice")
+    return classes
+
+
+ClassMap = Annotated[dict[str, Labels], Field(min_length=1), AfterValidator(_each_once)]
+
+
 class Card(_Part):
     """A dataset card.
 
     `task` is the first part of the experiments' names (`TASK-INPUT-MODEL`); `needs` names a card with group labels
-    that is downloaded with this one; `known_bad` maps files that are known to be set aside to the reason.
+    that is downloaded with this one; `classes` maps classes to the labels of the layout that they are made of, "*" for
+    all that no other class names, e.g. `{emergency: [siren, ambulance], non_emergency: "*"}`; a recording with a label
+    that is in no class is left out. `known_bad` maps files that are known to be set aside to the reason.
     """
 
     name: str
@@ -162,6 +183,7 @@ class Card(_Part):
     source: Source
     layout: Annotated[ClassFolders | LongRecordings | Table, Field(discriminator="kind")] | None = None
     needs: str | None = None
+    classes: ClassMap | None = None
     known_bad: dict[str, str] = {}
 
     @property

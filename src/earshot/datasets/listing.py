@@ -7,13 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from earshot.datasets import table_layout
-from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table
+from earshot.datasets import class_map, table_layout
+from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table, card_path
 from earshot.errors import EarshotError
 
 
 def recordings_of(card: Card, folder: Path) -> list[dict[str, Any]]:
     """List the dataset's files as rows with recording, path, label, group and fold, in the order of their names.
+
+    The label is the class that the card's `classes` give it, where the card has them.
 
     A file outside a class folder has no label. Files that the card names for another purpose (groups,
     segments) are not recordings and are skipped. A row that is set aside or left out before its file is decoded has
@@ -22,9 +24,11 @@ def recordings_of(card: Card, folder: Path) -> list[dict[str, Any]]:
     Raises
     ------
     EarshotError
-        If a recording that the card names is missing, a table lacks a column, or there is no file at all.
+        If a recording or label that the card names is missing, a table lacks a column, or there is no file at all.
     """
     rows = _rows(card, folder)
+    if card.classes:
+        rows = class_map.mapped(rows, card.classes, f"{card_path(card.name)}: classes")
     if not rows:
         raise EarshotError(f"{folder} holds no recordings of {card.name}. Run `dvc repro -f download@{card.name}`")
     return rows

@@ -47,14 +47,14 @@ def blocks(spans: pd.DataFrame, seconds: float, guard: float) -> pd.DataFrame:
 
 
 def sources(spans: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Replace each recording by the stretches it was assembled from; each source is a group."""
+    """Replace each recording by the stretches it was assembled from (`segments`, by recording); a source is a group."""
 
     def of(row: Any) -> list[Piece]:
-        runs = segments[row.label]
+        runs = segments[row.recording]
         return list(zip(runs["start"], runs["stop"], strict=True))
 
     cut = _cut(spans, of)
-    return cut.assign(group=np.concatenate([segments[label]["source"] for label in spans["label"]]))
+    return cut.assign(group=np.concatenate([segments[recording]["source"] for recording in spans["recording"]]))
 
 
 def grouped_by(cut: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
@@ -116,12 +116,20 @@ def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Pa
     spans = whole_recordings(recordings)
     if not isinstance(card.layout, LongRecordings):
         return spans[spans["group"].notna()].reset_index(drop=True)
-    if card.layout.segments:
-        rates = recordings.set_index("label")["sample_rate"]
-        tables = {
-            label: read_segments(folder / name, int(rates[label])) for label, name in card.layout.segments.items()
-        }
-        return sources(spans, tables)
+    rates = recordings.set_index("recording")["sample_rate"]
+    tables = {
+        recording: read_segments(folder / card.layout.segments[label], int(rates[recording]))
+        for label, recording in card.layout.recordings.items()
+        if recording in rates and label in card.layout.segments
+    }
+    known = spans["recording"].isin(tables.keys())
+    cut = [sources(spans[known], tables)] if known.any() else []
+    return pd.concat(
+        [*cut, *([] if known.all() else [_guarded_blocks(card, spans[~known], params)])], ignore_index=True
+    )
+
+
+def _guarded_blocks(card: Card, spans: pd.DataFrame, params: dict) -> pd.DataFrame:
     length = window_of(params["windows"], card.task)["length"]
     if params["split"]["guard_seconds"] < length:
         raise EarshotError(
