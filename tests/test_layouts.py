@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import shutil
+import tarfile
 import unicodedata
+import zipfile
+from itertools import product
 
 import pandas as pd
 import pytest
+import soundfile
+import yaml
 from click.testing import CliRunner
 
-from conftest import noise, write_audio
+from conftest import PROJECT, noise, write_audio
 from earshot import files
+from earshot.batches.prepare import dataset_of
 from earshot.datasets import examine, manifest
-from earshot.datasets.card import load_card
+from earshot.datasets.card import load_card, trained_on
+from earshot.datasets.download.checksums import read_list
 from earshot.errors import EarshotError
+from earshot.evaluation.cross_dataset import same_task
 from earshot.leaks.duplicates import STRETCH
+from earshot.settings import compose
 from earshot.stages import audit as audit_stage
+from earshot.stages import compare as compare_stage
+from earshot.stages import cross_dataset as cross_dataset_stage
+from earshot.stages import download as download_stage
+from earshot.stages import evaluate as evaluate_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
+from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
+from earshot.stages import train as train_stage
+from servers import Server
 
 RATE = 8000
 LAYOUT = {
@@ -370,3 +389,149 @@ def test_long_recordings_of_one_class_keep_their_own_segments(project):
     assert sizes == {"a.wav": 5, "b.wav": 4, "c.wav": 4}, "blocks where the sources are not known"
     assert tested.groupby("label").size().to_dict() == {"alarm": 9, "traffic": 4}
     assert {"a20", "b.wav#001", "c25"} <= set(tested["group"])
+
+
+# The shipped cards, on small fakes of what is published
+
+
+def wav(seconds: float, seed: int) -> bytes:
+    stream = io.BytesIO()
+    soundfile.write(stream, noise(seconds, RATE, seed), RATE, format="wav")
+    return stream.getvalue()
+
+
+def urbansound8k() -> dict[str, bytes]:
+    """Return the files of a small UrbanSound8K: four classes, ten folds."""
+    names = ["air_conditioner", "car_horn", "dog_bark", "siren"]
+    rows = [
+        (f"{100 * fold + label}-{label}-0-{take}.wav", fold, label)
+        for fold, label, take in product(range(1, 11), range(4), range(2))
+    ]
+    lines = ["slice_file_name,fsID,start,end,salience,fold,classID,class"]
+    lines += [f"{name},{100 * fold + label},0.0,4.0,1,{fold},{label},{names[label]}" for name, fold, label in rows]
+    recordings = {f"audio/fold{row[1]}/{row[0]}": wav(2.5, seed) for seed, row in enumerate(rows)}
+    others = {"audio/.DS_Store": b"x", "audio/fold1/.DS_Store": b"x", "UrbanSound8K_README.txt": b"Read me"}
+    return {**recordings, **others, "metadata/UrbanSound8K.csv": "\n".join(lines).encode()}
+
+
+def esc50() -> dict[str, bytes]:
+    """Return the files of a small ESC-50: three classes, five folds."""
+    names = ["dog", "rain", "siren"]
+    rows = [
+        (f"{fold}-{1000 * fold + label}-{take}-{label}.wav", fold, label, take)
+        for fold, label, take in product(range(1, 6), range(3), "AB")
+    ]
+    lines = ["filename,fold,target,category,esc10,src_file,take"]
+    lines += [
+        f"{name},{fold},{label},{names[label]},{label < 2},{1000 * fold + label},{take}"
+        for name, fold, label, take in rows
+    ]
+    recordings = {f"audio/{row[0]}": wav(2.5, seed) for seed, row in enumerate(rows)}
+    return {**recordings, "meta/esc50.csv": "\n".join(lines).encode(), "README.md": b"Read me", "esc50.gif": b"GIF"}
+
+
+def tarred(files: dict[str, bytes], top: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f"{top}/{name}")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def zipped(files: dict[str, bytes], top: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(f"{top}/{name}", content)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.delenv("EARSHOT_MIRROR", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    running = Server()
+    yield running
+    running.close()
+
+
+def serve(project, server, name: str, packed: bytes, **archive) -> None:
+    """Serve an archive, and have the shipped card take it from there."""
+    path = project.root / "conf" / "cards" / f"{name}.yaml"
+    card = yaml.safe_load(path.read_text())
+    server.files["packed"] = packed
+    card["source"]["archive"] |= {"urls": [f"{server.address}/packed"], **archive}
+    path.write_text(yaml.safe_dump(card))
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def test_urbansound8k_as_it_is_published(project, server):
+    packed = tarred(urbansound8k(), "UrbanSound8K")
+    serve(project, server, "urbansound8k", packed, md5=md5(packed))
+    project.params(protocols=["grouped"])
+    assert "verified, from" in invoke(download_stage.main, "urbansound8k")
+    said = prepared(project, "urbansound8k")
+    assert "published folds: used; no group on two sides" in said
+    rows = manifest.read("urbansound8k")
+    assert len(rows) == 80 and set(rows["label"]) == {"air_conditioner", "car_horn", "dog_bark", "siren"}
+    assert split_of(project, "urbansound8k")["fold"].nunique() == 10
+    assert (rows["group"] == rows["recording"].str.extract(r"/(\d+)-")[0]).all()
+
+
+def test_an_archive_with_another_md5_is_refused(project, server):
+    serve(project, server, "urbansound8k", tarred(urbansound8k(), "UrbanSound8K"))
+    said = invoke(download_stage.main, "urbansound8k", code=1)
+    assert "wrong bytes: MD5 is" in said and "expected 9aa69802bbf37fb986f71ec1483a196e" in said
+
+
+def test_esc50_as_it_is_published(project, server):
+    files_of = esc50()
+    serve(project, server, "esc50", zipped(files_of, "ESC-50-master"))
+    listed = [name for name in files_of if name.startswith(("audio/", "meta/"))]
+    checksums = project.root / "conf" / "cards" / "esc50.md5"
+    checksums.write_text("".join(f"{md5(files_of[name])}  {name}\n" for name in listed))
+    project.params(protocols=["grouped"])
+    assert "esc50: 31 files" in invoke(download_stage.main, "esc50")
+    assert "published folds: used; no group on two sides" in prepared(project, "esc50")
+    assert split_of(project, "esc50")["fold"].nunique() == 5 and len(manifest.read("esc50")) == 30
+    checksums.write_text(checksums.read_text().replace(md5(files_of[listed[0]]), "0" * 32))
+    said = invoke(download_stage.main, "esc50", code=1)
+    assert f"wrong bytes (MD5 differs): {listed[0]}" in said
+
+
+def test_esc50_lists_its_2000_clips_in_five_folds():
+    listed = read_list(PROJECT / "conf" / "cards" / "esc50.md5")
+    clips = [name for name in listed if name.startswith("audio/")]
+    assert len(clips) == 2000 and "meta/esc50.csv" in listed
+    assert {fold: sum(name.startswith(f"audio/{fold}-") for name in clips) for fold in range(1, 6)} == dict.fromkeys(
+        range(1, 6), 400
+    )
+
+
+# Datasets for testing alone
+
+
+def test_a_dataset_for_testing_alone_is_never_trained_on(urban):
+    table_card(urban, name="elsewhere", test_only=True)
+    shutil.copytree(urban.data("raw", "urban"), urban.data("raw", "elsewhere"))
+    invoke(manifest_stage.main, "elsewhere")
+    for stage in (split_stage, audit_stage, train_stage, evaluate_stage):
+        assert "for testing alone" in invoke(stage.main, "elsewhere")
+    for kind in ("splits", "models", "history", "predictions", "metrics"):
+        assert urban.data(kind, "elsewhere").is_dir() and not list(urban.data(kind, "elsewhere").iterdir())
+    assert "tested on no other dataset" in invoke(cross_dataset_stage.main, "elsewhere")
+    assert "for testing alone" in invoke(noise_stage.main, "elsewhere")
+    urban.card("urban", task="elsewhere", source={"folder": "."}, layout=LAYOUT)
+    assert trained_on(["urban", "elsewhere"]) == ["urban"]
+    urban.params(datasets=["urban", "elsewhere"])
+    assert dataset_of(compose(["task=elsewhere"])) == "urban"
+    assert same_task("elsewhere", urban.params()) == ["urban"]
+    with pytest.raises(EarshotError, match="none of task 'elsewhere' besides urban"):
+        same_task("urban", urban.params())
+    urban.params(datasets=["elsewhere"])
+    assert "add one to train on" in invoke(compare_stage.main, code=1)

@@ -6,6 +6,7 @@ A card is a file `conf/cards/NAME.yaml`. To add a dataset, add a card.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,7 @@ from earshot.datasets.names import plain_relative
 from earshot.errors import EarshotError
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Url = Annotated[str, Field(pattern="^https?://")]
 Bytes = Annotated[int, Field(gt=0)]
 Module = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
@@ -38,12 +40,21 @@ class _Part(BaseModel):
 
 
 class RemoteFile(_Part):
-    """A file to download: its path in the dataset's folder, and its URLs in the order they are tried."""
+    """A file to download: its path in the dataset's folder, and its URLs in the order they are tried.
+
+    `md5` is for what its publisher lists no better checksum of.
+    """
 
     path: InFolder
     urls: list[Url] = []
     sha256: Sha256 | None = None
+    md5: Md5 | None = None
     bytes: Bytes | None = None
+
+    @property
+    def checksum(self) -> str | None:
+        """The SHA-256, or else the MD5."""
+        return self.sha256 or self.md5
 
 
 class Archive(RemoteFile):
@@ -72,9 +83,9 @@ class Source(_Part):
 
     `files` are downloaded one by one; an `archive` is unpacked; a `folder` on this machine is copied
     (`~` and paths relative to the project's folder are allowed); a dataset can be `generated`.
-    `checksums` names a file in sha256sum's format beside the card, with a line for each file of the dataset. Exactly
-    these files are taken then, and a mirror may hold them one by one instead of the public archive. A source with
-    nothing but `checksums` is available from a mirror only.
+    `checksums` names a file in sha256sum's or md5sum's format beside the card, with a line for each file of the
+    dataset. Exactly these files are taken then, and a mirror may hold them one by one instead of the public archive. A
+    source with nothing but `checksums` is available from a mirror only.
     """
 
     files: list[RemoteFile] = []
@@ -169,7 +180,8 @@ class Card(_Part):
     """A dataset card.
 
     `task` is the first part of the experiments' names (`TASK-INPUT-MODEL`); `needs` names a card with group labels
-    that is downloaded with this one; `classes` maps classes to the labels of the layout that they are made of, "*" for
+    that is downloaded with this one; models are never trained on a `test_only` dataset, and those of the other datasets
+    of its task are tested on it; `classes` maps classes to the labels of the layout that they are made of, "*" for
     all that no other class names, e.g. `{emergency: [siren, ambulance], non_emergency: "*"}`; a recording with a label
     that is in no class is left out. `known_bad` maps files that are known to be set aside to the reason.
     """
@@ -183,6 +195,7 @@ class Card(_Part):
     source: Source
     layout: Annotated[ClassFolders | LongRecordings | Table, Field(discriminator="kind")] | None = None
     needs: str | None = None
+    test_only: bool = False
     classes: ClassMap | None = None
     known_bad: dict[str, str] = {}
 
@@ -205,6 +218,11 @@ def card_path(name: str) -> Path:
 def dataset_names() -> list[str]:
     """List the datasets that have a card."""
     return sorted(path.stem for path in card_path("*").parent.glob("*.yaml"))
+
+
+def trained_on(names: Iterable[str]) -> list[str]:
+    """Return those of some datasets that models may be trained on, in their order."""
+    return [name for name in names if not load_card(name).test_only]
 
 
 def load_card(name: str) -> Card:

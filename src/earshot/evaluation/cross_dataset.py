@@ -11,7 +11,7 @@ import pandas as pd
 
 from earshot import processes, project
 from earshot.datasets import manifest
-from earshot.datasets.card import Card, load_card
+from earshot.datasets.card import Card, load_card, trained_on
 from earshot.errors import EarshotError
 from earshot.settings import Experiment, experiments_of, read_params, window_of
 from earshot.splits import spans
@@ -67,7 +67,7 @@ def same_task(on: str, params: dict[str, Any]) -> list[str]:
         If there are none.
     """
     task = load_card(on).task
-    found = [name for name in params["datasets"] if name != on and load_card(name).task == task]
+    found = [name for name in trained_on(params["datasets"]) if name != on and load_card(name).task == task]
     if not found:
         raise EarshotError(f"params.yaml's datasets have none of task '{task}' besides {on}: say which one with --of")
     return found

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
-from earshot.datasets.card import load_card
+from earshot.datasets.card import Card, load_card
 from earshot.errors import without_traceback
 from earshot.processes import leave_with_parent
 
@@ -29,6 +31,14 @@ def stage(work: Callable[..., None]) -> click.Command:
 
     named = click.argument("dataset")(run) if per_dataset else run
     return click.command()(without_traceback(named))
+
+
+def nothing_to_make(card: Card, *folders: Path) -> None:
+    """Make the folders of a stage's results empty, for a dataset that no model is trained on; say so."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    print(f"{card.label}: nothing to do, it is for testing alone (test_only in its card)")
 
 
 workers = click.option(

@@ -9,12 +9,15 @@ from earshot.errors import EarshotError
 from earshot.settings import read_params
 from earshot.splits.protocols import check_parts, judge_folds, make
 from earshot.splits.spans import train_only
-from earshot.stages import stage
+from earshot.stages import nothing_to_make, stage
 
 
 @stage
 def main(card: Card) -> None:
     """Write data/splits/DATASET/PROTOCOL.parquet for the protocols in params.yaml."""
+    if card.test_only:
+        nothing_to_make(card, project.split(card.name, "").parent)
+        return
     recordings, params = manifest.read(card.name), read_params()
     duplicates = files.read_table(project.duplicates(card.name))
     if not params["protocols"]:
