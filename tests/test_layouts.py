@@ -19,11 +19,13 @@ from click.testing import CliRunner
 from conftest import PROJECT, noise, write_audio
 from earshot import files
 from earshot.batches.prepare import dataset_of
+from earshot.cli import main
 from earshot.datasets import examine, manifest
 from earshot.datasets.card import load_card, trained_on
+from earshot.datasets.download import download
 from earshot.datasets.download.checksums import read_list
 from earshot.errors import EarshotError
-from earshot.evaluation.cross_dataset import same_task
+from earshot.evaluation.cross_dataset import others, same_task
 from earshot.leaks.duplicates import STRETCH
 from earshot.settings import compose
 from earshot.stages import audit as audit_stage
@@ -535,3 +537,144 @@ def test_a_dataset_for_testing_alone_is_never_trained_on(urban):
         same_task("urban", urban.params())
     urban.params(datasets=["elsewhere"])
     assert "add one to train on" in invoke(compare_stage.main, code=1)
+
+
+# Unions
+
+
+UNION = {"urban": {"classes": {"alarm": ["siren"], "other": "*"}}, "horns": {}}
+
+
+@pytest.fixture
+def towns(urban):
+    """The table above, a dataset of two long recordings with the same task, and their union."""
+    urban.card(
+        "urban",
+        task="towns",
+        source={"folder": "sounds/urban"},
+        layout=LAYOUT,
+        known_bad={"audio/fold1/1000-0-0-0.wav": "broken when it was published"},
+    )
+    shutil.copytree(urban.data("raw", "urban"), urban.root / "sounds" / "urban")
+    layout = {"kind": "long_recordings", "recordings": {"alarm": "horn.wav", "other": "street.wav"}}
+    urban.card("horns", task="towns", source={"folder": "sounds/horns"}, layout=layout)
+    for seed, name in enumerate(layout["recordings"].values()):
+        write_audio(urban.root / "sounds" / "horns" / name, noise(60, RATE, 200 + seed), RATE)
+    urban.card("both", task="towns", union=UNION)
+    params = urban.params(datasets=["both"])
+    urban.params(split=params["split"] | {"block_seconds": 10.0, "folds": {"default": 3}})
+    return urban
+
+
+def test_a_union_has_the_recordings_of_its_members_apart_by_their_names(towns):
+    assert "horns: 2 files" in invoke(download_stage.main, "both")
+    towns.data("raw", "both", "urban", "audio", "fold1", "1000-0-0-0.wav").write_bytes(b"RIFF")
+    rows = built(towns, "both")
+    assert len(rows) == 20 and rows["fold"].isna().all()
+    assert rows.loc["horns/horn.wav", ["label", "group", "recording"]].tolist() == ["alarm", *["horns/horn.wav"] * 2]
+    siren = rows.loc["urban/audio/fold2/2002-1-0-0.wav"]
+    assert (siren["label"], siren["group"]) == ("alarm", "urban/2002")
+    broken = rows.loc["urban/audio/fold1/1000-0-0-0.wav", "reason"]
+    assert broken == "does not decode (known: broken when it was published)"
+    assert rows["label"].value_counts().to_dict() == {"other": 13, "alarm": 7}
+
+
+def test_a_union_is_split_by_the_rules_of_its_members(towns):
+    towns.params(protocols=["published", "grouped"])
+    invoke(download_stage.main, "both")
+    said = prepared(towns, "both")
+    assert "published folds" not in said
+    split = split_of(towns, "both")
+    assert (split.groupby(["fold", "group"])["part"].nunique() == 1).all()
+    groups = set(split["group"])
+    assert {"horns/horn.wav#000", "horns/street.wav#005", "urban/1000"} <= groups
+    tested = split[split["part"] == "test"]
+    assert tested.groupby("recording").size().to_dict()["horns/horn.wav"] == 6 and len(tested) == 18 + 12
+    published = files.read_table(towns.data("splits", "both", "published.parquet"))
+    assert set(published["recording"]) == set(manifest.read("both")["recording"]) and published["group"].notna().all()
+    assert "grouped: 0.0% of" in invoke(audit_stage.main, "both")
+
+
+def test_sound_that_two_members_share_unites_their_groups(towns):
+    invoke(download_stage.main, "both")
+    horn, _ = soundfile.read(towns.data("raw", "both", "horns", "horn.wav"), dtype="float32")
+    write_audio(
+        towns.data("raw", "both", "urban", "audio", "fold2", "2002-1-0-0.wav"), 0.8 * horn[RATE : 4 * RATE], RATE
+    )
+    prepared(towns, "both")
+    split = split_of(towns, "both").set_index("recording")
+    copied = split.loc[["urban/audio/fold2/2002-1-0-0.wav"], "group"].unique()
+    assert set(copied) <= set(split.loc[["horns/horn.wav"], "group"])
+    assert "grouped: 0.0% of" in invoke(audit_stage.main, "both")
+
+
+@pytest.mark.parametrize(
+    ("union", "told"),
+    [
+        (["urban", "horns"], None),
+        ({"urban": None, "horns": None}, None),
+        (["urban"], "union: .*at least 2"),
+        (["urban", "urban"], "union: .*names a dataset twice"),
+        (["urban", "garden"], "no dataset is called 'garden'"),
+        (["urban", "both"], "union: both is a union itself: name its members"),
+        (["urban", "gtzan_artists"], "union: gtzan_artists holds no recordings"),
+        (["urban", "elsewhere"], "union: elsewhere is for testing alone"),
+        ({"urban": {"classes": {"a": ["sirene"]}}, "horns": {}}, "many.yaml: union.urban.classes names 'sirene'"),
+    ],
+)
+def test_a_fault_of_a_union_is_one_line(union, told, towns):
+    towns.card("elsewhere", source={"folder": "."}, layout={"kind": "class_folders"}, test_only=True)
+    towns.card("many", task="towns", union=union)
+    shutil.rmtree(towns.root / "data" / "raw" / "urban")
+
+    def make():
+        download(load_card("many"))
+        return built(towns, "many")
+
+    if told is None:
+        assert set(make()["label"]) == {"siren", "dog_bark", "drilling", "alarm", "other"}
+        return
+    with pytest.raises(EarshotError, match=told):
+        make()
+
+
+def test_a_card_is_of_a_source_or_of_a_union(towns):
+    towns.card("many", union=["urban", "horns"], source={"folder": "."})
+    with pytest.raises(EarshotError, match="needs a source, or a union of other datasets"):
+        load_card("many")
+    towns.card("many", union=["urban", "horns"], layout=LAYOUT)
+    with pytest.raises(EarshotError, match="a union has the layouts of its members: take out layout"):
+        load_card("many")
+
+
+def test_a_class_map_of_a_union_is_of_its_members_classes(towns):
+    towns.card("many", task="towns", union=["urban", "horns"], classes={"noise": ["drilling", "other"], "rest": "*"})
+    download(load_card("many"))
+    assert built(towns, "many")["label"].value_counts().to_dict() == {"rest": 13, "noise": 7}
+
+
+def test_a_members_card_that_has_changed_is_told(towns):
+    invoke(download_stage.main, "both")
+    towns.card("urban", task="other", source={"folder": "sounds/urban"}, layout={**LAYOUT, "group": None})
+    expected = (
+        "the card of urban has changed since both was put together: run `dvc repro --force --single-item download@both`"
+    )
+    assert expected in invoke(manifest_stage.main, "both", code=1)
+    assert expected in invoke(main.main, "repro", code=1)
+    invoke(download_stage.main, "both")
+    assert len(built(towns, "both")) == 20
+
+
+def test_models_of_a_union_are_not_tested_on_its_members(towns):
+    towns.params(datasets=["both", "horns", "other", "third"])
+    layout = {"kind": "long_recordings", "recordings": {"alarm": "horn.wav", "other": "street.wav"}}
+    for name in ("other", "third"):
+        towns.card(name, task="towns", source={"folder": "sounds/horns"}, layout=layout)
+    towns.card("third", task="towns", union=["horns", "other"])
+    for name in ("both", "horns", "other", "third"):
+        invoke(download_stage.main, name)
+        invoke(manifest_stage.main, name)
+    params = towns.params()
+    assert others("both", params) == ["other"] and others("horns", params) == ["other"]
+    assert others("other", params) == ["both", "horns"] and others("third", params) == []
+    assert same_task("horns", params) == ["other"] and same_task("other", params) == ["both", "horns"]

@@ -176,14 +176,37 @@ def _each_once(classes: dict[str, list[str]]) -> dict[str, list[str]]:
 ClassMap = Annotated[dict[str, Labels], Field(min_length=1), AfterValidator(_each_once)]
 
 
+class Member(_Part):
+    """A dataset in a union; `classes` takes the place of the map in the member's own card."""
+
+    classes: ClassMap | None = None
+
+
+def _by_name(union: object) -> object:
+    """Return a list of datasets as a mapping, as one with maps is written."""
+    if isinstance(union, list):
+        if len(set(map(str, union))) < len(union):
+            raise ValueError("names a dataset twice")
+        return dict.fromkeys(map(str, union), Member())
+    return {name: member or {} for name, member in union.items()} if isinstance(union, dict) else union
+
+
+Union = Annotated[dict[str, Member], Field(min_length=2), BeforeValidator(_by_name)]
+
+
 class Card(_Part):
     """A dataset card.
 
+    A dataset has a `source` and a `layout`; or it is a `union` of others, whose recordings and groups stay apart by
+    their names: `[one, other]`, or `{one: {}, other: {classes: …}}` with a map for a member.
+
     `task` is the first part of the experiments' names (`TASK-INPUT-MODEL`); `needs` names a card with group labels
-    that is downloaded with this one; models are never trained on a `test_only` dataset, and those of the other datasets
-    of its task are tested on it; `classes` maps classes to the labels of the layout that they are made of, "*" for
-    all that no other class names, e.g. `{emergency: [siren, ambulance], non_emergency: "*"}`; a recording with a label
-    that is in no class is left out. `known_bad` maps files that are known to be set aside to the reason.
+    that is downloaded with this one. Models are never trained on a `test_only` dataset; those of the other datasets of
+    its task are tested on it.
+
+    `classes` maps classes to the labels of the layout that they are made of, "*" for all that no other class names:
+    `{emergency: [siren, ambulance], non_emergency: "*"}`. A recording with a label that is in no class is left out. In
+    a union the labels are its members' classes. `known_bad` maps files that are known to be set aside to the reason.
     """
 
     name: str
@@ -192,16 +215,32 @@ class Card(_Part):
     synthetic: bool = False
     licence: str
     citation: str
-    source: Source
+    source: Source | None = None
+    union: Union | None = None
     layout: Annotated[ClassFolders | LongRecordings | Table, Field(discriminator="kind")] | None = None
     needs: str | None = None
     test_only: bool = False
     classes: ClassMap | None = None
     known_bad: dict[str, str] = {}
 
+    @model_validator(mode="after")
+    def _source_or_union(self) -> Card:
+        if (self.source is None) == (self.union is None):
+            raise ValueError("needs a source, or a union of other datasets")
+        if self.union and (own := [key for key in ("layout", "needs", "known_bad") if getattr(self, key)]):
+            raise ValueError(f"a union has the layouts of its members: take out {', '.join(own)}")
+        return self
+
+    @property
+    def holds_recordings(self) -> bool:
+        """Whether it is more than a table that others need."""
+        return bool(self.layout or self.union)
+
     @property
     def clips(self) -> bool:
         """Whether the recordings are short, each of one class and whole in a split."""
+        if self.union:
+            return all(member.clips for member in members_of(self).values())
         return not isinstance(self.layout, LongRecordings)
 
     @property
@@ -218,6 +257,34 @@ def card_path(name: str) -> Path:
 def dataset_names() -> list[str]:
     """List the datasets that have a card."""
     return sorted(path.stem for path in card_path("*").parent.glob("*.yaml"))
+
+
+def members_of(card: Card) -> dict[str, Card]:
+    """Return the cards of a union's members by name, with the union's task and maps; none for another dataset.
+
+    Raises
+    ------
+    EarshotError
+        If a member can't be one.
+    """
+    found = {}
+    for name, given in (card.union or {}).items():
+        member = load_card(name)
+        why = {
+            "is a union itself: name its members": member.union,
+            "is for testing alone (test_only in its card)": member.test_only,
+            "holds no recordings": not member.holds_recordings,
+        }
+        if faults := [fault for fault, holds in why.items() if holds]:
+            raise EarshotError(f"{card_path(card.name)}: union: {name} {faults[0]}")
+        found[name] = member.model_copy(update={"task": card.task, "classes": given.classes or member.classes})
+    return found
+
+
+def known_bad_of(card: Card) -> dict[str, str]:
+    """Return the files that are known to be set aside, and why; those of a union are its members'."""
+    members = members_of(card).items()
+    return card.known_bad | {f"{n}/{path}": why for n, member in members for path, why in member.known_bad.items()}
 
 
 def trained_on(names: Iterable[str]) -> list[str]:

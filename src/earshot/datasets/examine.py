@@ -13,7 +13,7 @@ from tqdm import tqdm
 from earshot.audio import decode
 from earshot.audio.suffixes import AUDIO_SUFFIXES
 from earshot.datasets import listing
-from earshot.datasets.card import Card, ClassFolders
+from earshot.datasets.card import Card, ClassFolders, known_bad_of
 from earshot.datasets.manifest import COLUMNS, LEFT_OUT, READ, SET_ASIDE, classes_of, of_status
 from earshot.errors import EarshotError
 from earshot.files import digest
@@ -79,6 +79,7 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.
         progress = tqdm(examined, total=len(rows), desc=f"manifest {card.name}", unit="file", disable=None)
         rows = [row | facts for row, facts in zip(rows, progress, strict=True)]
     labels = {row["label"] for row in rows if row["label"]}
+    known_bad = known_bad_of(card)
     first_with: dict[str, str] = {}
     for row in rows:
         row["reason"] = row["reason"] or (
@@ -86,8 +87,8 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.
         )
         if row["reason"] is None and first_with.setdefault(row["sha256"], row["recording"]) != row["recording"]:
             row["reason"] = "duplicate bytes"
-        if row["reason"] and row["path"] in card.known_bad:
-            row["reason"] += f" (known: {card.known_bad[row['path']]})"
+        if row["reason"] and row["path"] in known_bad:
+            row["reason"] += f" (known: {known_bad[row['path']]})"
         row["status"] = row.get("status") or (SET_ASIDE if row["reason"] else READ)
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 

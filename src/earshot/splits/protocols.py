@@ -188,6 +188,7 @@ def make(
             spans = whole.assign(group=whole["recording"].map(groups).fillna(whole["recording"]))
         else:
             spans = grouped_by(single_windows(whole, window["length"], window["hop"]), spans)
+            spans["group"] = spans["group"].fillna(spans["recording"])
         return published(spans, setting["test_share"], setting["random_state"])
     n_windows = np.array([len(windows.starts(s.start, s.stop, **window)) for s in spans.itertuples()])
     tested = (n_windows > 0) & ~spans["label"].isin(train_only(card))

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table
+from earshot.datasets import union
+from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table, members_of
 from earshot.errors import EarshotError
 from earshot.settings import window_of
 from earshot.splits import windows
@@ -113,6 +114,11 @@ def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
 
 def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
     """Return the spans that must stay whole: recordings, sources, or blocks of a long recording."""
+    if card.union:
+        return pd.concat(
+            [_member_spans(name, member, recordings, params, folder) for name, member in members_of(card).items()],
+            ignore_index=True,
+        )
     spans = whole_recordings(recordings)
     if not isinstance(card.layout, LongRecordings):
         return spans[spans["group"].notna()].reset_index(drop=True)
@@ -127,6 +133,11 @@ def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Pa
     return pd.concat(
         [*cut, *([] if known.all() else [_guarded_blocks(card, spans[~known], params)])], ignore_index=True
     )
+
+
+def _member_spans(name: str, member: Card, recordings: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
+    spans = grouped_spans(member, union.of_member(recordings, name), params, folder / name)
+    return spans.assign(recording=f"{name}/" + spans["recording"], group=f"{name}/" + spans["group"])[SPAN]
 
 
 def _guarded_blocks(card: Card, spans: pd.DataFrame, params: dict) -> pd.DataFrame:

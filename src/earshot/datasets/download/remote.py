@@ -186,5 +186,5 @@ def _made_by_code(task: str | None) -> list[str]:
             cards.append(load_card(name))
         except EarshotError:  # a fault in another card must not hide what the message is about
             continue
-    made = [card for card in cards if card.source.generated]
+    made = [card for card in cards if card.source and card.source.generated]
     return [card.name for card in made if card.task == task] or [card.name for card in made]
