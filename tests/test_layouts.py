@@ -598,9 +598,8 @@ def test_a_union_is_split_by_the_rules_of_its_members(towns):
 def test_sound_that_two_members_share_unites_their_groups(towns):
     invoke(download_stage.main, "both")
     horn, _ = soundfile.read(towns.data("raw", "both", "horns", "horn.wav"), dtype="float32")
-    write_audio(
-        towns.data("raw", "both", "urban", "audio", "fold2", "2002-1-0-0.wav"), 0.8 * horn[RATE : 4 * RATE], RATE
-    )
+    copy = towns.data("raw", "both", "urban", "audio", "fold2", "2002-1-0-0.wav")
+    write_audio(copy, 0.8 * horn[RATE : 4 * RATE], RATE)
     prepared(towns, "both")
     split = split_of(towns, "both").set_index("recording")
     copied = split.loc[["urban/audio/fold2/2002-1-0-0.wav"], "group"].unique()
@@ -668,8 +667,9 @@ def test_a_members_card_that_has_changed_is_told(towns):
 def test_models_of_a_union_are_not_tested_on_its_members(towns):
     towns.params(datasets=["both", "horns", "other", "third"])
     layout = {"kind": "long_recordings", "recordings": {"alarm": "horn.wav", "other": "street.wav"}}
-    for name in ("other", "third"):
-        towns.card(name, task="towns", source={"folder": "sounds/horns"}, layout=layout)
+    towns.card("other", task="towns", source={"folder": "sounds/other"}, layout=layout)
+    for seed, name in enumerate(layout["recordings"].values()):
+        write_audio(towns.root / "sounds" / "other" / name, noise(60, RATE, 300 + seed), RATE)
     towns.card("third", task="towns", union=["horns", "other"])
     for name in ("both", "horns", "other", "third"):
         invoke(download_stage.main, name)
