@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 import tarfile
 import unicodedata
@@ -678,3 +679,56 @@ def test_models_of_a_union_are_not_tested_on_its_members(towns):
     assert others("both", params) == ["other"] and others("horns", params) == ["other"]
     assert others("other", params) == ["both", "horns"] and others("third", params) == []
     assert same_task("horns", params) == ["other"] and same_task("other", params) == ["both", "horns"]
+
+
+# docs/own-recordings.md
+
+
+@pytest.fixture
+def documented(project, monkeypatch):
+    """The datasets of docs/own-recordings.md, with recordings where the cards expect them."""
+    monkeypatch.setenv("HOME", str(project.root))
+    text = (PROJECT / "docs" / "own-recordings.md").read_text()
+    blocks = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)]
+    names = re.findall(r"^`conf/cards/(\w+)\.yaml`:$", text, re.MULTILINE)
+    cards = dict(zip(names, [block for block in blocks if "citation" in block], strict=True))
+    for name, card in cards.items():
+        project.card(name, **card)
+    top = project.root / "recordings"
+    for seed, name in enumerate(f"{bird}/{bird}-{n}.wav" for bird in ("crow", "wren") for n in range(4)):
+        write_audio(top / "my_birds" / name, noise(3, RATE, seed), RATE)
+    for seed, name in enumerate(cards["my_street"]["layout"]["recordings"].values()):
+        write_audio(top / "my_street" / name, noise(90, RATE, 50 + seed), RATE)
+    lines = ["file,fold,class,source"]
+    for seed, (fold, label, n) in enumerate(product((1, 2, 3), ("siren", "ambulance", "horn"), (0, 1))):
+        lines.append(f"{label}-{n}.wav,{fold},{label},{fold}{label}{n}")
+        write_audio(top / "my_city" / f"audio/fold{fold}" / f"{label}-{n}.wav", noise(3, RATE, 100 + seed), RATE)
+    (top / "my_city" / "recordings.csv").write_text("\n".join(lines))
+    params = project.params(protocols=["grouped"])
+    project.params(split=params["split"] | {"block_seconds": 10.0, "folds": {"default": 3}})
+    return cards, blocks
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "classes"),
+    [
+        ("my_birds", 8, {"crow", "wren"}),
+        ("my_street", 2, {"emergency", "non_emergency"}),
+        ("my_city", 18, {"siren", "ambulance", "horn"}),
+        ("my_sirens", 20, {"emergency", "non_emergency"}),
+    ],
+)
+def test_each_card_of_the_documents_is_downloaded_read_and_split(name, read, classes, documented, project):
+    invoke(download_stage.main, name)
+    prepared(project, name)
+    found = manifest.read(name)
+    assert len(found) == read and set(found["label"]) == classes
+    assert split_of(project, name)["fold"].nunique() == 3
+
+
+def test_the_class_map_of_the_documents_makes_two_classes(documented, project):
+    cards, blocks = documented
+    (part,) = [block for block in blocks if list(block) == ["classes"]]
+    project.card("my_city", **cards["my_city"], **part)
+    invoke(download_stage.main, "my_city")
+    assert built(project, "my_city")["label"].value_counts().to_dict() == {"emergency": 12, "non_emergency": 6}
