@@ -145,6 +145,18 @@ def test_a_row_without_a_label_is_set_aside(urban):
     assert tuple(row[["status", "reason"]]) == ("set aside", "no class in metadata/all.csv")
 
 
+def test_a_listed_file_is_there_whatever_its_suffix(urban):
+    rows = [
+        (row[0].replace(".wav", ".txt") if row[0].startswith("1000-") else row[0], *row[1:]) for row in table_rows()
+    ]
+    write_table(urban, rows)
+    raw = urban.data("raw", "urban", "audio", "fold1")
+    (raw / "1000-0-0-0.wav").rename(raw / "1000-0-0-0.txt")
+    (raw / "notes.txt").write_text("no recording, and no row")
+    rows = built(urban)
+    assert len(rows) == 18 and rows.loc["audio/fold1/1000-0-0-0.txt", "reason"] != "missing"
+
+
 def test_the_words_na_and_none_are_labels_and_groups(urban):
     words = ["NA", "None", "nan", "null"]
     rows = [(*row[:1], words[n % 4], row[2], row[3], words[row[3]]) for n, row in enumerate(table_rows())]

@@ -42,17 +42,20 @@ def rows_of(layout: Table, folder: Path) -> list[dict[str, Any]]:
     ]
     if listed and all(row.get("reason") == "missing" for row in listed):
         raise EarshotError(_nothing_there(layout, path, listed[0]["path"], there))
-    unlisted = present - {row["path"] for row in listed}
+    unlisted = [name for name in present - {row["path"] for row in listed} if _is_sound(name)]
     reason = {"reason": f"not in {layout.file}", "status": LEFT_OUT}
     return sorted([*listed, *(_row(name, None, name, None) | reason for name in unlisted)], key=lambda row: row["path"])
 
 
 def _files(layout: Table, folder: Path) -> dict[str, str]:
-    """Return the sound files below the folder that the pattern begins with: name as it is looked up -> name."""
+    """Return the visible files below the folder that the pattern begins with: name as it is looked up -> name."""
     top = folder / PurePosixPath(COLUMN.split(layout.path)[0] + "x").parent
-    found = (path for path in top.rglob("*") if path.is_file() and path.suffix.lower() in AUDIO_SUFFIXES)
-    names = (path.relative_to(folder).as_posix() for path in found)
+    names = (path.relative_to(folder).as_posix() for path in top.rglob("*") if path.is_file())
     return {_key(name): name for name in names if "/." not in f"/{name}"}
+
+
+def _is_sound(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
 
 
 def _key(name: str) -> str:
