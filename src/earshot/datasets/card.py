@@ -202,7 +202,9 @@ class Card(_Part):
 
     `task` is the first part of the experiments' names (`TASK-INPUT-MODEL`); `needs` names a card with group labels
     that is downloaded with this one. Models are never trained on a `test_only` dataset; those of the other datasets of
-    its task are tested on it.
+    its task are tested on it. Short recordings are summarised as a whole (input `summary`), and are wholly in one part
+    of the published protocol; with `by_window` it is window by window, as with long recordings, so that models of these
+    can be tested on them.
 
     `classes` maps classes to the labels of the layout that they are made of, "*" for all that no other class names:
     `{emergency: [siren, ambulance], non_emergency: "*"}`. A recording with a label that is in no class is left out. In
@@ -220,6 +222,7 @@ class Card(_Part):
     layout: Annotated[ClassFolders | LongRecordings | Table, Field(discriminator="kind")] | None = None
     needs: str | None = None
     test_only: bool = False
+    by_window: bool = False
     classes: ClassMap | None = None
     known_bad: dict[str, str] = {}
 
@@ -238,7 +241,9 @@ class Card(_Part):
 
     @property
     def clips(self) -> bool:
-        """Whether the recordings are short, each of one class and whole in a split."""
+        """Whether the recordings are short, each of one class and summarised as a whole."""
+        if self.by_window:
+            return False
         if self.union:
             return all(member.clips for member in members_of(self).values())
         return not isinstance(self.layout, LongRecordings)

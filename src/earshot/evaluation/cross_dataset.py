@@ -86,7 +86,7 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
         If `dataset` has no trained models, none can be tested on `on`, or a stage fails, see above.
     """
     card = load_card(dataset)
-    if not project.models(dataset).is_dir():
+    if card.test_only or not project.models(dataset).is_dir():
         raise EarshotError(f"{project.models(dataset)} is missing: there are no models of {dataset} to test")
     made = {("download", on): project.raw(on), ("manifest", on): project.manifest(on)}
     for experiment in experiments_of(params):
@@ -127,8 +127,8 @@ def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int
             todo.append((card.name, other, experiment, params["wirings"][0]))
         else:
             print(
-                f"{card.label}: {experiment.name} is not tested on {other}: {experiment.input} is of windows for one "
-                "of them, and of whole recordings for the other"
+                f"{card.label}: {experiment.name} is not tested on {other}, since {experiment.input} is of windows for "
+                "one of them and of whole recordings for the other; `by_window: true` in a card makes it windows"
             )
     with processes.pool(workers) as pool:
         return list(processes.each(pool, evaluate_on, todo, card.label))

@@ -33,12 +33,19 @@ def stage(work: Callable[..., None]) -> click.Command:
     return click.command()(without_traceback(named))
 
 
-def nothing_to_make(card: Card, *folders: Path) -> None:
-    """Make the folders of a stage's results empty, for a dataset that no model is trained on; say so."""
-    for folder in folders:
+def nothing_to_make(card: Card, *folders: Path, read_by_dvc: tuple[Path, ...] = ()) -> None:
+    """Make the folders of a stage's results without any, for a dataset that no model is trained on; say so.
+
+    DVC warns of an empty folder each time that it reads it, so that there is a note in each but those (metrics, plots)
+    whose files it reads itself.
+    """
+    said = f"{card.label}: nothing to do, it is for testing alone (test_only in its card)"
+    for folder in (*folders, *read_by_dvc):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    print(f"{card.label}: nothing to do, it is for testing alone (test_only in its card)")
+        if folder in folders:
+            (folder / "README.txt").write_text(f"{said}\n", encoding="utf-8")
+    print(said)
 
 
 workers = click.option(

@@ -22,7 +22,8 @@ def evaluate(dataset: str, experiment: Experiment) -> list[str]:
 def main(card: Card, workers: int) -> None:
     """Write data/predictions/DATASET/INPUT-MODEL.parquet and data/metrics/DATASET/INPUT-MODEL.json."""
     if card.test_only:
-        nothing_to_make(card, project.predictions(card.name, "").parent, project.metrics(card.name, "").parent)
+        folder, metrics = project.predictions(card.name, "").parent, project.metrics(card.name, "").parent
+        nothing_to_make(card, folder, read_by_dvc=(metrics,))
         return
     todo = [(card.name, experiment) for experiment in experiments_of(read_params())]
     with processes.pool(workers) as pool:

@@ -20,7 +20,7 @@ from earshot.training.experiments import configs_of, train_all
 def main(card: Card, workers: int) -> None:
     """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv of all experiments."""
     if card.test_only:
-        nothing_to_make(card, project.models(card.name), project.history(card.name, "").parent)
+        nothing_to_make(card, project.models(card.name), read_by_dvc=(project.history(card.name, "").parent,))
         return
     compared = experiments_of(read_params())
     configs = [cfg for experiment in compared for cfg in configs_of(card.name, card.task, experiment)]
