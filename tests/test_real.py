@@ -15,6 +15,7 @@ from conftest import PROJECT
 from earshot import files
 from earshot.audio import decode
 from earshot.batches import windows
+from earshot.leaks.duplicates import STRETCH
 from earshot.stages import download as download_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
@@ -32,9 +33,16 @@ def invoke(command, *arguments):
 
 
 @pytest.fixture
-def standin(project, mirror):
-    for path in (PROJECT / "tests" / "cards").glob("sirens_standin.*"):
+def mirrored(project, mirror):
+    """A project with the cards of the datasets that only a mirror has."""
+    for path in (PROJECT / "tests" / "cards").iterdir():
         shutil.copy(path, project.root / "conf" / "cards")
+    return project
+
+
+@pytest.fixture
+def standin(mirrored):
+    project = mirrored
     invoke(download_stage.main, "sirens_standin")
     invoke(manifest_stage.main, "sirens_standin")
     invoke(fingerprint_stage.main, "sirens_standin")
@@ -96,3 +104,35 @@ def test_the_summary_of_real_tracks_is_librosas(mirror):
     ours = np.concatenate([summary.extract(decode.load(path, 22050)) for path in paths])
     theirs = np.array([columns(*librosa.load(path, duration=30)) for path in paths])
     assert len(paths) == 10 and (np.abs(ours - theirs) < 1e-4 * theirs.std(axis=0)).all()
+
+
+def test_esc10_is_a_table_whose_published_folds_share_sound(mirrored):
+    invoke(download_stage.main, "esc10")
+    assert "150 files read, set aside: none" in invoke(manifest_stage.main, "esc10")
+    rows = files.read_table(mirrored.data("manifest", "esc10.parquet"))
+    assert rows["label"].nunique() == 10 and sorted(rows["fold"].unique()) == list("12345")
+    assert (rows.groupby("group")["fold"].nunique() == 1).all(), "by its sources the folds are leak-free"
+    invoke(fingerprint_stage.main, "esc10")
+    assert "published folds: not used; groups 118104, 142601, 142605 share sound and are in folds 2 and 3" in invoke(
+        split_stage.main, "esc10"
+    )
+
+
+def test_sirens_elsewhere_is_for_testing_alone(mirrored):
+    invoke(download_stage.main, "sirens_elsewhere")
+    assert "401 files read, set aside: none" in invoke(manifest_stage.main, "sirens_elsewhere")
+    assert "for testing alone" in invoke(split_stage.main, "sirens_elsewhere")
+
+
+def test_a_union_of_the_stand_in_and_esc10_keeps_their_sources_apart(mirrored):
+    invoke(download_stage.main, "sirens_union")
+    assert "152 files read, set aside: none" in invoke(manifest_stage.main, "sirens_union")
+    nothing = pd.DataFrame(columns=STRETCH)  # the fingerprints of all of it take minutes
+    files.write_table(mirrored.data("fingerprint", "sirens_union", "duplicates.parquet"), nothing, {})
+    invoke(split_stage.main, "sirens_union")
+    table = files.read_table(mirrored.data("splits", "sirens_union", "grouped.parquet"))
+    assert (table.groupby(["fold", "group"])["part"].nunique() == 1).all()
+    tested = table[table["part"] == "test"]
+    member = tested["recording"].str.partition("/")[0]
+    assert set(tested.loc[member == "esc10", "label"]) == {"non_emergency"} and (member == "esc10").sum() == 150
+    assert (tested["group"].str.partition("/")[0] == member).all() and tested["fold"].nunique() == 5

@@ -119,7 +119,7 @@ def reading(path: Path, reader: Callable[[Path], Any]) -> Any:
         raise EarshotError(f"{path} can't be read ({error}). Delete it and run `dvc repro`") from None
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """Return the SHA-256 of a file's bytes, or another hash that hashlib knows, in hex."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()

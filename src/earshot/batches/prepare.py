@@ -13,7 +13,7 @@ from earshot import files, inputs, project
 from earshot.batches.features import Features, read_features
 from earshot.batches.windows import Windows, windows_in
 from earshot.datasets import manifest
-from earshot.datasets.card import Card, ClassFolders, load_card
+from earshot.datasets.card import Card, load_card, trained_on
 from earshot.errors import EarshotError
 from earshot.inputs import Input
 from earshot.settings import window_of
@@ -48,7 +48,7 @@ def dataset_of(cfg: DictConfig) -> str:
     """
     if cfg.dataset is not None:
         return cfg.dataset
-    candidates = [name for name in cfg.datasets if load_card(name).task == cfg.task]
+    candidates = [name for name in trained_on(cfg.datasets) if load_card(name).task == cfg.task]
     if len(candidates) != 1:
         raise EarshotError(
             f"params.yaml's datasets ({', '.join(cfg.datasets)}) have {len(candidates)} of task '{cfg.task}': "
@@ -61,7 +61,7 @@ def load(cfg: DictConfig) -> Data:
     """Read the features that the config selects."""
     card = load_card(dataset_of(cfg))
     params = OmegaConf.to_container(cfg, resolve=True)
-    built = inputs.build(cfg.input, params, card.task, isinstance(card.layout, ClassFolders))
+    built = inputs.build(cfg.input, params, card.task, card.clips)
     recipe = inputs.recipe(cfg.input, built)
     path = project.features(card.name, cfg.input)
     features = read_features(path, recipe)
@@ -92,8 +92,10 @@ def part(cfg: DictConfig, data: Data, name: str) -> Windows:
     Raises
     ------
     EarshotError
-        If the split has no such fold.
+        If the split has no such fold, or the dataset is for testing alone.
     """
+    if data.card.test_only:
+        raise EarshotError(f"{data.card.name} is for testing alone (test_only in its card): no model is trained on it")
     path = project.split(data.card.name, cfg.protocol)
     split = files.read_table(path)
     spans = split[(split["fold"] == cfg.fold) & (split["part"] == name)].drop(columns=["fold", "part"])

@@ -28,6 +28,9 @@ def audit(names: tuple[str, ...]) -> None:
 
     for name in names or read_params()["datasets"]:
         card = load_card(name)
+        if card.test_only:
+            print(f"{card.label}: not split, it is for testing alone")
+            continue
         found = audit.audit(card)
         print(audit.describe(card, found))
         print_inflation(name)

@@ -46,10 +46,13 @@ def repro(targets: tuple[str, ...]) -> None:
     """
     from earshot import provenance
     from earshot.datasets.card import load_card
+    from earshot.datasets.union import check_cards
     from earshot.settings import read_params
 
     for name in read_params()["datasets"]:
-        load_card(name)  # a mistake in a card is reported here, rather than by DVC
+        card = load_card(name)  # a mistake in a card is reported here, rather than by DVC
+        if card.union and project.raw(name).is_dir():
+            check_cards(card, project.raw(name))
     before = _compared_at()
     # the stages are to run in this environment, whether or not it has been activated
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])

@@ -6,21 +6,33 @@ A card is a file `conf/cards/NAME.yaml`. To add a dataset, add a card.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from earshot import project
 from earshot.datasets.names import plain_relative
 from earshot.errors import EarshotError
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Url = Annotated[str, Field(pattern="^https?://")]
 Bytes = Annotated[int, Field(gt=0)]
 Module = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 InFolder = Annotated[str, AfterValidator(plain_relative)]
+COLUMN = re.compile(r"\{([^{}]+)\}")  # in the pattern of a table's paths
+
+
+def _with_a_column(pattern: str) -> str:
+    if not COLUMN.search(pattern):
+        raise ValueError(f"names no column: write {{{pattern}}} for the column called {pattern}")
+    return pattern
+
+
+Pattern = Annotated[InFolder, AfterValidator(_with_a_column)]
 
 
 class _Part(BaseModel):
@@ -28,12 +40,21 @@ class _Part(BaseModel):
 
 
 class RemoteFile(_Part):
-    """A file to download: its path in the dataset's folder, and its URLs in the order they are tried."""
+    """A file to download: its path in the dataset's folder, and its URLs in the order they are tried.
+
+    `md5` is for what its publisher lists no better checksum of.
+    """
 
     path: InFolder
     urls: list[Url] = []
     sha256: Sha256 | None = None
+    md5: Md5 | None = None
     bytes: Bytes | None = None
+
+    @property
+    def checksum(self) -> str | None:
+        """The SHA-256, or else the MD5."""
+        return self.sha256 or self.md5
 
 
 class Archive(RemoteFile):
@@ -62,9 +83,9 @@ class Source(_Part):
 
     `files` are downloaded one by one; an `archive` is unpacked; a `folder` on this machine is copied
     (`~` and paths relative to the project's folder are allowed); a dataset can be `generated`.
-    `checksums` names a file in sha256sum's format beside the card, with a line for each file of the dataset. Exactly
-    these files are taken then, and a mirror may hold them one by one instead of the public archive. A source with
-    nothing but `checksums` is available from a mirror only.
+    `checksums` names a file in sha256sum's or md5sum's format beside the card, with a line for each file of the
+    dataset. Exactly these files are taken then, and a mirror may hold them one by one instead of the public archive. A
+    source with nothing but `checksums` is available from a mirror only.
     """
 
     files: list[RemoteFile] = []
@@ -118,11 +139,76 @@ class LongRecordings(_Part):
     segments: dict[str, InFolder] = {}
 
 
+class Table(_Part):
+    """Short recordings that a table lists: a CSV or TSV in the dataset's folder with a row for each.
+
+    `path` is the pattern of a recording's path in the dataset's folder, with columns in braces, such as
+    `audio/fold{fold}/{slice_file_name}` or `clips/{id}.wav`. `label`, `group` and `fold` are the names of columns:
+    the class, what must not be on two sides of a split (by default each recording is a group of its own), and the
+    fold in which the recording is tested where the dataset has published folds. `train_only` is as in `Groups`.
+    """
+
+    kind: Literal["table"]
+    file: InFolder
+    path: Pattern
+    label: str = "label"
+    group: str | None = None
+    fold: str | None = None
+    train_only: list[str] = []
+
+
+def _as_list(labels: object) -> object:
+    """Return one label as a list, and numbers, which YAML reads as such, as the text that they are in a table."""
+    labels = labels if isinstance(labels, list) else [labels]
+    return [str(label) if type(label) is int else label for label in labels]
+
+
+Labels = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)]
+
+
+def _each_once(classes: dict[str, list[str]]) -> dict[str, list[str]]:
+    named = [label for labels in classes.values() for label in labels]
+    if twice := sorted({label for label in named if named.count(label) > 1}):
+        raise ValueError(f"'{twice[0]}' is named twice")
+    return classes
+
+
+ClassMap = Annotated[dict[str, Labels], Field(min_length=1), AfterValidator(_each_once)]
+
+
+class Member(_Part):
+    """A dataset in a union; `classes` takes the place of the map in the member's own card."""
+
+    classes: ClassMap | None = None
+
+
+def _by_name(union: object) -> object:
+    """Return a list of datasets as a mapping, as one with maps is written."""
+    if isinstance(union, list):
+        if len(set(map(str, union))) < len(union):
+            raise ValueError("names a dataset twice")
+        return dict.fromkeys(map(str, union), Member())
+    return {name: member or {} for name, member in union.items()} if isinstance(union, dict) else union
+
+
+Union = Annotated[dict[str, Member], Field(min_length=2), BeforeValidator(_by_name)]
+
+
 class Card(_Part):
     """A dataset card.
 
+    A dataset has a `source` and a `layout`; or it is a `union` of others, whose recordings and groups stay apart by
+    their names: `[one, other]`, or `{one: {}, other: {classes: …}}` with a map for a member.
+
     `task` is the first part of the experiments' names (`TASK-INPUT-MODEL`); `needs` names a card with group labels
-    that is downloaded with this one; `known_bad` maps files that are known to be set aside to the reason.
+    that is downloaded with this one. Models are never trained on a `test_only` dataset; those of the other datasets of
+    its task are tested on it. Short recordings are summarised as a whole (input `summary`), and are wholly in one part
+    of the published protocol; with `by_window` it is window by window, as with long recordings, so that models of these
+    can be tested on them.
+
+    `classes` maps classes to the labels of the layout that they are made of, "*" for all that no other class names:
+    `{emergency: [siren, ambulance], non_emergency: "*"}`. A recording with a label that is in no class is left out. In
+    a union the labels are its members' classes. `known_bad` maps files that are known to be set aside to the reason.
     """
 
     name: str
@@ -131,10 +217,36 @@ class Card(_Part):
     synthetic: bool = False
     licence: str
     citation: str
-    source: Source
-    layout: Annotated[ClassFolders | LongRecordings, Field(discriminator="kind")] | None = None
+    source: Source | None = None
+    union: Union | None = None
+    layout: Annotated[ClassFolders | LongRecordings | Table, Field(discriminator="kind")] | None = None
     needs: str | None = None
+    test_only: bool = False
+    by_window: bool = False
+    classes: ClassMap | None = None
     known_bad: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _source_or_union(self) -> Card:
+        if (self.source is None) == (self.union is None):
+            raise ValueError("needs a source, or a union of other datasets")
+        if self.union and (own := [key for key in ("layout", "needs", "known_bad") if getattr(self, key)]):
+            raise ValueError(f"a union has the layouts of its members: take out {', '.join(own)}")
+        return self
+
+    @property
+    def holds_recordings(self) -> bool:
+        """Whether it is more than a table that others need."""
+        return bool(self.layout or self.union)
+
+    @property
+    def clips(self) -> bool:
+        """Whether the recordings are short, each of one class and summarised as a whole."""
+        if self.by_window:
+            return False
+        if self.union:
+            return all(member.clips for member in members_of(self).values())
+        return not isinstance(self.layout, LongRecordings)
 
     @property
     def label(self) -> str:
@@ -150,6 +262,39 @@ def card_path(name: str) -> Path:
 def dataset_names() -> list[str]:
     """List the datasets that have a card."""
     return sorted(path.stem for path in card_path("*").parent.glob("*.yaml"))
+
+
+def members_of(card: Card) -> dict[str, Card]:
+    """Return the cards of a union's members by name, with the union's task and maps; none for another dataset.
+
+    Raises
+    ------
+    EarshotError
+        If a member can't be one.
+    """
+    found = {}
+    for name, given in (card.union or {}).items():
+        member = load_card(name)
+        why = {
+            "is a union itself: name its members": member.union,
+            "is for testing alone (test_only in its card)": member.test_only,
+            "holds no recordings": not member.holds_recordings,
+        }
+        if faults := [fault for fault, holds in why.items() if holds]:
+            raise EarshotError(f"{card_path(card.name)}: union: {name} {faults[0]}")
+        found[name] = member.model_copy(update={"task": card.task, "classes": given.classes or member.classes})
+    return found
+
+
+def known_bad_of(card: Card) -> dict[str, str]:
+    """Return the files that are known to be set aside, and why; those of a union are its members'."""
+    members = members_of(card).items()
+    return card.known_bad | {f"{n}/{path}": why for n, member in members for path, why in member.known_bad.items()}
+
+
+def trained_on(names: Iterable[str]) -> list[str]:
+    """Return those of some datasets that models may be trained on, in their order."""
+    return [name for name in names if not load_card(name).test_only]
 
 
 def load_card(name: str) -> Card:

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from earshot.audio import decode
 from earshot.audio.suffixes import AUDIO_SUFFIXES
 from earshot.datasets import listing
-from earshot.datasets.card import Card, ClassFolders
-from earshot.datasets.manifest import COLUMNS, READ, SET_ASIDE, classes_of, of_status
+from earshot.datasets.card import Card, ClassFolders, known_bad_of
+from earshot.datasets.manifest import COLUMNS, LEFT_OUT, READ, SET_ASIDE, classes_of, of_status
 from earshot.errors import EarshotError
 from earshot.files import digest
 
@@ -69,14 +69,17 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.
 
     Returns
     -------
-    A row for each file with the columns `COLUMNS`; `status` is "read" or "set aside".
+    A row for each file with the columns `COLUMNS`; `status` is "read", "set aside" or "left out".
     """
     rows = listing.recordings_of(card, folder)
     with ThreadPoolExecutor() as pool:
-        examined = pool.map(lambda row: examine(folder / row["path"], shortest, silence_dbfs), rows)
+        examined = pool.map(
+            lambda row: {} if row.get("reason") else examine(folder / row["path"], shortest, silence_dbfs), rows
+        )
         progress = tqdm(examined, total=len(rows), desc=f"manifest {card.name}", unit="file", disable=None)
         rows = [row | facts for row, facts in zip(rows, progress, strict=True)]
     labels = {row["label"] for row in rows if row["label"]}
+    known_bad = known_bad_of(card)
     first_with: dict[str, str] = {}
     for row in rows:
         row["reason"] = row["reason"] or (
@@ -84,9 +87,9 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.
         )
         if row["reason"] is None and first_with.setdefault(row["sha256"], row["recording"]) != row["recording"]:
             row["reason"] = "duplicate bytes"
-        if row["reason"] and row["path"] in card.known_bad:
-            row["reason"] += f" (known: {card.known_bad[row['path']]})"
-        row["status"] = SET_ASIDE if row["reason"] else READ
+        if row["reason"] and row["path"] in known_bad:
+            row["reason"] += f" (known: {known_bad[row['path']]})"
+        row["status"] = row.get("status") or (SET_ASIDE if row["reason"] else READ)
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
@@ -98,11 +101,11 @@ def check(frame: pd.DataFrame, dataset: str, max_set_aside: float) -> None:
     EarshotError
         If not; it names the files, the share and the setting.
     """
-    aside = of_status(frame, SET_ASIDE)
-    if len(aside) > max_set_aside * len(frame):
+    aside, meant = of_status(frame, SET_ASIDE), (frame["status"] != LEFT_OUT).sum()
+    if len(aside) > max_set_aside * meant:
         listed = "\n".join(f"  {row.path}: {row.reason}" for row in aside.head(20).itertuples())
         raise EarshotError(
-            f"{len(aside)} of {len(frame)} files of {dataset} were set aside, more than manifest.max_set_aside "
+            f"{len(aside)} of {meant} files of {dataset} were set aside, more than manifest.max_set_aside "
             f"({max_set_aside:g}) in params.yaml allows. Mend or remove them, or raise the limit:\n{listed}"
         )
     classes = classes_of(of_status(frame))

@@ -7,27 +7,50 @@ from typing import Any
 
 import pandas as pd
 
-from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings
+from earshot.datasets import class_map, table_layout, union
+from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table, card_path, members_of
 from earshot.errors import EarshotError
 
 
-def recordings_of(card: Card, folder: Path) -> list[dict[str, Any]]:
+def recordings_of(card: Card, folder: Path, where: str | None = None) -> list[dict[str, Any]]:
     """List the dataset's files as rows with recording, path, label, group and fold, in the order of their names.
 
+    The label is the class that the card's `classes` give it, where the card has them; `where` names what holds this
+    map, by default the card.
+
     A file outside a class folder has no label. Files that the card names for another purpose (groups,
-    segments) are not recordings and are skipped.
+    segments) are not recordings and are skipped. A row that is set aside or left out before its file is decoded has
+    its reason too, and its status.
 
     Raises
     ------
     EarshotError
-        If a recording that the card names is missing, a table lacks a column, or there is no file at all.
+        If a recording or label that the card names is missing, a table lacks a column, or there is no file at all.
     """
-    layout = card.layout
-    rows = (
-        _long_recordings(card, layout, folder) if isinstance(layout, LongRecordings) else _class_folders(layout, folder)
-    )
+    rows = _rows(card, folder)
+    if card.classes:
+        rows = class_map.mapped(rows, card.classes, where or f"{card_path(card.name)}: classes")
     if not rows:
         raise EarshotError(f"{folder} holds no recordings of {card.name}. Run `dvc repro -f download@{card.name}`")
+    return rows
+
+
+def _rows(card: Card, folder: Path) -> list[dict[str, Any]]:
+    if card.union:
+        return _members(card, folder)
+    if isinstance(card.layout, LongRecordings):
+        return _long_recordings(card, card.layout, folder)
+    if isinstance(card.layout, Table):
+        return table_layout.rows_of(card.layout, folder)
+    return _class_folders(card.layout, folder)
+
+
+def _members(card: Card, folder: Path) -> list[dict[str, Any]]:
+    union.check_cards(card, folder)
+    rows = []
+    for name, member in members_of(card).items():
+        where = f"{card_path(card.name)}: union.{name}.classes" if card.union[name].classes else None
+        rows += [union.prefixed(row, name) for row in recordings_of(member, folder / name, where)]
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The manifest: a row for each file of a dataset, read or set aside with a reason."""
+"""The manifest: a row for each file of a dataset, read, or set aside or left out with a reason."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 from earshot import files, project
 
 READ, SET_ASIDE = "read", "set aside"
+LEFT_OUT = "left out"  # as the card or its table says: no fault, so it does not count towards manifest.max_set_aside
 COLUMNS = [
     "recording",
     "path",
@@ -26,7 +27,7 @@ COLUMNS = [
 
 
 def counts(frame: pd.DataFrame) -> dict[str, Any]:
-    """Count the files that were read, by class, and those that were set aside, by reason."""
+    """Count the files that were read, by class, and those that were set aside or left out, by reason."""
     recordings = of_status(frame)
     return {
         "read": len(recordings),
@@ -62,7 +63,7 @@ def read(dataset: str) -> pd.DataFrame:
 
 
 def of_status(manifest: pd.DataFrame, status: str = READ) -> pd.DataFrame:
-    """Return the rows of a manifest that were read, or those that were set aside."""
+    """Return the rows of a manifest that were read, or those of another status."""
     return manifest[manifest["status"] == status].reset_index(drop=True)
 
 

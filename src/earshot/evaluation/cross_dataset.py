@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from earshot import processes, project
+from earshot import inputs, processes, project
 from earshot.datasets import manifest
-from earshot.datasets.card import Card, load_card
+from earshot.datasets.card import Card, load_card, trained_on
+from earshot.datasets.union import overlap
 from earshot.errors import EarshotError
 from earshot.settings import Experiment, experiments_of, read_params, window_of
 from earshot.splits import spans
@@ -59,17 +60,20 @@ def evaluate_on(dataset: str, on: str, experiment: Experiment, wiring: str) -> p
 
 
 def same_task(on: str, params: dict[str, Any]) -> list[str]:
-    """List the other datasets in params.yaml that have the task of `on`.
+    """List the other datasets in params.yaml that have the task of `on` and share no recordings with it.
 
     Raises
     ------
     EarshotError
         If there are none.
     """
-    task = load_card(on).task
-    found = [name for name in params["datasets"] if name != on and load_card(name).task == task]
+    tested = load_card(on)
+    cards = [load_card(name) for name in trained_on(params["datasets"])]
+    found = [card.name for card in cards if card.task == tested.task and not overlap(card, tested)]
     if not found:
-        raise EarshotError(f"params.yaml's datasets have none of task '{task}' besides {on}: say which one with --of")
+        raise EarshotError(
+            f"params.yaml's datasets have none of task '{tested.task}' besides {on}: say which one with --of"
+        )
     return found
 
 
@@ -79,10 +83,10 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
     Raises
     ------
     EarshotError
-        If `dataset` has no trained models, or a stage fails; its message is printed above.
+        If `dataset` has no trained models, none can be tested on `on`, or a stage fails, see above.
     """
     card = load_card(dataset)
-    if not project.models(dataset).is_dir():
+    if card.test_only or not project.models(dataset).is_dir():
         raise EarshotError(f"{project.models(dataset)} is missing: there are no models of {dataset} to test")
     made = {("download", on): project.raw(on), ("manifest", on): project.manifest(on)}
     for experiment in experiments_of(params):
@@ -91,28 +95,40 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
         command = [sys.executable, "-m", f"earshot.stages.{stage}", *arguments]
         if not path.exists() and subprocess.run(command, check=False).returncode:
             raise EarshotError(f"{path} could not be made, see above")
-    return pd.concat(evaluate_all(card, [on], params, workers), ignore_index=True)
+    frames = evaluate_all(card, [on], params, workers)
+    if not frames:
+        raise EarshotError(f"no experiment of {dataset} can be tested on {on}, see above")
+    return pd.concat(frames, ignore_index=True)
 
 
 def others(dataset: str, params: dict[str, Any]) -> list[str]:
-    """List the other datasets in params.yaml with the same task and the same classes."""
+    """List the other datasets in params.yaml with the same task and classes that share no recordings with this one."""
     card = load_card(dataset)
-    return [
-        name
-        for name in params["datasets"]
-        if name != dataset and load_card(name).task == card.task and _classes(name) == _classes(dataset)
-    ]
+    cards = [load_card(name) for name in params["datasets"]]
+    same = [other for other in cards if other.task == card.task and not overlap(card, other)]
+    return [other.name for other in same if _classes(other.name) == _classes(dataset)]
 
 
 def _classes(dataset: str) -> list[str]:
     return manifest.classes_of(manifest.read(dataset))
 
 
+def _same_features(input_name: str, one: Card, other: Card, params: dict[str, Any]) -> bool:
+    """Whether the features of two datasets of a task are of the same kind: a summary is of a window or a recording."""
+    first, second = (inputs.build(input_name, params, card.task, card.clips) for card in (one, other))
+    return inputs.recipe(input_name, first) == inputs.recipe(input_name, second)
+
+
 def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int) -> list[pd.DataFrame]:
-    """Evaluate every experiment on every dataset in `on`, in parallel."""
-    todo = [
-        (card.name, other, experiment, params["wirings"][0])
-        for other, experiment in itertools.product(on, experiments_of(params))
-    ]
+    """Evaluate every experiment on every dataset in `on`, in parallel; print which can't be."""
+    todo = []
+    for other, experiment in itertools.product(on, experiments_of(params)):
+        if _same_features(experiment.input, card, load_card(other), params):
+            todo.append((card.name, other, experiment, params["wirings"][0]))
+        else:
+            print(
+                f"{card.label}: {experiment.name} is not tested on {other}, since {experiment.input} is of windows for "
+                "one of them and of whole recordings for the other; `by_window: true` in a card makes it windows"
+            )
     with processes.pool(workers) as pool:
         return list(processes.each(pool, evaluate_on, todo, card.label))

@@ -147,6 +147,8 @@ def jobs(dataset: str, params: dict[str, Any], inputs: list[str]) -> list[Job]:
 def setting_for(card: Card, params: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """Return the noise setting of a dataset in params.yaml, or None and the reason why there is nothing to do."""
     setting = params["noise"].get(card.task)
+    if card.test_only:
+        return None, "no noise: it is for testing alone"
     if not setting or "grouped" not in params["protocols"]:
         return None, "params.yaml sets no noise for it"
     classes = manifest.classes_of(manifest.read(card.name))

@@ -59,7 +59,7 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
 
 def _manifest(card: Card) -> pd.DataFrame:
     path = project.manifest(card.name)
-    if card.layout is None:
+    if not card.holds_recordings:
         raise EarshotError(f"{card.name} holds no recordings ({card.title}): explore the dataset that needs it")
     if not path.exists():
         raise EarshotError(

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from earshot import files, inputs, project, provenance
 from earshot.audio import decode
 from earshot.datasets import manifest
-from earshot.datasets.card import Card, ClassFolders
+from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.processes import keep_memory, leave_with_parent
 
@@ -142,7 +142,7 @@ def write(path: Path, tables: Iterator[pa.Table], recipe: dict[str, Any]) -> Non
 
 def extract(card: Card, input_name: str, params: dict[str, Any], workers: int) -> None:
     """Write an input representation of all recordings of a dataset."""
-    built = inputs.build(input_name, params, card.task, isinstance(card.layout, ClassFolders))
+    built = inputs.build(input_name, params, card.task, card.clips)
     recipe = inputs.recipe(input_name, built)
     key = cache_key(built, recipe)
     recordings = manifest.read(card.name)

@@ -7,10 +7,12 @@ from typing import Any
 import pandas as pd
 
 from earshot import files, project
+from earshot.datasets import manifest
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.leaks import heard, hints
 from earshot.settings import read_params, window_of
+from earshot.splits.protocols import judge_folds
 from earshot.splits.spans import windows_of
 
 LEAK_FREE = ("grouped",)  # protocols that must not leak
@@ -51,7 +53,8 @@ def audit(card: Card) -> dict[str, Any]:
     -------
     `duplicates` (stretches, seconds, how many are in two recordings, identical files set aside), `protocols`
     (see `summary`), `leaking` (for each protocol that must not leak: a line for each of the first leaking windows)
-    and `hints` (see `leaks.hints`)
+    and `hints` (see `leaks.hints`); where the dataset has published folds, `published_folds` says whether they are
+    leak-free and so used
     """
     params, dataset = read_params(), card.name
     window = dict(window_of(params["windows"], card.task))
@@ -70,6 +73,8 @@ def audit(card: Card) -> dict[str, Any]:
         "leaking": {name: describe_leaking(tables[name]) for name in LEAK_FREE if name in tables},
         "hints": _hints(dataset, splits, window),
     }
+    if "grouped" in splits and (judged := judge_folds(splits["grouped"], manifest.read(dataset))):
+        found["published_folds"] = str(judged)
     return files.rounded(found)
 
 
@@ -115,6 +120,8 @@ def describe(card: Card, found: dict[str, Any]) -> str:
             f"({shares['overlap']:.1%} share samples with it, {shares['duplicate']:.1%} sound at another place of it); "
             f"{shares['group']:.1%} have their group there"
         )
+    if "published_folds" in found:
+        said.append(f"  {found['published_folds']}")
     if hint := found["hints"].get("group"):
         said.append(
             f"  hint: the most alike training window is of the same group for {hint['found']:.0%} of the published "

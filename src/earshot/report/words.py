@@ -117,6 +117,8 @@ def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any
         found.append(
             f"Of the grouped split's {whole(shares['windows'])} windows it has heard {percent(shares['leaking'])}."
         )
+    if folds := audit.get("published_folds"):
+        found.append(f"The dataset's {folds}.")
     if hint := audit["hints"].get("group"):
         found.append(
             "A window gives its group away: the most alike training window that shares no samples with it is of the "

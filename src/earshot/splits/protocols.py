@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from earshot.datasets.card import Card, ClassFolders
+from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.settings import for_task, window_of
-from earshot.splits import windows
+from earshot.splits import published_folds, windows
 from earshot.splits.spans import SPAN, grouped_by, grouped_spans, single_windows, train_only, united, whole_recordings
 
 PARTS = ("train", "validation", "test")
@@ -44,19 +44,17 @@ def published(spans: pd.DataFrame, test_share: float, random_state: int) -> pd.D
 def grouped(
     spans: pd.DataFrame,
     n_windows: np.ndarray,
-    folds: int,
+    folds: int | None,
     validation_share: float,
     random_state: int,
 ) -> pd.DataFrame:
     """Split into folds, stratified by windows, with no group on two sides; every group is tested once.
 
-    Where the spans have a published fold (column `fold`), each of those is one fold's test part.
-
     Parameters
     ----------
-    spans : columns `SPAN`, and perhaps `fold`
+    spans : columns `SPAN`; and `fold` where folds is None
     n_windows : int, shape (len(spans),): number of windows in each span
-    folds : number of folds where none are published
+    folds : number of folds; None: as published, each of the spans' folds is the test part of one
     validation_share : share of the rest that selects the checkpoint
     random_state : scikit-learn's
 
@@ -78,12 +76,12 @@ def grouped(
 
 
 def _tests(
-    spans: pd.DataFrame, rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int, random_state: int
+    spans: pd.DataFrame, rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int | None, random_state: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (rest, test) for each fold, as positions in `rows`."""
-    if "fold" in spans and spans["fold"].notna().all():
+    if folds is None:
         fold_of = spans["fold"].to_numpy()[rows]
-        for fold in np.unique(fold_of):
+        for fold in published_folds.in_order(spans["fold"]):
             yield np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
         return
     yield from StratifiedGroupKFold(folds, shuffle=True, random_state=random_state).split(rows, labels, groups)
@@ -128,7 +126,9 @@ def check_groups(spans: pd.DataFrame, folds: int, dataset: str, shared: int) -> 
     )
 
 
-def check_parts(split: pd.DataFrame, labels: list[str], untested: list[str], dataset: str) -> None:
+def check_parts(
+    split: pd.DataFrame, labels: list[str], untested: list[str], dataset: str, as_published: bool = False
+) -> None:
     """Check that no part of a fold lacks a class, since its score would not be comparable.
 
     Parameters
@@ -137,6 +137,7 @@ def check_parts(split: pd.DataFrame, labels: list[str], untested: list[str], dat
     labels : all classes
     untested : classes that are in the training parts only
     dataset : its name, for the message
+    as_published : whether the folds are the published ones
 
     Raises
     ------
@@ -146,10 +147,14 @@ def check_parts(split: pd.DataFrame, labels: list[str], untested: list[str], dat
     for (fold, part), rows in split.groupby(["fold", "part"]):
         expected = set(labels) if part == "train" else set(labels) - set(untested)
         if absent := sorted(expected - set(rows["label"])):
-            raise EarshotError(
-                f"{dataset}: the {part} part of fold {fold} has no {', '.join(absent)}. In params.yaml: fewer "
-                "split.folds, another split.random_state, or shorter split.block_seconds for long recordings"
+            remedy = (
+                "These are the published folds: take `fold` out of the card to have others made, or list the class "
+                "under train_only"
+                if as_published
+                else "In params.yaml: fewer split.folds, another split.random_state, or shorter split.block_seconds "
+                "for long recordings"
             )
+            raise EarshotError(f"{dataset}: the {part} part of fold {fold} has no {', '.join(absent)}. {remedy}")
 
 
 def with_train_only(split: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
@@ -164,7 +169,8 @@ def make(
     """Split a dataset by a protocol, `published` or `grouped`.
 
     Groups that share a stretch of sound (`duplicates`, see `leaks.duplicates`) are one group if
-    `split.unite_duplicates` is true.
+    `split.unite_duplicates` is true. The folds of the grouped protocol are the published ones where the dataset has
+    some and they are leak-free, see `published_folds`.
     """
     setting, window = params["split"], window_of(params["windows"], card.task)
     if protocol not in PROTOCOLS:
@@ -177,16 +183,19 @@ def make(
     if protocol == "published":
         # it ignores the groups; the group of each window is stored for the audit and for intervals
         whole = whole_recordings(recordings)
-        if isinstance(card.layout, ClassFolders):
+        if card.clips:
             groups = spans.set_index("recording")["group"]
             spans = whole.assign(group=whole["recording"].map(groups).fillna(whole["recording"]))
         else:
             spans = grouped_by(single_windows(whole, window["length"], window["hop"]), spans)
+            spans["group"] = spans["group"].fillna(spans["recording"])
         return published(spans, setting["test_share"], setting["random_state"])
     n_windows = np.array([len(windows.starts(s.start, s.stop, **window)) for s in spans.itertuples()])
     tested = (n_windows > 0) & ~spans["label"].isin(train_only(card))
-    folds = for_task(setting["folds"], card.task)
-    check_groups(spans[tested], folds, card.name, shared)
+    judged = published_folds.judge(spans[tested], recordings.set_index("recording")["group"])
+    folds = None if judged and judged.used else for_task(setting["folds"], card.task)
+    if folds is not None:
+        check_groups(spans[tested], folds, card.name, shared)
     split = grouped(
         spans[tested].reset_index(drop=True),
         n_windows[tested],
@@ -195,3 +204,16 @@ def make(
         setting["random_state"],
     )
     return with_train_only(split, spans[(n_windows > 0) & ~tested])
+
+
+def judge_folds(split: pd.DataFrame, recordings: pd.DataFrame) -> published_folds.PublishedFolds | None:
+    """Say whether a grouped split uses the dataset's published folds, and why; None where it has none.
+
+    Parameters
+    ----------
+    split : columns recording, part and group at least
+    recordings : see `manifest.read`
+    """
+    by_name = recordings.set_index("recording")
+    tested = split[split["part"] == "test"]
+    return published_folds.judge(tested.assign(fold=tested["recording"].map(by_name["fold"])), by_name["group"])

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from earshot.datasets.card import Card, ClassFolders, LongRecordings
+from earshot.datasets import union
+from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table, members_of
 from earshot.errors import EarshotError
 from earshot.settings import window_of
 from earshot.splits import windows
@@ -47,14 +48,14 @@ def blocks(spans: pd.DataFrame, seconds: float, guard: float) -> pd.DataFrame:
 
 
 def sources(spans: pd.DataFrame, segments: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Replace each recording by the stretches it was assembled from; each source is a group."""
+    """Replace each recording by the stretches it was assembled from (`segments`, by recording); a source is a group."""
 
     def of(row: Any) -> list[Piece]:
-        runs = segments[row.label]
+        runs = segments[row.recording]
         return list(zip(runs["start"], runs["stop"], strict=True))
 
     cut = _cut(spans, of)
-    return cut.assign(group=np.concatenate([segments[label]["source"] for label in spans["label"]]))
+    return cut.assign(group=np.concatenate([segments[recording]["source"] for recording in spans["recording"]]))
 
 
 def grouped_by(cut: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
@@ -113,15 +114,33 @@ def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
 
 def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
     """Return the spans that must stay whole: recordings, sources, or blocks of a long recording."""
+    if card.union:
+        return pd.concat(
+            [_member_spans(name, member, recordings, params, folder) for name, member in members_of(card).items()],
+            ignore_index=True,
+        )
     spans = whole_recordings(recordings)
     if not isinstance(card.layout, LongRecordings):
         return spans[spans["group"].notna()].reset_index(drop=True)
-    if card.layout.segments:
-        rates = recordings.set_index("label")["sample_rate"]
-        tables = {
-            label: read_segments(folder / name, int(rates[label])) for label, name in card.layout.segments.items()
-        }
-        return sources(spans, tables)
+    rates = recordings.set_index("recording")["sample_rate"]
+    tables = {
+        recording: read_segments(folder / card.layout.segments[label], int(rates[recording]))
+        for label, recording in card.layout.recordings.items()
+        if recording in rates and label in card.layout.segments
+    }
+    known = spans["recording"].isin(tables.keys())
+    cut = [sources(spans[known], tables)] if known.any() else []
+    return pd.concat(
+        [*cut, *([] if known.all() else [_guarded_blocks(card, spans[~known], params)])], ignore_index=True
+    )
+
+
+def _member_spans(name: str, member: Card, recordings: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
+    spans = grouped_spans(member, union.of_member(recordings, name), params, folder / name)
+    return spans.assign(recording=f"{name}/" + spans["recording"], group=f"{name}/" + spans["group"])[SPAN]
+
+
+def _guarded_blocks(card: Card, spans: pd.DataFrame, params: dict) -> pd.DataFrame:
     length = window_of(params["windows"], card.task)["length"]
     if params["split"]["guard_seconds"] < length:
         raise EarshotError(
@@ -133,7 +152,8 @@ def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Pa
 
 def train_only(card: Card) -> list[str]:
     """Return the classes that the card excludes from the test parts of the grouped protocol."""
-    return card.layout.groups.train_only if isinstance(card.layout, ClassFolders) and card.layout.groups else []
+    named = card.layout.groups if isinstance(card.layout, ClassFolders) else card.layout
+    return named.train_only if isinstance(named, Groups | Table) else []
 
 
 SHARED = 0.4  # seconds of a stretch that join a span to it; below `heard.HEARD`, so that the audit flags nothing

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
-from earshot.datasets.card import load_card
+from earshot.datasets.card import Card, load_card
 from earshot.errors import without_traceback
 from earshot.processes import leave_with_parent
 
@@ -29,6 +31,21 @@ def stage(work: Callable[..., None]) -> click.Command:
 
     named = click.argument("dataset")(run) if per_dataset else run
     return click.command()(without_traceback(named))
+
+
+def nothing_to_make(card: Card, *folders: Path, read_by_dvc: tuple[Path, ...] = ()) -> None:
+    """Make the folders of a stage's results without any, for a dataset that no model is trained on; say so.
+
+    DVC warns of an empty folder each time that it reads it, so that there is a note in each but those (metrics, plots)
+    whose files it reads itself.
+    """
+    said = f"{card.label}: nothing to do, it is for testing alone (test_only in its card)"
+    for folder in (*folders, *read_by_dvc):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        if folder in folders:
+            (folder / "README.txt").write_text(f"{said}\n", encoding="utf-8")
+    print(said)
 
 
 workers = click.option(

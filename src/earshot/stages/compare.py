@@ -6,6 +6,8 @@ It reads the outputs of the other stages and never MLflow.
 from __future__ import annotations
 
 from earshot import files, project
+from earshot.datasets.card import trained_on
+from earshot.errors import EarshotError
 from earshot.report import comparison
 from earshot.report.page import render
 from earshot.report.results import read_results
@@ -19,7 +21,11 @@ from earshot.stages import stage
 def main() -> None:
     """Compare the experiments in params.yaml: write data/report/ and print the summary."""
     settings = compared(read_params())
-    datasets = [read_results(dataset, settings) for dataset in settings["datasets"]]
+    datasets = [read_results(dataset, settings) for dataset in trained_on(settings["datasets"])]
+    if not datasets:
+        raise EarshotError(
+            "datasets in params.yaml are for testing alone (test_only in their cards): add one to train on"
+        )
     rows, summary = comparison.rows(datasets), summarise(datasets, settings["contrasts"])
     files.write_json(project.report("comparison.json"), rows)
     comparison.write_csv(project.report("comparison.csv"), rows)

@@ -16,7 +16,8 @@ from earshot.stages import stage, workers
 def main(card: Card, workers: int) -> None:
     """Write data/cross_dataset/DATASET.parquet; empty where no other dataset has the same task and classes."""
     params = read_params()
-    on = cross_dataset.others(card.name, params) if "grouped" in params["protocols"] else []
+    trained = "grouped" in params["protocols"] and not card.test_only
+    on = cross_dataset.others(card.name, params) if trained else []
     frames = cross_dataset.evaluate_all(card, on, params, workers)
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=cross_dataset.COLUMNS)
     files.write_table(project.cross_dataset(card.name), found, {"dataset": card.name, "on": on})

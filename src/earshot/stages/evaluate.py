@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tqdm import tqdm
 
-from earshot import processes
+from earshot import processes, project
 from earshot.datasets.card import Card
 from earshot.settings import Experiment, experiments_of, read_params
-from earshot.stages import stage, workers
+from earshot.stages import nothing_to_make, stage, workers
 
 
 def evaluate(dataset: str, experiment: Experiment) -> list[str]:
@@ -21,6 +21,10 @@ def evaluate(dataset: str, experiment: Experiment) -> list[str]:
 @workers
 def main(card: Card, workers: int) -> None:
     """Write data/predictions/DATASET/INPUT-MODEL.parquet and data/metrics/DATASET/INPUT-MODEL.json."""
+    if card.test_only:
+        folder, metrics = project.predictions(card.name, "").parent, project.metrics(card.name, "").parent
+        nothing_to_make(card, folder, read_by_dvc=(metrics,))
+        return
     todo = [(card.name, experiment) for experiment in experiments_of(read_params())]
     with processes.pool(workers) as pool:
         for lines in processes.each(pool, evaluate, todo, f"test {card.name}"):

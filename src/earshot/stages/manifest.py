@@ -13,7 +13,7 @@ from earshot.stages import stage
 @stage
 def main(card: Card) -> None:
     """Write data/manifest/DATASET.parquet and its counts, DATASET.json."""
-    if card.layout is None:
+    if not card.holds_recordings:
         raise EarshotError(f"{card.name} holds no recordings: take it out of datasets in params.yaml ({card.title})")
     params = read_params()
     shortest = window_of(params["windows"], card.task)["length"]

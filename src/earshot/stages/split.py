@@ -7,14 +7,17 @@ from earshot.datasets import manifest
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.settings import read_params
-from earshot.splits.protocols import check_parts, make
+from earshot.splits.protocols import check_parts, judge_folds, make
 from earshot.splits.spans import train_only
-from earshot.stages import stage
+from earshot.stages import nothing_to_make, stage
 
 
 @stage
 def main(card: Card) -> None:
     """Write data/splits/DATASET/PROTOCOL.parquet for the protocols in params.yaml."""
+    if card.test_only:
+        nothing_to_make(card, project.split(card.name, "").parent)
+        return
     recordings, params = manifest.read(card.name), read_params()
     duplicates = files.read_table(project.duplicates(card.name))
     if not params["protocols"]:
@@ -22,10 +25,13 @@ def main(card: Card) -> None:
     for protocol in params["protocols"]:
         split = make(protocol, card, recordings, duplicates, params, project.raw(card.name))
         untested = train_only(card) if protocol == "grouped" else []
-        check_parts(split, manifest.classes_of(recordings), untested, card.name)
+        judged = judge_folds(split, recordings) if protocol == "grouped" else None
+        check_parts(split, manifest.classes_of(recordings), untested, card.name, bool(judged and judged.used))
         files.write_table(project.split(card.name, protocol), split, {"protocol": protocol})
         sizes = split.groupby(["fold", "part"], sort=False)["group"].agg(["size", "nunique"])
         print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")
+        if judged:
+            print(f"  {judged}" + ("; split.folds in params.yaml does not apply" if judged.used else ""))
         print(sizes.loc[0].rename(columns={"size": "spans", "nunique": "groups"}).to_string())
 
 

@@ -11,7 +11,7 @@ from earshot import files, project
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.settings import experiments_of, read_params
-from earshot.stages import stage, workers
+from earshot.stages import nothing_to_make, stage, workers
 from earshot.training.experiments import configs_of, train_all
 
 
@@ -19,6 +19,9 @@ from earshot.training.experiments import configs_of, train_all
 @workers
 def main(card: Card, workers: int) -> None:
     """Write data/models/DATASET/INPUT-MODEL/ and data/history/DATASET/INPUT-MODEL.csv of all experiments."""
+    if card.test_only:
+        nothing_to_make(card, project.models(card.name), read_by_dvc=(project.history(card.name, "").parent,))
+        return
     compared = experiments_of(read_params())
     configs = [cfg for experiment in compared for cfg in configs_of(card.name, card.task, experiment)]
     if not configs:

@@ -1,4 +1,4 @@
-"""SHA-256 of files, and lists of them as `sha256sum` writes them."""
+"""Checksums of files, and lists of them as `sha256sum` and `md5sum` write them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from earshot.datasets.names import plain_relative
 from earshot.errors import EarshotError
 from earshot.files import digest
 
-LINE = re.compile(r"(?P<sha256>[0-9a-f]{64}) [ *](?P<name>.+)")
+LINE = re.compile(r"(?P<checksum>[0-9a-f]{64}|[0-9a-f]{32}) [ *](?P<name>.+)")
 NAMES_SHOWN = 5
 
 
@@ -17,8 +17,23 @@ class Mismatch(Exception):
     """A folder doesn't hold the files of its list; the message names them."""
 
 
+def kind_of(checksum: str) -> str:
+    """Return "SHA-256" or "MD5", by the length of a checksum in hex."""
+    return "SHA-256" if len(checksum) == 64 else "MD5"
+
+
+def checksum_of(path: Path, kind: str) -> str:
+    """Return the checksum of a file, in hex."""
+    return digest(path, {"SHA-256": "sha256", "MD5": "md5"}[kind])
+
+
+def fits(path: Path, checksum: str) -> bool:
+    """Whether a file has a checksum, SHA-256 or MD5 in hex."""
+    return checksum_of(path, kind_of(checksum)) == checksum
+
+
 def read_list(path: Path) -> dict[str, str]:
-    """Read `{name: sha256}` from a file that `sha256sum` wrote.
+    """Read `{name: checksum}` from a file that `sha256sum` or `md5sum` wrote.
 
     Raises
     ------
@@ -32,9 +47,9 @@ def read_list(path: Path) -> dict[str, str]:
     listed = {}
     for number, line in enumerate(lines, start=1):
         if not (match := LINE.fullmatch(line)):
-            raise EarshotError(f"{path}, line {number}: expected 'SHA256  NAME' as sha256sum writes it")
+            raise EarshotError(f"{path}, line {number}: expected 'SHA256  NAME' as sha256sum writes it, or 'MD5  NAME'")
         try:
-            listed[plain_relative(match["name"])] = match["sha256"]
+            listed[plain_relative(match["name"])] = match["checksum"]
         except ValueError as error:
             raise EarshotError(f"{path}, line {number}: {error}") from None
     if not listed:
@@ -43,7 +58,7 @@ def read_list(path: Path) -> dict[str, str]:
 
 
 def check_folder(folder: Path, expected: dict[str, str]) -> None:
-    """Check that `folder` holds exactly the files of `expected`, `{name: sha256}`.
+    """Check that `folder` holds exactly the files of `expected`, `{name: checksum}`.
 
     Raises
     ------
@@ -52,10 +67,12 @@ def check_folder(folder: Path, expected: dict[str, str]) -> None:
     """
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     both = sorted(there & expected.keys())
+    wrong = [name for name in both if not fits(folder / name, expected[name])]
     faults = {
         "missing": sorted(expected.keys() - there),
         "not in the list": sorted(there - expected.keys()),
-        "wrong bytes (SHA-256 differs)": [name for name in both if digest(folder / name) != expected[name]],
+        "wrong bytes (SHA-256 differs)": [name for name in wrong if kind_of(expected[name]) == "SHA-256"],
+        "wrong bytes (MD5 differs)": [name for name in wrong if kind_of(expected[name]) == "MD5"],
     }
     if any(faults.values()):
         raise Mismatch("; ".join(f"{fault}: {_shortened(names)}" for fault, names in faults.items() if names))

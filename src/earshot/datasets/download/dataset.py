@@ -15,10 +15,11 @@ from pathlib import Path
 import filelock
 
 from earshot import project
-from earshot.datasets.card import Card, card_path, load_card
+from earshot.datasets.card import Card, card_path, load_card, members_of
 from earshot.datasets.download import local
 from earshot.datasets.download.checksums import read_list
 from earshot.datasets.download.remote import fetch_dataset
+from earshot.datasets.union import write_cards
 from earshot.errors import EarshotError
 
 LOCK_SECONDS = 10.0  # a run whose parent was killed is gone by then
@@ -33,14 +34,11 @@ def download(card: Card) -> None:
         If its files can't be obtained or are wrong, or they can't be written.
     """
     name = card.name
-    needed = load_card(card.needs) if card.needs else None
     work = project.cache("download", name)
     try:
         with _locked(work):
             _remove_links(work)
-            files = _obtain(card, work / name)
-            if needed:
-                _add(needed, work / needed.name, files)
+            files = _put_together(card, work) if card.union else _obtain_with_needed(card, work)
             _publish(files, project.raw(name), work)
     except OSError as error:
         place = error.filename or work
@@ -70,6 +68,27 @@ def _remove_links(work: Path) -> None:
                 path.unlink()
 
 
+def _put_together(card: Card, work: Path) -> Path:
+    """Bring the files of a union's members to a folder in `work`, where each member has its own."""
+    members = {name: _obtain_with_needed(load_card(name), work / name) for name in members_of(card)}
+    union = work / "union"
+    shutil.rmtree(union, ignore_errors=True)
+    union.mkdir(parents=True)
+    for name, files in members.items():
+        files.rename(union / name)
+    write_cards(card, union)
+    return union
+
+
+def _obtain_with_needed(card: Card, work: Path) -> Path:
+    """Bring all files of a dataset, and the group labels it needs, to a folder in `work`."""
+    needed = load_card(card.needs) if card.needs else None
+    files = _obtain(card, work / card.name)
+    if needed:
+        _add(needed, work / needed.name, files)
+    return files
+
+
 def _obtain(card: Card, work: Path) -> Path:
     """Bring all files of a dataset into a folder in `work`, checked where the card says how; print from where.
 
@@ -79,7 +98,7 @@ def _obtain(card: Card, work: Path) -> Path:
     shutil.rmtree(files, ignore_errors=True)
     listed = read_list(card_path(card.name).parent / source.checksums) if source.checksums else {}
     downloads = [source.archive] if source.archive else source.files
-    verified = listed or (downloads and all(file.sha256 for file in downloads))
+    verified = listed or (downloads and all(file.checksum for file in downloads))
     state = "verified" if verified else "unverified (the card has no checksum)"
     if source.generated:
         origin, state = local.generate(card, files), "made by code"

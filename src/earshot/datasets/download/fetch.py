@@ -17,7 +17,7 @@ import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 from tqdm import tqdm
 
-from earshot.files import digest
+from earshot.datasets.download.checksums import checksum_of, fits, kind_of
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0  # without a byte: then the server is taken to have stalled
@@ -40,9 +40,9 @@ class _Broken(FetchError):
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known of a file before it is there: SHA-256, exact size, and a limit in any case."""
+    """What is known of a file before it is there: SHA-256 or MD5, exact size, and a limit in any case."""
 
-    sha256: str | None = None
+    checksum: str | None = None
     bytes: int | None = None
     most_bytes: int = MOST_BYTES
 
@@ -56,8 +56,8 @@ class Expected:
     def check(self, path: Path) -> None:
         """Raise `FetchError` if the file at `path` isn't the one."""
         self.check_size(path.stat().st_size)
-        if self.sha256 and (found := digest(path)) != self.sha256:
-            raise FetchError(f"wrong bytes: SHA-256 is {found}, expected {self.sha256}")
+        if self.checksum and (found := checksum_of(path, kind := kind_of(self.checksum))) != self.checksum:
+            raise FetchError(f"wrong bytes: {kind} is {found}, expected {self.checksum}")
 
 
 class _Part:
@@ -114,7 +114,7 @@ def fetch(address: str, target: Path, parts: Path, expected: Expected) -> None:
     OSError
         If it can't be written here.
     """
-    if expected.sha256 and target.is_file() and digest(target) == expected.sha256:
+    if expected.checksum and target.is_file() and fits(target, expected.checksum):
         return
     parts.mkdir(parents=True, exist_ok=True)
     # an address has a part of its own, so bytes of two servers are never put together
@@ -182,7 +182,7 @@ def _receive(address: str, part: _Part, expected: Expected) -> bool:
     A part is only continued where a mixture of two versions would be noticed: by the server, which is sent
     the mark of the first, or by the checksum.
     """
-    if not (part.mark or expected.sha256):
+    if not (part.mark or expected.checksum):
         part.discard()
     headers = {"Accept-Encoding": "identity"}  # else offsets would count compressed bytes
     if part.size:

@@ -37,7 +37,7 @@ def generate(card: Card, files: Path) -> str:
 
 
 def copy_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
-    """Copy the visible files of the card's folder, or those of `{name: sha256}`, to `files`; return the folder.
+    """Copy the visible files of the card's folder, or those of `{name: checksum}`, to `files`; return the folder.
 
     Raises
     ------

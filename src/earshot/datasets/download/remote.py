@@ -34,7 +34,7 @@ def fetch_dataset(card: Card, work: Path, files: Path, listed: dict[str, str]) -
     card : the dataset
     work : folder for what has arrived so far; it may hold what an earlier run got
     files : where the dataset's files go
-    listed : `{name: sha256}` of these files, where the card has such a list
+    listed : `{name: checksum}` of these files, where the card has such a list
 
     Returns
     -------
@@ -85,7 +85,7 @@ class _Remote:
         """Fetch and unpack the archive; an address whose archive has the wrong files inside has failed, too."""
         archive = self.card.source.archive
         name = PurePosixPath(archive.path).name
-        expected = Expected(archive.sha256, archive.bytes, archive.max_unpacked_bytes)
+        expected = Expected(archive.checksum, archive.bytes, archive.max_unpacked_bytes)
 
         def attempt(address: str) -> None:
             self._fetch(address, name, expected)
@@ -97,7 +97,7 @@ class _Remote:
         """Fetch each file of the card from the first of its addresses that has it."""
         origins = {}
         for file in self.card.source.files:
-            attempt = partial(self._fetch, name=file.path, expected=Expected(file.sha256, file.bytes))
+            attempt = partial(self._fetch, name=file.path, expected=Expected(file.checksum, file.bytes))
             origin = self._first_that_works(mirror(self.card.name, file.path) + file.urls, attempt)
             if origin is None:
                 return None
@@ -186,5 +186,5 @@ def _made_by_code(task: str | None) -> list[str]:
             cards.append(load_card(name))
         except EarshotError:  # a fault in another card must not hide what the message is about
             continue
-    made = [card for card in cards if card.source.generated]
+    made = [card for card in cards if card.source and card.source.generated]
     return [card.name for card in made if card.task == task] or [card.name for card in made]

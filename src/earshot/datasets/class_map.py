@@ -1,0 +1,48 @@
+"""Class maps: the labels of a layout -> the classes of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from earshot.datasets.manifest import LEFT_OUT
+from earshot.errors import EarshotError
+
+OTHERS = "*"  # in a map: all labels that no class names
+
+
+def mapped(rows: list[dict[str, Any]], classes: Mapping[str, list[str]], where: str) -> list[dict[str, Any]]:
+    """Return a dataset's rows with the class of each in place of its label.
+
+    A row whose label is in no class is left out, with the reason; one that has no label stays as it is.
+
+    Parameters
+    ----------
+    rows : with label at least; see `listing.recordings_of`
+    classes : class -> its labels
+    where : what holds the map, for errors
+
+    Raises
+    ------
+    EarshotError
+        If the map names a label that no row has, or nothing is left for "*".
+    """
+    labels = sorted({row["label"] for row in rows if row["label"] is not None})
+    class_of = {label: name for name, named in classes.items() for label in named}
+    others = class_of.pop(OTHERS, None)
+    if unknown := [label for label in class_of if label not in labels]:
+        raise EarshotError(f"{where} names '{unknown[0]}', and the dataset's labels are {', '.join(labels)}")
+    rest = [label for label in labels if label not in class_of]
+    if others is not None and not rest:
+        raise EarshotError(f'{where}: nothing is left for {others}: "{OTHERS}", the map names every label')
+    if others is not None:
+        class_of |= dict.fromkeys(rest, others)
+    return [_mapped(row, class_of) for row in rows]
+
+
+def _mapped(row: dict[str, Any], class_of: Mapping[str, str]) -> dict[str, Any]:
+    if row["label"] is None:
+        return row
+    if row["label"] in class_of:
+        return row | {"label": class_of[row["label"]]}
+    return row | {"label": None, "reason": f"class {row['label']} is not mapped", "status": LEFT_OUT}
