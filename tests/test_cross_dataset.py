@@ -16,6 +16,7 @@ from earshot import files, project
 from earshot.audio.mix import mixed as mixed_sound
 from earshot.cli import main
 from earshot.evaluation import noise as ladder
+from earshot.metrics.thresholds import best_threshold
 from earshot.report import robustness
 from earshot.stages import cross_dataset as cross_dataset_stage
 from earshot.stages import evaluate
@@ -98,8 +99,8 @@ def test_the_noise_is_of_the_background_and_of_another_group():
 
 def test_the_threshold_has_the_highest_f1():
     labels, scores = np.array([0, 0, 1, 0, 1, 1], bool), np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    assert ladder.best_threshold(labels, scores) == pytest.approx(0.3)
-    assert ladder.best_threshold(labels, 1 - scores) == pytest.approx(0.4)
+    assert best_threshold(labels, scores) == pytest.approx(0.3)
+    assert best_threshold(labels, 1 - scores) == pytest.approx(0.4)
 
 
 @pytest.mark.process

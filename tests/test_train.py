@@ -89,7 +89,9 @@ def test_the_best_epoch_is_kept(trained_on, tmp_path):
     trained = fit.fit(cfg, data, windows["train"], windows["validation"])
     losses = [epoch["val_loss"] for epoch in trained.epochs]
     assert trained.settings["best_epoch"] == int(np.argmin(losses)) + 1
-    p = predict.probabilities(model_folder.restore(trained.settings, trained.weights), windows["validation"])
+    p = predict.probabilities(
+        trained.settings, model_folder.restore(trained.settings, trained.weights), windows["validation"]
+    )
     truth = p[np.arange(len(p)), windows["validation"].labels.numpy()]
     assert -np.log(truth).mean() == pytest.approx(min(losses), rel=1e-3)
 

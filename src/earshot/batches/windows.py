@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from earshot import inputs
 from earshot.batches.features import Features
+from earshot.metrics import labels
 from earshot.splits.spans import windows_of
 
 
@@ -30,7 +31,8 @@ def windows_in(spans: pd.DataFrame, built: inputs.Input, window: dict[str, float
 class Windows(Dataset):
     """Windows of one part of a split, indexed by the positions of a batch.
 
-    A batch is (x, y): x of shape (B, T, F) as float32, y of shape (B,) with class numbers.
+    A batch is (x, y): x of shape (B, T, F) as float32, y of shape (B,) with class numbers. Of a multi-label dataset y
+    has shape (B, C), float32: 1 for the classes of a window, else 0.
     """
 
     def __init__(self, features: Features, table: pd.DataFrame, built: inputs.Input, classes: list[str]):
@@ -43,7 +45,11 @@ class Windows(Dataset):
             for recording, start in zip(table["recording"], table["start"], strict=True)
         ]
         self.rows = torch.tensor(rows, dtype=torch.long)
-        self.labels = torch.tensor([classes.index(label) for label in table["label"]], dtype=torch.long)
+        self.multi_label = labels.are_sets(table["label"])
+        if self.multi_label:
+            self.labels = torch.from_numpy(labels.multi_hot(table["label"], classes)).float()
+        else:
+            self.labels = torch.tensor([classes.index(label) for label in table["label"]], dtype=torch.long)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from earshot import files, project
+from earshot.metrics import labels
 
 READ, SET_ASIDE = "read", "set aside"
 LEFT_OUT = "left out"  # as the card or its table says: no fault, so it does not count towards manifest.max_set_aside
@@ -32,7 +33,7 @@ def counts(frame: pd.DataFrame) -> dict[str, Any]:
     return {
         "read": len(recordings),
         "set_aside": frame["reason"].value_counts().sort_index().to_dict(),
-        "classes": recordings["label"].value_counts().sort_index().to_dict(),
+        "classes": by_class(recordings)["label"].value_counts().sort_index().to_dict(),
         "seconds": round(float(recordings["seconds"].sum()), 3),
         "warnings": warnings(recordings),
     }
@@ -40,7 +41,9 @@ def counts(frame: pd.DataFrame) -> dict[str, Any]:
 
 def warnings(recordings: pd.DataFrame) -> list[str]:
     """Return warnings about properties of the recordings that reveal their class."""
-    rates = recordings.groupby("label")["sample_rate"].unique().map(lambda found: tuple(sorted(map(int, found))))
+    rates = (
+        by_class(recordings).groupby("label")["sample_rate"].unique().map(lambda found: tuple(sorted(map(int, found))))
+    )
     if rates.nunique() < 2:
         return []
     listed = ", ".join(f"{label} {'/'.join(map(str, found))} Hz" for label, found in rates.items())
@@ -75,4 +78,9 @@ def paths(dataset: str) -> dict[str, Path]:
 
 def classes_of(recordings: pd.DataFrame) -> list[str]:
     """Return the classes of recordings, sorted."""
-    return sorted(recordings["label"].unique())
+    return labels.classes_of(recordings["label"])
+
+
+def by_class(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with a class each as their label: of a multi-label dataset a row for each class of a row."""
+    return rows.assign(label=rows["label"].map(labels.names_of)).explode("label").dropna(subset="label")

@@ -18,6 +18,7 @@ from earshot.audio import decode
 from earshot.audio.mix import mixed
 from earshot.datasets import manifest
 from earshot.datasets.card import Card
+from earshot.metrics import labels
 from earshot.settings import Experiment, experiments_of
 
 if TYPE_CHECKING:
@@ -62,26 +63,12 @@ def draw_noise(table: pd.DataFrame, background: str, seed: list[int]) -> np.ndar
     return drawn[np.arange(len(table)), other.argmax(axis=1)]
 
 
-def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Return the threshold with the highest F1; scores at or above it are alarms.
-
-    Parameters
-    ----------
-    labels : bool, shape (n,), True for the class to be detected
-    scores : shape (n,)
-    """
-    from sklearn.metrics import precision_recall_curve
-
-    precision, recall, thresholds = precision_recall_curve(labels, scores)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
-    return float(thresholds[f1[:-1].argmax()])
-
-
 def score(job: Job) -> pd.DataFrame:
     """Score the test windows of one fold at every signal-to-noise ratio, with all models of one input."""
     import torch
 
     from earshot.batches import prepare
+    from earshot.metrics.thresholds import best_threshold
     from earshot.settings import compose
     from earshot.trained import predict
     from earshot.trained.model_folder import grouped_models
@@ -95,7 +82,7 @@ def score(job: Job) -> pd.DataFrame:
     nets = []
     for name in job.models:
         for model in grouped_models(job.dataset, Experiment(job.input, name).name, job.wiring, job.fold):
-            found = predict.probabilities(model.net, validation)[:, alarm]
+            found = predict.probabilities(model.settings, model.net, validation)[:, alarm]
             chosen = best_threshold((validation.labels == alarm).numpy(), found)
             nets.append(({"input": job.input, "model": name, **model.run, "threshold": chosen}, model.net))
     sounds = _sounds(data, test.table)
@@ -151,7 +138,10 @@ def setting_for(card: Card, params: dict[str, Any]) -> tuple[dict[str, Any] | No
         return None, "no noise: it is for testing alone"
     if not setting or "grouped" not in params["protocols"]:
         return None, "params.yaml sets no noise for it"
-    classes = manifest.classes_of(manifest.read(card.name))
+    recordings = manifest.read(card.name)
+    if labels.are_sets(recordings["label"]):
+        return None, "no noise: it is measured of single labels alone"
+    classes = manifest.classes_of(recordings)
     for key in ("alarm", "background"):
         if setting[key] not in classes:
             return None, f"no noise: noise.{card.task}.{key} in params.yaml is {setting[key]}, classes are {classes}"

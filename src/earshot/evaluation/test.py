@@ -33,7 +33,8 @@ def evaluate(folder: Path, cfg: DictConfig, data: prepare.Data) -> tuple[pd.Data
     if settings["digest"] != data.digest:
         raise EarshotError(f"{folder} was trained on other features than those in {data.path}. Run `dvc repro`")
     test = prepare.part(OmegaConf.merge(cfg, {key: settings[key] for key in ("protocol", "fold")}), data, "test")
-    frame = predict.table(settings, test, predict.probabilities(model_folder.restore(settings, weights), test))
+    found = predict.probabilities(settings, model_folder.restore(settings, weights), test)
+    frame = predict.table(settings, test, found)
     frame.insert(frame.columns.get_loc("label"), "heard", heard_in_training(test.table, data.card.name, settings))
     _log(folder, data, frame)
     run = {key: settings[key] for key in (*RUN, "parameters", "layers", "epochs", "best_epoch")}

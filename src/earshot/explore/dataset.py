@@ -53,7 +53,7 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
         counts=manifest.counts(table),
         plots=plots,
         spectrograms=SPECTROGRAMS,
-        examples=[_example(label, mine, folder) for label, mine in recordings.groupby("label")],
+        examples=[_example(label, mine, folder) for label, mine in manifest.by_class(recordings).groupby("label")],
     )
 
 
@@ -89,6 +89,7 @@ def _draw_tracks(recordings: pd.DataFrame, folder: Path, card: Card, workers: in
 
 def _figures(dataset: str, recordings: pd.DataFrame) -> dict[str, Figure]:
     """Draw the pictures of the classes, by title."""
+    recordings = manifest.by_class(recordings)
     labels, seconds, level = recordings["label"], recordings["seconds"], recordings["level"]
     by_class = seconds.groupby(labels)
     figures = {

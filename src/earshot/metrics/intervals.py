@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from earshot.metrics import classification
+from earshot.metrics import classification, labels
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -64,6 +64,8 @@ def bootstrap(sums: np.ndarray, strata: np.ndarray, statistic: Callable[[np.ndar
 def pool(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Average probabilities over all rows with the same `by`, and predict the class with the highest mean.
 
+    Of a multi-label dataset the classes that more than half of the rows predict.
+
     Returns
     -------
     Columns `by`, group, label, predicted and p_CLASS
@@ -73,6 +75,10 @@ def pool(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     rows = frame.groupby(by, as_index=False, sort=True)
     kept = [name for name in ("group", "label") if name not in by]
     found = rows.agg(dict.fromkeys(kept, "first") | dict.fromkeys(columns, "mean"))
+    if labels.are_sets(frame["label"]):
+        votes = frame[by].assign(**dict(zip(columns, labels.multi_hot(frame["predicted"], classes).T, strict=True)))
+        shares = votes.groupby(by, sort=True)[columns].mean().to_numpy()
+        return found.assign(predicted=labels.from_multi_hot(shares > 0.5, classes))
     return found.assign(predicted=np.array(classes, dtype=object)[found[columns].to_numpy().argmax(axis=1)])
 
 
@@ -89,19 +95,17 @@ def macro_f1(frame: pd.DataFrame) -> Interval:
     classes = classification.classes_of(frame)
     size = len(classes)
     groups, group = np.unique(frame["group"].to_numpy(dtype=str), return_inverse=True)
-    counts = np.zeros((len(groups), size, size))
-    label, predicted = (pd.Index(classes).get_indexer(frame[name]) for name in ("label", "predicted"))
-    np.add.at(counts, (group, label, predicted), 1)
+    true, predicted = (labels.multi_hot(frame[name], classes) for name in ("label", "predicted"))
+    counts = np.zeros((len(groups), 2 * size))  # of each class: right, and true plus predicted
+    np.add.at(counts, group, np.hstack([true & predicted, true.astype(int) + predicted]))
     strata = frame.groupby("group", sort=True)["label"].first().to_numpy()
 
     def statistic(sums: np.ndarray) -> np.ndarray:
-        matrix = sums.reshape(*sums.shape[:-1], size, size)
-        right = np.diagonal(matrix, axis1=-2, axis2=-1)
-        named = matrix.sum(axis=-1) + matrix.sum(axis=-2)  # true plus predicted
+        right, named = sums[..., :size], sums[..., size:]
         with np.errstate(invalid="ignore"):
             return np.nanmean(np.where(named > 0, 2 * right / named, np.nan), axis=-1)
 
-    return bootstrap(counts.reshape(len(counts), -1), strata, statistic)
+    return bootstrap(counts, strata, statistic)
 
 
 def difference(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:

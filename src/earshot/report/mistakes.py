@@ -22,7 +22,7 @@ from earshot.datasets import manifest
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError
 from earshot.files import write_text
-from earshot.metrics import classification
+from earshot.metrics import classification, labels
 from earshot.metrics.surest import surest
 from earshot.pages import html
 from earshot.report.results import read_cells
@@ -114,10 +114,15 @@ def windows(predictions: pd.DataFrame, true: str | None, predicted: str | None) 
     """Return the rows of predictions in the cell of `true` and `predicted`, see `MatrixCell`."""
     inside = predictions
     if true is not None:
-        inside = inside[inside["label"] == true]
+        inside = inside[_has(inside["label"], true)]
     if predicted is not None:
-        inside = inside[inside["predicted"] == predicted]
+        inside = inside[_has(inside["predicted"], predicted)]
     return inside[inside["label"] != inside["predicted"]] if None in (true, predicted) else inside
+
+
+def _has(label: pd.Series, name: str) -> pd.Series:
+    """Tell which labels are a class, or of a multi-label dataset hold it."""
+    return label.map(lambda text: name in labels.names_of(text)).astype(bool)
 
 
 def picture(samples: np.ndarray) -> str:

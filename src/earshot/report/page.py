@@ -18,6 +18,7 @@ from earshot.tracking import examples
 
 HERE = Path(__file__).parent
 PROTOCOLS = ["published", "grouped"]
+CLASS_METRICS = {"precision": "precision", "recall": "recall", "f1": "F1", "ap": "AP"}  # the last of multi-label ones
 
 
 def render(datasets: list[DatasetResults], summary: Summary) -> str:
@@ -67,7 +68,12 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
         ],
         "classes": [{"title": title, **_by_class(both)} for title, both in frames.items()],
         "models": [{"title": pair.title, "layers": _layers(results, pair)} for pair in pairs],
-        "confusions": [{"title": pair.title, "matrices": _matrices(pair, frames[pair.title])} for pair in pairs],
+        "confusions": [
+            {"title": pair.title, "matrices": _matrices(pair, frames[pair.title])}
+            for pair in pairs
+            if not results.multi_label
+        ],
+        "multi_label": results.multi_label,
         "examples": examples.examples(results.card.name, list(frames[pairs[0].title].values())[-1], right=False),
         "absent": _absent(results),
     }
@@ -99,7 +105,8 @@ def _by_class(both: dict[str, pd.DataFrame]) -> dict[str, Any]:
     tables = {name: classification.by_class(frame).set_index("class") for name, frame in both.items()}
     classes = sorted(set().union(*(table.index for table in tables.values())))
     rows = [(label, {name: _known(table.loc[label].to_dict()) for name, table in tables.items()}) for label in classes]
-    return {"protocols": list(tables), "rows": rows}
+    metrics = {name: title for name, title in CLASS_METRICS.items() if all(name in table for table in tables.values())}
+    return {"protocols": list(tables), "metrics": metrics, "rows": rows}
 
 
 def _known(values: dict[str, float]) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ from earshot import project
 from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError
 from earshot.files import read_json, read_recipe, read_table, reading
-from earshot.metrics import classification
+from earshot.metrics import classification, labels
 from earshot.settings import experiments_of
 
 CELL = ["wiring", "protocol", "seed"]
@@ -51,6 +51,11 @@ class DatasetResults:
     noise: pd.DataFrame
     noise_settings: dict[str, Any] | None
     cross_dataset: pd.DataFrame
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a window may have several classes, or none."""
+        return labels.are_sets(self.cells[0].predictions["label"])
 
 
 def read_results(dataset: str, settings: dict[str, Any]) -> DatasetResults:
@@ -134,6 +139,6 @@ def _checked(path: Path, content: Any, names: list[str]) -> Any:
 
 
 def _check_classes(path: Path, predictions: pd.DataFrame) -> None:
-    unknown = sorted(set(predictions["label"]) - set(classification.classes_of(predictions)))
+    unknown = sorted(set(labels.classes_of(predictions["label"])) - set(classification.classes_of(predictions)))
     if unknown:
         raise EarshotError(f"{path} has no probabilities for the labels {unknown}. Delete it and run `dvc repro`")

@@ -16,7 +16,7 @@ import pandas as pd
 from earshot import project
 from earshot.errors import EarshotError
 from earshot.files import rounded
-from earshot.metrics import classification, intervals
+from earshot.metrics import classification, intervals, labels
 from earshot.metrics.intervals import RECORDING, WINDOW
 from earshot.report import robustness
 from earshot.report.results import Cell, DatasetResults
@@ -74,6 +74,7 @@ def _score(results: DatasetResults, cells: list[Cell], frame: pd.DataFrame) -> d
         "task": results.card.task,
         **{name: getattr(cells[0], name) for name in (*EXPERIMENT, "protocol")},
         **{name: _mean([seed[name] for seed in seeds]) for name in MEAN},
+        **{name: _mean([seed[name] for seed in seeds]) for name in ("macro_ap", "micro_ap") if name in seeds[0]},
         **_interval("accuracy", intervals.accuracy(frame)),
         **_interval("macro_f1", intervals.macro_f1(frame)),
         "seeds": len(cells),
@@ -110,8 +111,13 @@ def _both_protocols(
 
 
 def _inflation(published: pd.DataFrame, grouped: pd.DataFrame) -> dict[str, Any]:
-    """Return published minus grouped accuracy over the classes that both protocols test."""
-    classes = sorted(set(published["label"]) & set(grouped["label"]))
+    """Return published minus grouped accuracy over the classes that both protocols test.
+
+    Of a multi-label dataset over all windows: a window is right or wrong as a whole.
+    """
+    classes = sorted(set.intersection(*(set(labels.classes_of(x["label"])) for x in (published, grouped))))
+    if labels.are_sets(grouped["label"]):
+        return {"classes": classes, **intervals.difference(published, grouped)}
     return {"classes": classes, **intervals.difference(*(x[x["label"].isin(classes)] for x in (published, grouped)))}
 
 

@@ -15,7 +15,9 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from earshot.datasets.card import Card
+from earshot.datasets.manifest import by_class
 from earshot.errors import EarshotError
+from earshot.metrics import labels as label_text
 from earshot.settings import for_task, window_of
 from earshot.splits import published_folds, windows
 from earshot.splits.spans import SPAN, grouped_by, grouped_spans, single_windows, train_only, united, whole_recordings
@@ -36,7 +38,10 @@ def published(spans: pd.DataFrame, test_share: float, random_state: int) -> pd.D
     random_state : scikit-learn's
     """
     train, test = train_test_split(
-        np.arange(len(spans)), test_size=test_share, random_state=random_state, stratify=spans["label"]
+        np.arange(len(spans)),
+        test_size=test_share,
+        random_state=random_state,
+        stratify=label_text.rarest(spans["label"].tolist()),
     )
     return _table(spans, 0, {"train": train, "validation": test, "test": test})
 
@@ -64,7 +69,8 @@ def grouped(
         Where a class has too few groups.
     """
     rows = np.repeat(np.arange(len(spans)), n_windows)
-    labels, groups = spans["label"].to_numpy()[rows], spans["group"].to_numpy()[rows]
+    labels = np.array(label_text.rarest(spans["label"].tolist()), dtype=object)[rows]
+    groups = spans["group"].to_numpy()[rows]
     tables = []
     for fold, (rest, test) in enumerate(_tests(spans, rows, labels, groups, folds, random_state)):
         _, inner = _first_fold(labels[rest], groups[rest], round(1 / validation_share), random_state)
@@ -109,7 +115,7 @@ def check_groups(spans: pd.DataFrame, folds: int, dataset: str, shared: int) -> 
     EarshotError
         If not; it names the classes, their numbers of groups, and what is possible.
     """
-    groups = spans.groupby("label")["group"].nunique()
+    groups = by_class(spans).groupby("label")["group"].nunique()
     needed = max(folds, len(PARTS))
     if len(few := groups[groups < needed]) == 0:
         return
@@ -146,7 +152,7 @@ def check_parts(
     """
     for (fold, part), rows in split.groupby(["fold", "part"]):
         expected = set(labels) if part == "train" else set(labels) - set(untested)
-        if absent := sorted(expected - set(rows["label"])):
+        if absent := sorted(expected - set(label_text.classes_of(rows["label"]))):
             remedy = (
                 "These are the published folds: take `fold` out of the card to have others made, or list the class "
                 "under train_only"

@@ -74,9 +74,11 @@ class Run:
 
     def predictions(self, dataset: str, frame: pd.DataFrame, part: str) -> None:
         """Log figures of predictions (see `predict.table`), and windows with their sound, as artifacts PART/..."""
+        from earshot.metrics import labels
         from earshot.tracking import examples, figures
 
-        self.figure(figures.confusion(frame, part), f"{part}/confusion_matrix.png")
+        if not labels.are_sets(frame["label"]):
+            self.figure(figures.confusion(frame, part), f"{part}/confusion_matrix.png")
         self.figure(figures.reliability(frame, part), f"{part}/reliability.png")
         self.text(examples.page(dataset, frame, part), f"{part}/examples.html")
 

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from earshot.metrics import labels
 from earshot.models import heads
 from earshot.trained.model_folder import input_of
 
@@ -19,9 +20,15 @@ RUN = ["protocol", "wiring", "seed", "fold"]  # what tells the runs of an experi
 BATCH_SIZE = 32  # changes nothing but memory
 
 
-def probabilities(net: nn.Module, windows: Windows) -> np.ndarray:
+def is_multi_label(settings: dict[str, Any]) -> bool:
+    """Tell whether a trained model predicts sets of classes."""
+    return "thresholds" in settings
+
+
+def probabilities(settings: dict[str, Any], net: nn.Module, windows: Windows) -> np.ndarray:
     """Return the probability of each class for each window: float32, shape (windows, classes)."""
-    return np.concatenate([of_batch(net, x) for x in windows.batches(BATCH_SIZE)])
+    multi_label = is_multi_label(settings)
+    return np.concatenate([of_batch(net, x, multi_label) for x in windows.batches(BATCH_SIZE)])
 
 
 def of_samples(settings: dict[str, Any], net: nn.Module, samples: np.ndarray) -> np.ndarray:
@@ -39,20 +46,28 @@ def of_samples(settings: dict[str, Any], net: nn.Module, samples: np.ndarray) ->
     """
     built = input_of(settings)
     rows = np.stack([built.extract(window) for window in samples])
-    return of_batch(net, built.finish(torch.from_numpy(rows)))
+    return of_batch(net, built.finish(torch.from_numpy(rows)), is_multi_label(settings))
 
 
-def named(classes: list[str], probabilities: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the predicted class and the probability of each class as columns: predicted, and p_CLASS for each."""
+def named(settings: dict[str, Any], probabilities: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the predicted class and the probability of each class as columns: predicted, and p_CLASS for each.
+
+    A multi-label model predicts the classes that reach their `thresholds`, as a set (see `metrics.labels`).
+    """
+    classes = settings["classes"]
     columns = {f"p_{name}": probabilities[:, number] for number, name in enumerate(classes)}
-    return {"predicted": np.array(classes, dtype=object)[probabilities.argmax(axis=1)], **columns}
+    if is_multi_label(settings):
+        predicted = labels.from_multi_hot(probabilities >= np.float32(settings["thresholds"]), classes)
+    else:
+        predicted = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
+    return {"predicted": predicted, **columns}
 
 
 @torch.inference_mode()
-def of_batch(net: nn.Module, x: torch.Tensor) -> np.ndarray:
+def of_batch(net: nn.Module, x: torch.Tensor, multi_label: bool = False) -> np.ndarray:
     """Return the probability of each class for a batch of windows as a model is given them."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return heads.probabilities(net.to(device)(x.to(device))).cpu().numpy()
+    return heads.probabilities(net.to(device)(x.to(device)), multi_label).cpu().numpy()
 
 
 def table(settings: dict[str, Any], windows: Windows, probabilities: np.ndarray) -> pd.DataFrame:
@@ -64,7 +79,7 @@ def table(settings: dict[str, Any], windows: Windows, probabilities: np.ndarray)
     of each class as p_CLASS (float32)
     """
     frame = windows.table[["recording", "group", "start", "seconds", "label"]].reset_index(drop=True)
-    frame = frame.assign(**named(settings["classes"], probabilities))
+    frame = frame.assign(**named(settings, probabilities))
     for number, key in enumerate(RUN):
         frame.insert(number, key, settings[key])
     return frame

@@ -45,7 +45,7 @@ class Classifier(pl.LightningModule):
         logits = self.net(x)
         loss = heads.loss(logits, y)
         with torch.no_grad():
-            correct = (heads.probabilities(logits).argmax(dim=1) == y).sum()
+            correct = _right(logits, y).sum()
             step = torch.stack([loss * len(y), correct.to(loss.dtype), torch.full_like(loss, len(y))])
             self._sums[part] = self._sums.get(part, 0) + step
         return loss
@@ -63,3 +63,10 @@ class Classifier(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer of what can be trained."""
         return self.optimizer(params=[p for p in self.parameters() if p.requires_grad])
+
+
+def _right(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Return which windows are predicted right, bool, (B,); multi-label, the whole set at a threshold of 0.5."""
+    if y.ndim == 2:
+        return ((logits > 0) == (y > 0)).all(dim=1)
+    return heads.probabilities(logits).argmax(dim=1) == y

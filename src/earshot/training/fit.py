@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
@@ -104,7 +105,10 @@ def fit(
         "layers": layers,
         "windows": {"train": len(training), "validation": len(validation)},
     }
-    return Trained(settings, history.weights, history.epochs, _predict(settings, history.weights, validation))
+    if training.multi_label:
+        settings["thresholds"] = _thresholds(settings, history.weights, validation)
+    found = _probabilities(settings, history.weights, validation)
+    return Trained(settings, history.weights, history.epochs, predict.table(settings, validation, found))
 
 
 def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
@@ -123,8 +127,20 @@ def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
     return optimizer
 
 
-def _predict(settings: dict[str, Any], weights: dict[str, torch.Tensor], windows: Windows) -> pd.DataFrame:
-    return predict.table(settings, windows, predict.probabilities(model_folder.restore(settings, weights), windows))
+def _probabilities(settings: dict[str, Any], weights: dict[str, torch.Tensor], windows: Windows) -> np.ndarray:
+    return predict.probabilities(settings, model_folder.restore(settings, weights), windows)
+
+
+def _thresholds(settings: dict[str, Any], weights: dict[str, torch.Tensor], validation: Windows) -> list[float]:
+    """Return for each class of a multi-label dataset the threshold with the highest F1 on the validation windows."""
+    from earshot.metrics.thresholds import best_threshold  # scikit-learn is not needed before
+
+    found = _probabilities(settings | {"thresholds": []}, weights, validation)
+    true = validation.labels.numpy() > 0
+    return [
+        best_threshold(true[:, n], found[:, n]) if true[:, n].any() and np.isfinite(found[:, n]).all() else 0.5
+        for n in range(len(settings["classes"]))
+    ]
 
 
 def _settings(cfg: DictConfig, data: Data, history: History) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from earshot.deploy.onnx.graph import Graph
 from earshot.detection.detector import Detector
 from earshot.errors import EarshotError
 from earshot.files import replacing
-from earshot.trained import model_folder
+from earshot.trained import model_folder, predict
 
 if TYPE_CHECKING:
     from torch.onnx import ONNXProgram
@@ -82,7 +82,9 @@ def _program(detector: Detector) -> ONNXProgram:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's about its own future
         found = torch.export.export(
-            Graph(built, detector.net).eval(), (torch.zeros(2, n_samples),), dynamic_shapes=(sizes,)
+            Graph(built, detector.net, predict.is_multi_label(detector.settings)).eval(),
+            (torch.zeros(2, n_samples),),
+            dynamic_shapes=(sizes,),
         )
         return torch.onnx.export(
             found,

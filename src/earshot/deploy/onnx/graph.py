@@ -18,7 +18,7 @@ ROWS = {Summary: SummaryRows, Waveform: WaveformRows, LogSpectrogram: LogSpectro
 class Graph(nn.Module):
     """`predict.of_samples` in torch alone: float32, (windows, samples) -> (windows, classes)."""
 
-    def __init__(self, built: Input, net: nn.Module):
+    def __init__(self, built: Input, net: nn.Module, multi_label: bool = False):
         """Take the input that the model was trained on, and the model, ready to predict.
 
         Raises
@@ -31,7 +31,8 @@ class Graph(nn.Module):
             known = ", ".join(sorted(known.__name__ for known in ROWS))
             raise EarshotError(f"an input {type(built).__name__} can't be exported to ONNX, only {known} can")
         self.rows, self.finish, self.net = ROWS[type(built)](built), built.finish, net
+        self.multi_label = multi_label
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
         """Return the probability of each class."""
-        return heads.probabilities(self.net(self.finish(self.rows(samples)).float()))
+        return heads.probabilities(self.net(self.finish(self.rows(samples)).float()), self.multi_label)
