@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
+from conftest import Project, tone, write_audio
+from earshot.deploy.onnx import export
+from earshot.detection.answer import answer
+from earshot.detection.detector import Detector
+from earshot.detection.rule import Rule
 from earshot.metrics import classification, intervals, labels
 from earshot.models import heads
+from earshot.stages import audit as audit_stage
+from earshot.stages import compare as compare_stage
+from earshot.stages import cross_dataset as cross_dataset_stage
+from earshot.stages import evaluate as evaluate_stage
+from earshot.stages import features as features_stage
+from earshot.stages import fingerprint as fingerprint_stage
+from earshot.stages import manifest as manifest_stage
+from earshot.stages import noise as noise_stage
+from earshot.stages import split as split_stage
+from earshot.stages import train as train_stage
+from earshot.trained import predict
 
 CLASSES = ["crow, carrion", "rain", 'wren "2"']
 
@@ -99,3 +119,96 @@ def test_the_loss_is_the_mean_binary_cross_entropy():
     p = heads.probabilities(logits, multi_label=True)
     expected = log_loss(targets.ravel(), p.ravel().double())
     assert heads.loss(logits, targets).item() == pytest.approx(expected, abs=1e-5)
+
+
+RATE = 4000
+PITCH = {"horn": 300, "bell": 900, "whistle": 1500}
+
+
+def invoke(command, *arguments, code=0):
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory):
+    """A trained and evaluated dataset whose recordings have one to three of three sounds, as a table lists them."""
+    project = Project(tmp_path_factory.mktemp("town"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EARSHOT_ROOT", str(project.root))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
+        params = project.params()
+        project.params(
+            datasets=["town"],
+            audio={"sample_rate": RATE},
+            experiments={"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
+            features=params["features"]
+            | {"log_mel": params["features"]["log_mel"] | {"n_mels": 16, "n_fft": 256, "hop_length": 80}},
+            split=params["split"] | {"folds": {"default": 3}},
+        )
+        model = project.root / "conf" / "model" / "cnn.yaml"
+        model.write_text(model.read_text().replace("max_epochs: 10", "max_epochs: 40"))
+        layout = {"kind": "table", "file": "clips.csv", "path": "audio/{fname}.wav", "separator": ","}
+        project.card("town", task="street", source={"folder": "."}, layout=layout | {"label": "labels"})
+        sets = [{"horn"}, {"bell"}, {"whistle"}, {"horn", "bell"}, {"bell", "whistle"}, set(PITCH)] * 6
+        lines = ["fname,labels"]
+        for number, names in enumerate(sets):
+            sound = sum(tone(PITCH[name], 4, RATE, seed=number) for name in sorted(names)) / 3
+            write_audio(project.data("raw", "town", "audio", f"{number:02}.wav"), sound, RATE)
+            lines.append(f'{number:02},"{",".join(sorted(names))}"')
+        project.data("raw", "town", "clips.csv").write_text("\n".join(lines) + "\n")
+        for stage in (manifest_stage, fingerprint_stage, split_stage, audit_stage):
+            invoke(stage.main, "town")
+        for stage in (features_stage, train_stage, evaluate_stage, noise_stage, cross_dataset_stage):
+            invoke(stage.main, "town", "--workers", "1")
+        yield project
+
+
+@pytest.mark.process
+def test_every_recording_is_counted_under_each_of_its_classes(town):
+    counts = json.loads(town.data("manifest", "town.json").read_text())
+    assert counts["read"] == 36 and counts["classes"] == {"bell": 24, "horn": 18, "whistle": 18}
+
+
+@pytest.mark.process
+def test_models_of_sets_find_more_than_chance_and_carry_their_thresholds(town):
+    metrics = json.loads(town.data("metrics", "town", "log_mel-cnn.json").read_text())["grouped"]["as_coded"]
+    assert metrics["macro_ap"] > 0.75 and 0 <= metrics["accuracy"] <= 1
+    for path in town.data("models", "town", "log_mel-cnn").glob("*/config.json"):
+        settings = json.loads(path.read_text())
+        assert settings["classes"] == ["bell", "horn", "whistle"] and len(settings["thresholds"]) == 3
+
+
+@pytest.mark.process
+def test_the_report_shows_average_precision_and_no_confusion_matrix(town):
+    invoke(compare_stage.main)
+    page = town.data("report", "index.html").read_text()
+    assert "Average precision on town" in page and "Confusion matrices" not in page
+    rows = json.loads(town.data("report", "comparison.json").read_text())
+    assert all(0 < row["macro_ap"] <= 1 for row in rows)
+
+
+@pytest.mark.process
+def test_a_model_of_sets_finds_the_events_of_each_class_and_is_the_same_in_onnx(town):
+    (folder, *_) = sorted(town.data("models", "town", "log_mel-cnn").iterdir())
+    detector = Detector.load(folder)
+    sound = tone(300, 4, RATE, seed=1) / 3 + tone(900, 4, RATE, seed=2) / 3
+    found = answer(detector, [sound.astype(np.float32)], Rule(), detector.classes)
+    assert set(found.scores) == set(PITCH) and sum(found.scores.values()) != pytest.approx(1, abs=1e-3)
+    export.export(folder, town.root / "model.onnx")
+    session = onnxruntime.InferenceSession(town.root / "model.onnx")
+    windows = np.stack([sound[: 2 * RATE], sound[RATE : 3 * RATE]]).astype(np.float32)
+    (exported,) = session.run(None, {"samples": windows})
+    assert exported == pytest.approx(predict.of_samples(detector.settings, detector.net, windows), abs=1e-4)
+    known = session.get_modelmeta().custom_metadata_map
+    assert json.loads(known["thresholds"]) == detector.settings["thresholds"]
+
+
+def test_two_classes_are_too_few_for_sets(project):
+    layout = {"kind": "table", "file": "clips.csv", "path": "{fname}.wav", "separator": ";"}
+    project.card("yard", task="yard", source={"folder": "."}, layout=layout)
+    for number in range(4):
+        write_audio(project.data("raw", "yard", f"{number}.wav"), tone(300, 3, RATE, seed=number), RATE)
+    project.data("raw", "yard", "clips.csv").write_text("fname,label\n0,a\n1,b\n2,a;b\n3,a; b\n")
+    assert "a multi-label dataset needs three or more" in invoke(manifest_stage.main, "yard", code=1)

@@ -146,12 +146,15 @@ class Table(_Part):
     `audio/fold{fold}/{slice_file_name}` or `clips/{id}.wav`. `label`, `group` and `fold` are the names of columns:
     the class, what must not be on two sides of a split (by default each recording is a group of its own), and the
     fold in which the recording is tested where the dataset has published folds. `train_only` is as in `Groups`.
+
+    In a multi-label dataset a recording has any number of labels; `separator` is what stands between them, such as ",".
     """
 
     kind: Literal["table"]
     file: InFolder
     path: Pattern
     label: str = "label"
+    separator: Annotated[str, Field(min_length=1)] | None = None
     group: str | None = None
     fold: str | None = None
     train_only: list[str] = []
@@ -247,6 +250,13 @@ class Card(_Part):
         if self.union:
             return all(member.clips for member in members_of(self).values())
         return not isinstance(self.layout, LongRecordings)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a recording may have several classes."""
+        if self.union:
+            return any(member.multi_label for member in members_of(self).values())
+        return isinstance(self.layout, Table) and self.layout.separator is not None
 
     @property
     def label(self) -> str:

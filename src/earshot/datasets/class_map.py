@@ -7,6 +7,7 @@ from typing import Any
 
 from earshot.datasets.manifest import LEFT_OUT
 from earshot.errors import EarshotError
+from earshot.metrics.labels import as_set, classes_of, is_set, names_of
 
 OTHERS = "*"  # in a map: all labels that no class names
 
@@ -14,7 +15,8 @@ OTHERS = "*"  # in a map: all labels that no class names
 def mapped(rows: list[dict[str, Any]], classes: Mapping[str, list[str]], where: str) -> list[dict[str, Any]]:
     """Return a dataset's rows with the class of each in place of its label.
 
-    A row whose label is in no class is left out, with the reason; one that has no label stays as it is.
+    A row whose label is in no class is left out, with the reason; one that has no label stays as it is. Of a set of
+    labels (see `metrics.labels`) those that are in no class are left out.
 
     Parameters
     ----------
@@ -27,7 +29,7 @@ def mapped(rows: list[dict[str, Any]], classes: Mapping[str, list[str]], where: 
     EarshotError
         If the map names a label that no row has, or nothing is left for "*".
     """
-    labels = sorted({row["label"] for row in rows if row["label"] is not None})
+    labels = classes_of(row["label"] for row in rows if row["label"] is not None)
     class_of = {label: name for name, named in classes.items() for label in named}
     others = class_of.pop(OTHERS, None)
     if unknown := [label for label in class_of if label not in labels]:
@@ -43,6 +45,7 @@ def mapped(rows: list[dict[str, Any]], classes: Mapping[str, list[str]], where: 
 def _mapped(row: dict[str, Any], class_of: Mapping[str, str]) -> dict[str, Any]:
     if row["label"] is None:
         return row
-    if row["label"] in class_of:
-        return row | {"label": class_of[row["label"]]}
-    return row | {"label": None, "reason": f"class {row['label']} is not mapped", "status": LEFT_OUT}
+    if classes := [class_of[name] for name in names_of(row["label"]) if name in class_of]:
+        return row | {"label": as_set(classes) if is_set(row["label"]) else classes[0]}
+    unmapped = f"{', '.join(names_of(row['label']))} is not mapped"
+    return row | {"label": None, "reason": f"class {unmapped}", "status": LEFT_OUT}

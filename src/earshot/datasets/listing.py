@@ -10,6 +10,7 @@ import pandas as pd
 from earshot.datasets import class_map, table_layout, union
 from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table, card_path, members_of
 from earshot.errors import EarshotError
+from earshot.metrics.labels import is_set
 
 
 def recordings_of(card: Card, folder: Path, where: str | None = None) -> list[dict[str, Any]]:
@@ -28,6 +29,10 @@ def recordings_of(card: Card, folder: Path, where: str | None = None) -> list[di
         If a recording or label that the card names is missing, a table lacks a column, or there is no file at all.
     """
     rows = _rows(card, folder)
+    if bracketed := [row["label"] for row in rows if not card.multi_label and is_set(row["label"] or "")]:
+        raise EarshotError(
+            f"{folder}: the class {bracketed[0]} begins with a bracket, which marks a set of classes: rename it"
+        )
     if card.classes:
         rows = class_map.mapped(rows, card.classes, where or f"{card_path(card.name)}: classes")
     if not rows:
@@ -47,6 +52,10 @@ def _rows(card: Card, folder: Path) -> list[dict[str, Any]]:
 
 def _members(card: Card, folder: Path) -> list[dict[str, Any]]:
     union.check_cards(card, folder)
+    if len({member.multi_label for member in members_of(card).values()}) > 1:
+        raise EarshotError(
+            f"{card_path(card.name)}: union: a multi-label dataset can't be united with one of single labels"
+        )
     rows = []
     for name, member in members_of(card).items():
         where = f"{card_path(card.name)}: union.{name}.classes" if card.union[name].classes else None

@@ -15,6 +15,7 @@ from earshot.datasets.manifest import LEFT_OUT
 from earshot.datasets.names import plain_relative
 from earshot.datasets.tables import read_table
 from earshot.errors import EarshotError
+from earshot.metrics import labels
 
 
 def rows_of(layout: Table, folder: Path) -> list[dict[str, Any]]:
@@ -83,7 +84,8 @@ def _listed(layout: Table, path: Path, table: pd.DataFrame, names: pd.Series) ->
     first: dict[str, Any] = {}
     for line, name in names.items():
         fields = [table.at[line, column] if column else None for column in (layout.label, layout.group, layout.fold)]
-        row = _row(name, fields[0], fields[1] if layout.group else name, fields[2])
+        label = _set(fields[0], layout.separator) if layout.separator and fields[0] else fields[0]
+        row = _row(name, label, fields[1] if layout.group else name, fields[2])
         if row["label"] is None:
             row["reason"] = f"no {layout.label} in {layout.file}"
         if rows.setdefault(name, row) != row:
@@ -92,6 +94,11 @@ def _listed(layout: Table, path: Path, table: pd.DataFrame, names: pd.Series) ->
             )
         first.setdefault(name, line)
     return list(rows.values())
+
+
+def _set(field: str, separator: str) -> str:
+    """Return the labels in a field as a set of labels, see `metrics.labels`."""
+    return labels.as_set(name.strip() for name in field.split(separator) if name.strip())
 
 
 def _row(name: str, label: str | None, group: str | None, fold: str | None) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def about(detector: Detector) -> dict[str, str]:
     """Return what one has to know to use a model: text, and what is not text as JSON.
 
     classes : in the order of the probabilities
+    thresholds : of a multi-label model, the probability from which each class is predicted
     sample_rate : of the samples, in Hz; they are mono and full scale is 1
     seconds, hop : of a window, and from one to the next as in training
     dataset, input, model : what it was trained on, and what it is
@@ -63,6 +64,7 @@ def about(detector: Detector) -> dict[str, str]:
     settings = detector.settings
     return {
         "classes": json.dumps(detector.classes, ensure_ascii=False),
+        **({"thresholds": json.dumps(settings["thresholds"])} if predict.is_multi_label(settings) else {}),
         "sample_rate": json.dumps(detector.sample_rate),
         "seconds": json.dumps(detector.length),
         "hop": json.dumps(detector.hop),
