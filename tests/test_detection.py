@@ -477,3 +477,46 @@ def test_the_recordings_of_a_folder_do_not_depend_on_the_order_of_its_files(tmp_
         (tmp_path / f"{name}.wav").touch()
     assert [path.name for path in sources.recordings(str(tmp_path))] == ["a.wav", "b.wav", "c.wav"]
     assert ".wav" in AUDIO_SUFFIXES
+
+
+def test_the_recordings_of_a_folder_are_classified_and_nothing_else(model, tmp_path):
+    stick = tmp_path / "stick"
+    for number in range(2):
+        write_audio(stick / f"rec {number}.WAV", tone(900, 3, RATE, seed=number), RATE, format="WAV")
+        (stick / f"._rec {number}.WAV").write_bytes(b"\0\5\26\7" + bytes(4000))
+    (stick / "take.wav").mkdir()
+    (stick / "take.wav" / "notes.txt").write_text("x")
+    write_audio(stick / ".Trashes" / "old.wav", tone(900, 3, RATE), RATE)
+    write_audio(stick / "voice.opus", tone(900, 3, 8000), 8000, format="OGG", subtype="OPUS")
+    done = run("--model", model, "--json", stick)
+    assert done.exit_code == 0 and len(done.stdout.splitlines()) == 3
+    assert "3 recordings, ignored: 1 .txt, 3 hidden" in done.stderr
+
+
+def test_channels_that_cancel_out_are_told_and_one_can_be_taken(model, tmp_path):
+    sound = tone(900, 3, RATE)
+    path = write_audio(tmp_path / "a.wav", np.stack([sound, -sound], axis=1), RATE)
+    done = run("--model", model, path)
+    assert done.exit_code == 1 and "cancel out" in done.stderr and "--channel" in done.stderr
+    assert run("--model", model, "--channel", 1, path).exit_code == 0
+    assert "has no channel 2, it has 2" in run("--model", model, "--channel", 2, path).stderr
+
+
+def test_sound_above_full_scale_is_told_once(model, tmp_path):
+    for number in (1, 2):
+        write_audio(tmp_path / f"{number}.wav", number * 4 * tone(900, 3, RATE), RATE, subtype="FLOAT")
+    done = run("--model", model, tmp_path)
+    assert (
+        done.exit_code == 0 and done.stderr.count("above full scale: 2, the worst is ") == 1 and "2.wav" in done.stderr
+    )
+
+
+def test_short_sound_is_padded_as_in_training(model, tmp_path):
+    path = write_audio(tmp_path / "short.wav", tone(900, 1, RATE), RATE)
+    assert "less than the model's window" in run("--model", model, path).stderr
+    detector = Detector.load(model)
+    detector.settings["pad"] = {"how": "repeat", "seconds": 2.0}
+    twice = np.tile(decode.load(path, detector.sample_rate), 2)
+    (window,) = detector.windows(sources.blocks(path, detector.sample_rate))
+    (expected,) = detector.windows([twice])
+    assert (window.start, window.seconds) == (0, 2) and np.array_equal(window.probabilities, expected.probabilities)

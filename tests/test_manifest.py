@@ -24,7 +24,7 @@ def folder(project):
     project.card(
         "birds",
         source={"folder": "."},
-        layout={"kind": "class_folders"},
+        layout={"kind": "class_folders", "named_after_class": True},
         known_bad={"crow/crow.00054.wav": "torn off when it was published"},
     )
     raw = project.data("raw", "birds")
@@ -62,10 +62,13 @@ def put_nan(path):
         ("crow/x.mp3", lambda path: path.write_bytes(bytes(5000)), "does not decode"),
         ("crow/x.wav", lambda path: path.write_bytes(b""), "empty"),
         ("crow/x.wav", lambda path: write_audio(path, noise(0, 8000), 8000), "empty"),
-        ("crow/x.wav", lambda path: write_audio(path, noise(1.9, 8000), 8000), "shorter than a window"),
+        (
+            "crow/x.wav",
+            lambda path: write_audio(path, noise(1.9, 8000), 8000),
+            "shorter than a window: 1.90 s, and windows.birds.length is 2.0",
+        ),
         ("crow/x.wav", lambda path: write_audio(path, np.zeros(24000), 8000), "silent"),
         ("crow/x.wav", put_nan, "not finite"),
-        ("crow/x.txt", lambda path: path.write_text("notes"), "not an audio file"),
         (
             "crow/wren.3.wav",
             lambda path: write_audio(path, noise(2.5, 8000, seed=9), 8000),

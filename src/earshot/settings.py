@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # a model as the tutorial's code connects its layers, and as the tutorial's text describes it
 WIRINGS = ("as_coded", "as_described")
 FORMER_WIRINGS = {"published": "as_coded", "stacked": "as_described"}  # their names until version 0.2
+PADS = ("none", "zero", "repeat", "center")  # of windows.TASK.pad; center: as many zeros before as after
 CUSTOM = "custom"  # the package of the user's own inputs and models, in the project's folder
 COMPARED = ["datasets", "experiments", "protocols", "wirings", "seeds"]
 # what params.yaml lists, and the setting that takes one of the list
@@ -130,7 +131,23 @@ def for_task(setting: Mapping[str, Any], task: str | None) -> Any:
 
 def window_of(windows: Mapping[str, Any], task: str | None) -> Mapping[str, float]:
     """Return `length` and `hop` of a task's windows, in seconds."""
-    return for_task(windows, task)
+    window = for_task(windows, task)
+    return {name: (window if name in window else windows["default"])[name] for name in ("length", "hop")}
+
+
+def pad_of(windows: Mapping[str, Any], task: str | None) -> str:
+    """Return how recordings of a task that are shorter than a window are padded, one of `PADS`.
+
+    Raises
+    ------
+    EarshotError
+        If params.yaml names another way.
+    """
+    pad = for_task(windows, task).get("pad") or PADS[0]
+    if pad not in PADS:
+        where = f"windows.{task if task in windows else 'default'}.pad"
+        raise EarshotError(f"{where} in params.yaml is {pad}, and must be one of {', '.join(PADS)}")
+    return pad
 
 
 def class_named(target: object, room: str, where: str) -> type:

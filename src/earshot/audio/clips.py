@@ -27,7 +27,7 @@ def data_address(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def excerpt(path: Path, start: float, seconds: float) -> np.ndarray:
+def excerpt(path: Path, start: float, seconds: float, channel: decode.Channel = "mix") -> np.ndarray:
     """Read a stretch of a recording, to be heard whatever its level: mono, float32, at SAMPLE_RATE, its peak at 0.7.
 
     Raises
@@ -35,18 +35,6 @@ def excerpt(path: Path, start: float, seconds: float) -> np.ndarray:
     ValueError
         If nothing decodes the recording.
     """
-    samples = _excerpt(path, start, seconds)
+    found, rate = decode.excerpt(path, start, seconds)
+    samples = soxr.resample(decode.mono(found, channel), rate, SAMPLE_RATE)
     return samples / max(np.abs(samples).max(), 1e-4) * 0.7
-
-
-def _excerpt(path: Path, start: float, seconds: float) -> np.ndarray:
-    """Read a stretch of a recording as mono at SAMPLE_RATE, without decoding the rest of it where that can be done."""
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate = file.samplerate
-            file.seek(round(start * rate))
-            samples = file.read(round(seconds * rate), dtype="float32", always_2d=True).mean(axis=1)
-    except soundfile.LibsndfileError:  # m4a
-        first = round(start * SAMPLE_RATE)
-        return decode.load(path, SAMPLE_RATE)[first : first + round(seconds * SAMPLE_RATE)]
-    return soxr.resample(samples, rate, SAMPLE_RATE)

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from earshot import processes
-from earshot.audio import decode
-from earshot.audio.suffixes import AUDIO_SUFFIXES
+from earshot.audio import decode, files
+from earshot.audio.level import Level
 from earshot.errors import EarshotError
 
 STDIN = "-"
@@ -29,6 +29,8 @@ PAUSE = 0.1  # seconds until a file that grows is looked at again
 def recordings(name: str) -> list[Path]:
     """Return the recordings that a name stands for: a file, all of a folder, or what a pattern matches.
 
+    What is ignored in a folder is counted on standard error.
+
     Raises
     ------
     EarshotError
@@ -36,10 +38,15 @@ def recordings(name: str) -> list[Path]:
     """
     path = Path(name)
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
-        if not found:
-            raise EarshotError(f"holds no recordings ({', '.join(sorted(AUDIO_SUFFIXES))})")
-        return found
+        found = files.find(path)
+        if not found.recordings:
+            raise EarshotError(f"holds no recordings. Ignored: {files.told(found.counts)}")
+        if found.ignored:
+            print(
+                f"{shown(path)}: {len(found.recordings)} recordings, ignored: {files.told(found.counts)}",
+                file=sys.stderr,
+            )
+        return found.recordings
     if glob.has_magic(name) and not os.path.lexists(path):
         found = sorted(Path(match) for match in glob.glob(name, recursive=True))
         if not found:
@@ -73,22 +80,31 @@ def check(path: Path) -> None:
         raise EarshotError("is empty")
 
 
-def blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
+def blocks(path: Path, sample_rate: int, level: Level | None = None) -> Iterator[np.ndarray]:
     """Yield a recording as mono at `sample_rate` Hz, block by block.
+
+    Parameters
+    ----------
+    level : says which channel is taken, by default the mean of all, and measures it
 
     Raises
     ------
     EarshotError
-        If it can't be decoded, or a sample is not a number.
+        If it can't be decoded, a sample is not a number, or its channels cancel out when they are mixed.
     """
+    level = level or Level()
     try:
-        for block in decode.stream(path, sample_rate):
-            if not np.isfinite(block).all():
+        recorded_at, decoded = decode.blocks(path)
+        for block in decode.at_rate(recorded_at, level.watch(decoded), sample_rate, level.channel):
+            if not level.finite:
                 raise EarshotError("holds samples that are not numbers")
             yield block
     except (ValueError, MemoryError) as error:
-        why = str(error).rpartition(": ")[2] or "not enough memory"
-        raise EarshotError(f"does not decode: {why}") from None
+        raise EarshotError(f"does not decode: {str(error) or 'not enough memory'}") from None
+    if level.cancels:
+        raise EarshotError(
+            "its channels cancel out when they are mixed: take one of them with `earshot predict --channel`"
+        )
 
 
 @contextmanager

@@ -56,6 +56,7 @@ def explore(what: str, out: Path | None, start: float, seconds: float, max_freq:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @options.with_model
 @click.option("--hop", type=click.FloatRange(0.01), help="Hop of the windows in seconds. Default: as in training.")
+@click.option("--channel", type=click.IntRange(0), help="Take this channel, from 0. Default: the mean of all.")
 @click.option("--only", "wanted", metavar="CLASS", multiple=True, help="Only events of this class; can be repeated.")
 @click.option("--threshold", default=Rule.threshold, show_default=True, help="Score at which an event begins.")
 @click.option("--release", default=Rule.release, show_default=True, help="Score below which it ends.")
@@ -74,6 +75,7 @@ def predict(
     model: Path | None,
     champion: str | None,
     hop: float | None,
+    channel: int | None,
     wanted: tuple[str, ...],
     threshold: float,
     release: float,
@@ -114,7 +116,14 @@ def predict(
         return
     from earshot.detection import batch, formats
 
-    if batch.predict(detector, list(files), rule, classes, formats.FORMATS[form](detector.classes)):
+    if batch.predict(
+        detector,
+        list(files),
+        rule,
+        classes,
+        formats.FORMATS[form](detector.classes),
+        "mix" if channel is None else channel,
+    ):
         raise SystemExit(1)
 
 

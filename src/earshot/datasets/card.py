@@ -6,7 +6,7 @@ A card is a file `conf/cards/NAME.yaml`. To add a dataset, add a card.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -120,11 +120,16 @@ class Groups(_Part):
 
 
 class ClassFolders(_Part):
-    """Short recordings in a folder for each class: `FOLDER/CLASS/NAME.wav`."""
+    """Short recordings in a folder for each class: `FOLDER/CLASS/NAME.wav`.
+
+    `named_after_class` says that files are called CLASS.NUMBER.wav, as GTZAN's: one that is called after another class
+    than its folder's is then set aside.
+    """
 
     kind: Literal["class_folders"]
     folder: str = "."
     groups: Groups | None = None
+    named_after_class: bool = False
 
 
 class LongRecordings(_Part):
@@ -207,7 +212,8 @@ class Card(_Part):
     that is downloaded with this one. Models are never trained on a `test_only` dataset; those of the other datasets of
     its task are tested on it. Short recordings are summarised as a whole (input `summary`), and are wholly in one part
     of the published protocol; with `by_window` it is window by window, as with long recordings, so that models of these
-    can be tested on them.
+    can be tested on them. `channel` is the number of the channel that models get, from 0, or `mix` for the mean of all;
+    in a union it is each member's own.
 
     `classes` maps classes to the labels of the layout that they are made of, "*" for all that no other class names:
     `{emergency: [siren, ambulance], non_emergency: "*"}`. A recording with a label that is in no class is left out. In
@@ -228,6 +234,7 @@ class Card(_Part):
     by_window: bool = False
     classes: ClassMap | None = None
     known_bad: dict[str, str] = {}
+    channel: Annotated[int, Field(ge=0)] | Literal["mix"] = "mix"
 
     @model_validator(mode="after")
     def _source_or_union(self) -> Card:
@@ -300,6 +307,12 @@ def known_bad_of(card: Card) -> dict[str, str]:
     """Return the files that are known to be set aside, and why; those of a union are its members'."""
     members = members_of(card).items()
     return card.known_bad | {f"{n}/{path}": why for n, member in members for path, why in member.known_bad.items()}
+
+
+def channel_of(card: Card) -> Callable[[str], int | str]:
+    """Return what says of a recording, or its path, which channel models get: in a union it is its member's."""
+    channels = {name: member.channel for name, member in members_of(card).items()}
+    return lambda name: channels[name.partition("/")[0]] if channels else card.channel
 
 
 def trained_on(names: Iterable[str]) -> list[str]:

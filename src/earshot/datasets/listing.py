@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from earshot.audio import files
 from earshot.datasets import class_map, table_layout, union
 from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table, card_path, members_of
 from earshot.errors import EarshotError
@@ -14,14 +15,13 @@ from earshot.metrics.labels import is_set
 
 
 def recordings_of(card: Card, folder: Path, where: str | None = None) -> list[dict[str, Any]]:
-    """List the dataset's files as rows with recording, path, label, group and fold, in the order of their names.
+    """List the dataset's recordings as rows with recording, path, label, group and fold, in the order of their names.
 
     The label is the class that the card's `classes` give it, where the card has them; `where` names what holds this
     map, by default the card.
 
-    A file outside a class folder has no label. Files that the card names for another purpose (groups,
-    segments) are not recordings and are skipped. A row that is set aside or left out before its file is decoded has
-    its reason too, and its status.
+    A recording outside a class folder has no label. What is no recording is counted by `ignored.find`. A row that is
+    set aside or left out before its file is decoded has its reason too, and its status.
 
     Raises
     ------
@@ -67,7 +67,9 @@ def _class_folders(layout: ClassFolders, folder: Path) -> list[dict[str, Any]]:
     top = folder / layout.folder
     table = folder / layout.groups.file if layout.groups else None
     rows = []
-    for path in sorted(path for path in top.rglob("*") if path.is_file() and path != table):
+    for path in files.find(top).recordings:
+        if path == table:
+            continue
         name = path.relative_to(top)
         label = name.parts[0] if len(name.parts) > 1 else None
         rows.append(_row(name.as_posix(), path.relative_to(folder).as_posix(), label))

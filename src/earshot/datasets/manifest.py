@@ -1,4 +1,4 @@
-"""The manifest: a row for each file of a dataset, read, or set aside or left out with a reason."""
+"""The manifest: a row for each recording of a dataset, read, or set aside or left out with a reason."""
 
 from __future__ import annotations
 
@@ -21,26 +21,60 @@ COLUMNS = [
     "seconds",
     "sample_rate",
     "channels",
+    "peak",
+    "padded",
     "sha256",
     "status",
     "reason",
 ]
 
 
-def counts(frame: pd.DataFrame) -> dict[str, Any]:
-    """Count the files that were read, by class, and those that were set aside or left out, by reason."""
+def counts(frame: pd.DataFrame, ignored: dict[str, int] | None = None) -> dict[str, Any]:
+    """Count the recordings that were read, by class, those set aside or left out, by reason, and what was `ignored`."""
     recordings = of_status(frame)
     return {
         "read": len(recordings),
-        "set_aside": frame["reason"].value_counts().sort_index().to_dict(),
+        "set_aside": frame["reason"].map(without_details, na_action="ignore").value_counts().sort_index().to_dict(),
+        "ignored": ignored or {},
+        "padded": int((recordings["padded"] > 0).sum()),
         "classes": by_class(recordings)["label"].value_counts().sort_index().to_dict(),
         "seconds": round(float(recordings["seconds"].sum()), 3),
-        "warnings": warnings(recordings),
+        "warnings": [*_lost_classes(frame), *_too_loud(recordings), *_rates(recordings)],
     }
 
 
-def warnings(recordings: pd.DataFrame) -> list[str]:
-    """Return warnings about properties of the recordings that reveal their class."""
+def without_details(reason: str) -> str:
+    """Return the reason for which a recording is set aside without what is particular to it, which follows a colon."""
+    faults, known, why_known = reason.partition(" (known: ")
+    return faults.partition(": ")[0] + known + why_known
+
+
+def _lost_classes(frame: pd.DataFrame) -> list[str]:
+    """Return warnings about classes of which no recording is left."""
+    meant = by_class(frame[(frame["status"] != LEFT_OUT) & frame["label"].notna()])
+    lost = meant.groupby("label")["status"].agg(lambda status: len(status) if (status != READ).all() else 0)
+    return [f"Class {label} is gone: all of its recordings ({n}) are set aside" for label, n in lost[lost > 0].items()]
+
+
+def _too_loud(recordings: pd.DataFrame) -> list[str]:
+    """Return a warning about recordings above full scale."""
+    loud = recordings[recordings["peak"] > 1]
+    if loud.empty:
+        return []
+    worst = loud.loc[loud["peak"].idxmax()]
+    return [above_full_scale(len(loud), worst["path"], worst["peak"])]
+
+
+def above_full_scale(n: int, worst: str, peak: float) -> str:
+    """Return a warning about recordings above full scale: how many, and the worst with its peak."""
+    return (
+        f"Recordings that go above full scale: {n}, the worst is {worst} with a peak of {peak:.4g} times full scale. "
+        "Inputs that are kept as 16 bit (waveform) clip them: scale them down, or take other inputs"
+    )
+
+
+def _rates(recordings: pd.DataFrame) -> list[str]:
+    """Return a warning about sample rates that reveal the class."""
     rates = (
         by_class(recordings).groupby("label")["sample_rate"].unique().map(lambda found: tuple(sorted(map(int, found))))
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from earshot.audio.suffixes import AUDIO_SUFFIXES
+from earshot.audio import files
 from earshot.datasets.card import COLUMN, Table
 from earshot.datasets.manifest import LEFT_OUT
 from earshot.datasets.names import plain_relative
@@ -33,7 +33,7 @@ def rows_of(layout: Table, folder: Path) -> list[dict[str, Any]]:
     path = folder / layout.file
     wanted = [*COLUMN.findall(layout.path), layout.label, *filter(None, (layout.group, layout.fold))]
     table = read_table(path, list(dict.fromkeys(wanted)), "layout.file in the dataset's card")
-    there = _files(layout, folder)
+    there, recordings = _files(layout, folder)
     rows = zip(table.index, table.to_dict("records"), strict=True)
     names = pd.Series([_path_of(layout, path, line, row) for line, row in rows], index=table.index)
     names = names.map(lambda name: there.get(_key(name), name))
@@ -43,20 +43,24 @@ def rows_of(layout: Table, folder: Path) -> list[dict[str, Any]]:
     ]
     if listed and all(row.get("reason") == "missing" for row in listed):
         raise EarshotError(_nothing_there(layout, path, listed[0]["path"], there))
-    unlisted = [name for name in present - {row["path"] for row in listed} if _is_sound(name)]
+    unlisted = recordings - {row["path"] for row in listed}
     reason = {"reason": f"not in {layout.file}", "status": LEFT_OUT}
     return sorted([*listed, *(_row(name, None, name, None) | reason for name in unlisted)], key=lambda row: row["path"])
 
 
-def _files(layout: Table, folder: Path) -> dict[str, str]:
-    """Return the visible files below the folder that the pattern begins with: name as it is looked up -> name."""
+def _files(layout: Table, folder: Path) -> tuple[dict[str, str], set[str]]:
+    """Return the visible files below the folder that the pattern begins with, and those of them that hold sound.
+
+    Returns
+    -------
+    there : name as it is looked up -> name
+    recordings : names
+    """
     top = folder / PurePosixPath(COLUMN.split(layout.path)[0] + "x").parent
-    names = (path.relative_to(folder).as_posix() for path in top.rglob("*") if path.is_file())
-    return {_key(name): name for name in names if "/." not in f"/{name}"}
-
-
-def _is_sound(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
+    found = files.find(top)
+    unheard = (path for path, why in found.ignored.items() if why != files.HIDDEN and path.is_file())
+    names = [path.relative_to(folder).as_posix() for path in (*found.recordings, *unheard)]
+    return {_key(name): name for name in names}, set(names[: len(found.recordings)])
 
 
 def _key(name: str) -> str:

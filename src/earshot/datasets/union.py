@@ -12,7 +12,7 @@ from earshot.datasets.card import Card, load_card, members_of
 from earshot.errors import EarshotError
 
 CARDS = "cards.json"  # in a union's folder: what its members' cards said when it was downloaded
-DECISIVE = {"source", "layout", "needs", "classes", "known_bad"}
+DECISIVE = {"source", "layout", "needs", "classes", "known_bad", "channel"}
 PREFIXED = ["recording", "path", "group"]
 
 

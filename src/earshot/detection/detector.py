@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from earshot.audio.cut import stretches
+from earshot.audio.padding import padded
 from earshot.errors import EarshotError
 from earshot.trained import model_folder, predict
 
@@ -99,7 +100,7 @@ class Detector:
             If the sound is shorter than a window, or the model returns values that are not finite.
         """
         n_samples, blocks = round(self.length * self.sample_rate), iter(blocks)
-        first = _at_least(n_samples, blocks)
+        first = self._padded(_at_least(n_samples, blocks))
         if len(first) < n_samples:
             if not self.of_clips or not len(first):
                 seconds = len(first) / self.sample_rate
@@ -111,6 +112,11 @@ class Detector:
         while batch := list(itertools.islice(each, at_once)):
             yield from self._predict(done, batch)
             done += len(batch)
+
+    def _padded(self, samples: np.ndarray) -> np.ndarray:
+        """Pad what is shorter than a window as in training."""
+        pad = self.settings.get("pad")
+        return padded(samples, round(pad["seconds"] * self.sample_rate), pad["how"]) if pad else samples
 
     def _predict(self, number: int, batch: list[np.ndarray]) -> Iterator[Window]:
         found = predict.of_samples(self.settings, self.net, np.stack(batch))

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from earshot import files, project
-from earshot.audio import decode
 from earshot.audio.mix import mixed
 from earshot.datasets import manifest
 from earshot.datasets.card import Card
+from earshot.datasets.reading import ReadingOf, reading_of
 from earshot.metrics import labels
 from earshot.settings import Experiment, experiments_of
 
@@ -85,7 +85,7 @@ def score(job: Job) -> pd.DataFrame:
             found = predict.probabilities(model.settings, model.net, validation)[:, alarm]
             chosen = best_threshold((validation.labels == alarm).numpy(), found)
             nets.append(({"input": job.input, "model": name, **model.run, "threshold": chosen}, model.net))
-    sounds = _sounds(data, test.table)
+    sounds = _sounds(data, test.table, reading_of(data.card, cfg.windows))
     street = draw_noise(test.table, setting.background, [cfg.split.random_state, job.fold])
     frames = []
     for snr_db in [CLEAN, *setting.snr_db]:
@@ -101,14 +101,14 @@ def score(job: Job) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[COLUMNS]
 
 
-def _sounds(data: prepare.Data, table: pd.DataFrame) -> list[np.ndarray]:
+def _sounds(data: prepare.Data, table: pd.DataFrame, reading: ReadingOf) -> list[np.ndarray]:
     """Read the samples of each window, at the input's rate."""
     paths = manifest.paths(data.card.name)
     rate = data.input.sample_rate
 
     @functools.lru_cache(maxsize=2)  # windows come recording by recording
     def whole(recording: str) -> np.ndarray:
-        return decode.load(paths[recording], rate)
+        return reading(recording).load(paths[recording], rate)
 
     return [
         whole(row.recording)[round(row.start * rate) : round((row.start + row.seconds) * rate)]

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from earshot import files, processes, project
 from earshot.datasets import manifest
-from earshot.datasets.card import Card, load_card
+from earshot.datasets.card import Card, channel_of, load_card
 from earshot.errors import EarshotError
 from earshot.explore import SECONDS, classes, page, tracks
 from earshot.explore.survey import survey
@@ -41,6 +41,7 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
     table = _manifest(card)
     recordings = manifest.of_status(table)
     recordings["file"] = [project.raw(dataset) / path for path in recordings["path"]]
+    recordings["channel"] = recordings["path"].map(channel_of(card)).astype(object)
     recordings["picture"] = _picture_names(recordings)
     recordings["level"] = _draw_tracks(recordings, folder, card, workers)
     with page.style_context():
@@ -50,11 +51,17 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
         "dataset.html.j2",
         name=card.name,
         card=card,
-        counts=manifest.counts(table),
+        counts=_counts(dataset, table),
         plots=plots,
         spectrograms=SPECTROGRAMS,
         examples=[_example(label, mine, folder) for label, mine in manifest.by_class(recordings).groupby("label")],
     )
+
+
+def _counts(dataset: str, table: pd.DataFrame) -> dict[str, Any]:
+    """Return the counts of the manifest, as the stage wrote them where it did."""
+    path = project.manifest_counts(dataset)
+    return files.read_json(path) if path.exists() else manifest.counts(table)
 
 
 def _manifest(card: Card) -> pd.DataFrame:
@@ -80,8 +87,8 @@ def _picture_names(recordings: pd.DataFrame) -> pd.Series:
 def _draw_tracks(recordings: pd.DataFrame, folder: Path, card: Card, workers: int) -> list[float]:
     """Write the spectrogram of each recording; return their levels in dBFS."""
     todo = [
-        (file, folder / SPECTROGRAMS / picture)
-        for file, picture in zip(recordings["file"], recordings["picture"], strict=True)
+        (file, folder / SPECTROGRAMS / picture, channel)
+        for file, picture, channel in zip(recordings["file"], recordings["picture"], recordings["channel"], strict=True)
     ]
     with processes.pool(workers) as pool:
         return list(processes.each(pool, tracks.draw, todo, f"spectrograms of {card.label}", "file"))
@@ -118,7 +125,7 @@ def embed(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _example(label: str, mine: pd.DataFrame, folder: Path) -> dict[str, Any]:
     """Return a class with the spectrogram and the sound of its first recording."""
     first = mine.iloc[0]
-    found = survey(first["file"], seconds=EXAMPLE_SECONDS)
+    found = survey(first["file"], seconds=EXAMPLE_SECONDS, channel=first["channel"])
     picture = (folder / SPECTROGRAMS / first["picture"]).read_bytes()
     return {
         "label": label,

@@ -48,8 +48,8 @@ class Survey:
         return len(self.samples) >= 0.99 * self.seconds * self.sample_rate
 
 
-def survey(path: Path, start: float = 0.0, seconds: float = SECONDS) -> Survey:
-    """Decode a recording block by block, and keep `seconds` of it from second `start`.
+def survey(path: Path, start: float = 0.0, seconds: float = SECONDS, channel: decode.Channel = "mix") -> Survey:
+    """Decode a recording block by block, and keep `seconds` of it from second `start`, of one channel or the mean.
 
     The excerpt is shorter where the recording ends before, and empty where `start` lies behind its end.
 
@@ -62,7 +62,7 @@ def survey(path: Path, start: float = 0.0, seconds: float = SECONDS) -> Survey:
     outline, kept = [], []
     for sample_rate, block in _blocks(path):
         _check(block, path, frames, sample_rate)
-        mono, n = block.mean(axis=1), len(block)
+        mono, n = decode.mono(block, channel), len(block)
         peak = max(peak, float(np.abs(block).max()))
         squares += float(np.square(block, dtype=np.float64).sum())
         outline.append(_outline(mono, frames, sample_rate))

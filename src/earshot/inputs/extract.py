@@ -23,9 +23,9 @@ import threadpoolctl
 from tqdm import tqdm
 
 from earshot import files, inputs, project, provenance
-from earshot.audio import decode
 from earshot.datasets import manifest
 from earshot.datasets.card import Card
+from earshot.datasets.reading import PLAIN, Reading, reading_of
 from earshot.errors import EarshotError
 from earshot.processes import keep_memory, leave_with_parent
 
@@ -33,10 +33,10 @@ WARM_SECONDS = 4  # longer than most windows
 PART = 2**22  # values of a recording, or bytes of short ones, that are written at a time
 
 
-def cache_key(built: inputs.Input, recipe: dict[str, Any]) -> str:
+def cache_key(built: inputs.Input, recipe: dict[str, Any], reading: Reading = PLAIN) -> str:
     """Return a hash of all that decides an input's values apart from the recording: settings, code, libraries."""
-    code = provenance.code(type(built).__module__, "earshot.audio.decode")
-    return provenance.digest([recipe, code])[:16]
+    code = provenance.code(type(built).__module__, "earshot.audio.decode", "earshot.audio.padding")
+    return provenance.digest([recipe, code, *reading.particulars])[:16]
 
 
 def parts(pieces: Iterable[Any], size: Callable[[Any], int], join: Callable[[list[Any]], Any]) -> Iterator[Any]:
@@ -52,10 +52,10 @@ def parts(pieces: Iterable[Any], size: Callable[[Any], int], join: Callable[[lis
         yield join(held)
 
 
-def extract_to(cached: Path, path: Path, built: inputs.Input) -> None:
+def extract_to(cached: Path, path: Path, built: inputs.Input, reading: Reading = PLAIN) -> None:
     """Compute one recording's rows and keep them at `cached`; memory does not grow with the recording."""
     with files.replacing(cached) as temporary, temporary.open("wb") as file:
-        rows = built.rows(decode.stream(path, built.sample_rate))
+        rows = built.rows(reading.stream(path, built.sample_rate))
         for part in parts(rows, np.size, np.concatenate):
             np.save(file, part, allow_pickle=False)
             del part  # before the next is put together
@@ -81,7 +81,9 @@ def _warm(built: inputs.Input) -> None:
     next(built.rows([noise.astype(np.float32)]), None)
 
 
-def extract_all(jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int, label: str) -> None:
+def extract_all(
+    jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int, label: str, reading: Reading = PLAIN
+) -> None:
     """Compute what is not in the cache yet, in parallel.
 
     Parameters
@@ -96,7 +98,7 @@ def extract_all(jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int
     # Forking is what makes a worker cheap; where it isn't safe (macOS) workers start afresh.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(min(workers, len(missing)), context, initializer=begin) as pool:
-        futures = [pool.submit(extract_to, cached, path, built) for cached, path in missing]
+        futures = [pool.submit(extract_to, cached, path, built, reading) for cached, path in missing]
         for (_, path), future in tqdm(
             zip(missing, futures, strict=True), total=len(missing), desc=label, unit="file", disable=None
         ):
@@ -144,14 +146,19 @@ def extract(card: Card, input_name: str, params: dict[str, Any], workers: int) -
     """Write an input representation of all recordings of a dataset."""
     built = inputs.build(input_name, params, card.task, card.clips)
     recipe = inputs.recipe(input_name, built)
-    key = cache_key(built, recipe)
     recordings = manifest.read(card.name)
-    cached = [project.cache("features", input_name, key, f"{sha256}.npy") for sha256 in recordings["sha256"]]
+    readings = [*map(reading_of(card, params["windows"]), recordings["recording"])]
+    keys = {reading: cache_key(built, recipe, reading) for reading in dict.fromkeys(readings)}
+    names = [(keys[reading], sha256) for reading, sha256 in zip(readings, recordings["sha256"], strict=True)]
+    cached = [project.cache("features", input_name, key, f"{sha256}.npy") for key, sha256 in names]
     raw = project.raw(card.name)
     jobs = [(kept, raw / path) for kept, path in zip(cached, recordings["path"], strict=True)]
     known = sum(kept.exists() for kept in cached)
-    extract_all(jobs, built, workers, f"{input_name} of {card.label}")
-    digest = hashlib.sha256("".join([key, *recordings["sha256"]]).encode()).hexdigest()
+    for reading in keys:
+        mine = [job for job, its in zip(jobs, readings, strict=True) if its == reading]
+        extract_all(mine, built, workers, f"{input_name} of {card.label}", reading)
+    read = recordings["sha256"] if len(keys) == 1 else map("".join, names)
+    digest = hashlib.sha256("".join([*keys.values(), *read]).encode()).hexdigest()
     out = project.features(card.name, input_name)
     write(out, tables(recordings, cached, built.columns), {**recipe, "dataset": card.name, "digest": digest})
     print(f"{card.label}: {input_name} of {len(cached)} recordings, {known} of them kept from before")

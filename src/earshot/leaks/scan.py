@@ -14,32 +14,41 @@ from tqdm import tqdm
 from earshot import project
 from earshot.audio import decode
 from earshot.datasets.card import Card
+from earshot.datasets.reading import PLAIN, ReadingOf
 from earshot.leaks import conditions, duplicates
 from earshot.leaks.fingerprint import FULL_SCALE, SAMPLE_RATE
 
 Described = tuple[np.ndarray, pd.DataFrame]
 
 
-def _described(card: Card, recordings: pd.DataFrame, window: dict[str, float]) -> Iterator[Described]:
-    """Yield for each recording its samples (int16 at the fingerprint's rate) and the conditions of its windows."""
+def _described(
+    card: Card, recordings: pd.DataFrame, window: dict[str, float], reading: ReadingOf
+) -> Iterator[Described]:
+    """Yield for each recording its samples (int16 at the fingerprint's rate) and the conditions of its windows.
+
+    What pads a window is no sound that could occur twice.
+    """
     raw = project.raw(card.name)
     for row in tqdm(recordings.itertuples(), total=len(recordings), desc=f"fingerprint {card.label}", disable=None):
         samples, sample_rate = decode.read(raw / row.path)
-        mono = samples.mean(axis=1)
-        described = conditions.describe(mono, sample_rate, **window)
+        mono = decode.mono(samples, reading(row.path).channel)
+        described = conditions.describe(reading(row.path).padded(mono, sample_rate), sample_rate, **window)
         described.insert(0, "recording", row.recording)
         narrow = soxr.resample(mono, sample_rate, SAMPLE_RATE)
+        narrow /= max(1.0, np.abs(mono).max())  # what goes above full scale is turned down, or it would be clipped
         yield np.rint(narrow * (FULL_SCALE - 1)).clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16), described
 
 
-def scan(card: Card, recordings: pd.DataFrame, window: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def scan(
+    card: Card, recordings: pd.DataFrame, window: dict[str, float], reading: ReadingOf = lambda _: PLAIN
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the stretches that sound twice in a dataset (see `duplicates.find`), and the conditions of its windows.
 
     The samples wait on disk meanwhile, so that memory doesn't grow with the recordings.
     """
     described, kept = [], []
     with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
-        for number, (samples, rows) in enumerate(_described(card, recordings, window)):
+        for number, (samples, rows) in enumerate(_described(card, recordings, window, reading)):
             path = Path(folder, f"{number}.npy")
             np.save(path, samples, allow_pickle=False)
             described.append(rows)

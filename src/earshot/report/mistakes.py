@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from earshot import project
-from earshot.audio import clips, spectrum
+from earshot.audio import clips, decode, spectrum
 from earshot.audio.spectrogram_image import spectrogram_image
 from earshot.datasets import manifest
-from earshot.datasets.card import load_card
+from earshot.datasets.card import channel_of, load_card
 from earshot.errors import EarshotError
 from earshot.files import write_text
 from earshot.metrics import classification, labels
@@ -99,12 +99,17 @@ def page(cell: MatrixCell, report: str) -> str:
     if inside.empty:
         raise EarshotError(f"{cell.experiment} on {cell.dataset} ({cell.protocol}) has no window: {cell.title}")
     classes, paths = classification.classes_of(predictions), manifest.paths(cell.dataset)
+    card = load_card(cell.dataset)
+    channel = channel_of(card)
     return html.template(TEMPLATE).render(
         cell=cell,
-        dataset=load_card(cell.dataset).label,
+        dataset=card.label,
         back=f"{report}#{cell.matrix}",
         count=len(inside),
-        windows=[_window(window, classes, paths) for window in surest(inside, MOST).to_dict("records")],
+        windows=[
+            _window(window, classes, paths, channel(window["recording"]))
+            for window in surest(inside, MOST).to_dict("records")
+        ],
         several_seeds=predictions["seed"].nunique() > 1,
         kilohertz=range(clips.SAMPLE_RATE // 2000, -1, -2),
     )
@@ -157,11 +162,13 @@ def _check(kind: str, name: str, names: Iterable[str]) -> None:
         raise EarshotError(f"no {kind} is called '{name}'. There are: {', '.join(known)}")
 
 
-def _window(window: dict[str, Any], classes: list[str], paths: dict[str, Path]) -> dict[str, Any]:
+def _window(
+    window: dict[str, Any], classes: list[str], paths: dict[str, Path], channel: decode.Channel
+) -> dict[str, Any]:
     """Return a window with its probabilities by class, its sound and its picture."""
     path = paths[window["recording"]]
     try:
-        samples = clips.excerpt(path, window["start"], window["seconds"])
+        samples = clips.excerpt(path, window["start"], window["seconds"], channel)
     except ValueError as error:
         raise EarshotError(f"{path} can't be read ({error}). Run `dvc repro`") from None
     probabilities = {name: window[classification.PROBABILITY + name] for name in classes}

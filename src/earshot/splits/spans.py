@@ -20,8 +20,10 @@ Piece = tuple[float, float]  # start and stop
 
 
 def whole_recordings(recordings: pd.DataFrame) -> pd.DataFrame:
-    """Return one span for each recording (see `manifest.read`): the whole of it."""
-    return recordings.assign(start=0.0, stop=recordings["seconds"])[[*SPAN, "fold"]].reset_index(drop=True)
+    """Return one span for each recording (see `manifest.read`): the whole of it, with what it is padded with."""
+    return recordings.assign(start=0.0, stop=recordings["seconds"] + recordings.get("padded", 0.0))[
+        [*SPAN, "fold"]
+    ].reset_index(drop=True)
 
 
 def windows_of(spans: pd.DataFrame, window: Mapping[str, float]) -> pd.DataFrame:

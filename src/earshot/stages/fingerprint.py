@@ -5,6 +5,7 @@ from __future__ import annotations
 from earshot import files, project
 from earshot.datasets import manifest
 from earshot.datasets.card import Card
+from earshot.datasets.reading import reading_of
 from earshot.leaks import scan
 from earshot.settings import read_params, window_of
 from earshot.stages import stage
@@ -13,8 +14,9 @@ from earshot.stages import stage
 @stage
 def main(card: Card) -> None:
     """Write data/fingerprint/DATASET/duplicates.parquet and conditions.parquet."""
-    window = dict(window_of(read_params()["windows"], card.task))
-    duplicates, conditions = scan.scan(card, manifest.read(card.name), window)
+    windows = read_params()["windows"]
+    window, reading = dict(window_of(windows, card.task)), reading_of(card, windows)
+    duplicates, conditions = scan.scan(card, manifest.read(card.name), window, reading)
     files.write_table(project.conditions(card.name), conditions, {"dataset": card.name})
     files.write_table(project.duplicates(card.name), duplicates, {"dataset": card.name})
     across = (duplicates["recording_a"] != duplicates["recording_b"]).sum()

@@ -1,12 +1,13 @@
-"""Stage: files of a dataset -> the manifest, where each is read or set aside with a reason."""
+"""Stage: files of a dataset -> the manifest, where each recording is read or set aside with a reason."""
 
 from __future__ import annotations
 
 from earshot import files, project
-from earshot.datasets import examine, manifest
+from earshot.audio.files import told
+from earshot.datasets import examine, ignored, manifest
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
-from earshot.settings import read_params, window_of
+from earshot.settings import PADS, pad_of, read_params, window_of
 from earshot.stages import stage
 
 
@@ -16,14 +17,19 @@ def main(card: Card) -> None:
     if not card.holds_recordings:
         raise EarshotError(f"{card.name} holds no recordings: take it out of datasets in params.yaml ({card.title})")
     params = read_params()
-    shortest = window_of(params["windows"], card.task)["length"]
-    frame = examine.build(card, project.raw(card.name), shortest, params["manifest"]["silence_dbfs"])
-    counts = manifest.counts(frame)
-    aside = ", ".join(f"{number} {reason}" for reason, number in counts["set_aside"].items()) or "none"
-    print(f"{card.label}: {counts['read']} files read, set aside: {aside}")
+    shortest, pad = window_of(params["windows"], card.task)["length"], pad_of(params["windows"], card.task)
+    frame = examine.build(card, project.raw(card.name), shortest, params["manifest"]["silence_dbfs"], pad != PADS[0])
+    others = ignored.find(card, project.raw(card.name), frame["path"])
+    counts = manifest.counts(frame, others.counts)
+    counts["warnings"] += others.warnings
+    print(f"{card.label}: {counts['read']} files read, set aside: {told(counts['set_aside'])}", end="")
+    unnamed = {why: number for why, number in others.counts.items() if why != ignored.NAMED}
+    print(f"; ignored: {told(unnamed)}" if unnamed else "")
+    if counts["padded"]:
+        print(f"  {counts['padded']} recordings are padded to a window of {shortest:g} s ({pad})")
     for warning in counts["warnings"]:
         print(f"  warning: {warning}")
-    examine.check(frame, card.name, params["manifest"]["max_set_aside"])
+    examine.check(frame, card, params["manifest"]["max_set_aside"])
     files.write_table(project.manifest(card.name), frame, {"dataset": card.name})
     files.write_json(project.manifest_counts(card.name), counts)
 

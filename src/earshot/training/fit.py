@@ -24,7 +24,7 @@ from earshot.batches.windows import Windows, statistics
 from earshot.errors import EarshotError
 from earshot.models.layers import layers_of
 from earshot.processes import keep_memory
-from earshot.settings import WIRINGS, window_of
+from earshot.settings import PADS, WIRINGS, pad_of, window_of
 from earshot.trained import model_folder, predict
 from earshot.training.callbacks import History
 from earshot.training.classifier import Classifier
@@ -104,11 +104,18 @@ def fit(
         "parameters": models.n_parameters(net),
         "layers": layers,
         "windows": {"train": len(training), "validation": len(validation)},
+        **_padding(cfg, data),
     }
     if training.multi_label:
         settings["thresholds"] = _thresholds(settings, history.weights, validation)
     found = _probabilities(settings, history.weights, validation)
     return Trained(settings, history.weights, history.epochs, predict.table(settings, validation, found))
+
+
+def _padding(cfg: DictConfig, data: Data) -> dict[str, Any]:
+    """Return how short recordings were padded, and to how many seconds; nothing where they were not."""
+    how, seconds = pad_of(cfg.windows, data.card.task), float(window_of(cfg.windows, data.card.task)["length"])
+    return {} if how == PADS[0] else {"pad": {"how": how, "seconds": seconds}}
 
 
 def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
