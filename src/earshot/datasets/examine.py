@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from earshot.audio import decode
 from earshot.audio.suffixes import AUDIO_SUFFIXES
-from earshot.datasets import listing
+from earshot.datasets import listing, stretches
 from earshot.datasets.card import Card, ClassFolders, known_bad_of
-from earshot.datasets.manifest import COLUMNS, LEFT_OUT, READ, SET_ASIDE, classes_of, of_status
+from earshot.datasets.manifest import COLUMNS, LEFT_OUT, READ, SET_ASIDE, STRETCHES, classes_of, of_status
 from earshot.errors import EarshotError
 from earshot.files import digest
 from earshot.metrics.labels import are_sets
@@ -70,7 +70,8 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.
 
     Returns
     -------
-    A row for each file with the columns `COLUMNS`; `status` is "read", "set aside" or "left out".
+    A row for each file with the columns `COLUMNS`; `status` is "read", "set aside" or "left out". Where labels are
+    events, there is a column `STRETCHES` as well, see `stretches.stretches`; None for a recording with one label.
     """
     rows = listing.recordings_of(card, folder)
     with ThreadPoolExecutor() as pool:
@@ -79,6 +80,7 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.
         )
         progress = tqdm(examined, total=len(rows), desc=f"manifest {card.name}", unit="file", disable=None)
         rows = [row | facts for row, facts in zip(rows, progress, strict=True)]
+    rows = [_with_stretches(row) if "annotations" in row else row for row in rows]
     labels = {row["label"] for row in rows if row["label"]}
     known_bad = known_bad_of(card)
     first_with: dict[str, str] = {}
@@ -91,7 +93,17 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.
         if row["reason"] and row["path"] in known_bad:
             row["reason"] += f" (known: {known_bad[row['path']]})"
         row["status"] = row.get("status") or (SET_ASIDE if row["reason"] else READ)
-    return pd.DataFrame(rows).reindex(columns=COLUMNS)
+    return pd.DataFrame(rows).reindex(
+        columns=[*COLUMNS, *([STRETCHES] if any(STRETCHES in row for row in rows) else [])]
+    )
+
+
+def _with_stretches(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the label and the stretches that its annotations give."""
+    if row["reason"]:
+        return row | {STRETCHES: stretches.unread(row["annotations"])}
+    facts = stretches.facts(row["annotations"], row["seconds"], row["background"], row.get("class_of"))
+    return row | facts | ({"status": LEFT_OUT} if facts["reason"] == stretches.NOT_MAPPED else {})
 
 
 def check(frame: pd.DataFrame, dataset: str, max_set_aside: float) -> None:

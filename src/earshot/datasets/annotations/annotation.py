@@ -159,5 +159,13 @@ def annotation(
         raise EarshotError(f"{where}: the end, {ends:g}, must not be before the start, {begins:g}")
     if not label:
         raise EarshotError(f"{where}: the label is empty, and must name a class")
-    numbers = (optional(where, name, part) for name, part in (("low", low), ("high", high), ("score", score)))
-    return Annotation(begins, ends, label, file or None, *numbers, line)
+    return Annotation(
+        begins,
+        ends,
+        label,
+        file or None,
+        optional(where, "low", low),
+        optional(where, "high", high),
+        optional(where, "score", score),
+        line,
+    )

@@ -26,7 +26,7 @@ def read(path: Path, columns: Mapping[str, str]) -> Labels:
     events, silent = [], {}
     table = read_table(path, list(wanted), "layout.labels")
     for line, row in zip(table.index.tolist(), table.to_dict("records"), strict=True):
-        found = {key: row.get(name) or "" for key, name in names.items()}
+        found = {key: value if isinstance(value := row.get(name), str) else "" for key, name in names.items()}
         if found["file"] and not any(found[key] for key in NEEDED):
             silent[found["file"]] = line
             continue
