@@ -14,7 +14,16 @@ from earshot.audio import decode
 from earshot.audio.suffixes import AUDIO_SUFFIXES
 from earshot.datasets import listing, stretches
 from earshot.datasets.card import Card, ClassFolders, known_bad_of
-from earshot.datasets.manifest import COLUMNS, LEFT_OUT, READ, SET_ASIDE, STRETCHES, classes_of, of_status
+from earshot.datasets.manifest import (
+    COLUMNS,
+    LEFT_OUT,
+    READ,
+    SET_ASIDE,
+    STRETCHES,
+    by_event_class,
+    classes_of,
+    of_status,
+)
 from earshot.errors import EarshotError
 from earshot.files import digest
 from earshot.metrics.labels import are_sets
@@ -124,7 +133,7 @@ def check(frame: pd.DataFrame, dataset: str, max_set_aside: float) -> None:
     classes = classes_of(of_status(frame))
     if len(classes) < 2:
         raise EarshotError(f"{dataset} has recordings of {len(classes)} class(es); a comparison needs two or more")
-    if len(classes) < 3 and are_sets(of_status(frame)["label"]):
+    if len(classes) < 3 and are_sets(by_event_class(of_status(frame))["label"]):
         raise EarshotError(
             f"{dataset} has the classes {' and '.join(classes)}; a multi-label dataset needs three or more. Or give "
             "each combination of labels a class of its own, without `separator`"
