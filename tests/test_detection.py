@@ -144,9 +144,8 @@ def test_what_is_heard_and_when(model, tmp_path):
 
 def test_every_format_says_the_same(model, tmp_path):
     path = horn_in_the_street(tmp_path / "street, here.wav")
-    found = {
-        form: run("--model", model, "--format", form, path).stdout for form in ("json", "csv", "windows", "audacity")
-    }
+    forms = ("json", "csv", "windows", "audacity", "dcase")
+    found = {form: run("--model", model, "--format", form, path).stdout for form in forms}
     said = json.loads(found["json"])
     assert said["file"] == str(path) and said["label"] == max(said["scores"], key=said["scores"].get)
     assert said["seconds"] == 30 and said["windows"] == 29 and sum(said["scores"].values()) == pytest.approx(1)
@@ -157,6 +156,10 @@ def test_every_format_says_the_same(model, tmp_path):
     assert len(windows) == 29 and windows["p_horn"].mean() == pytest.approx(said["scores"]["horn"], abs=1e-5)
     labels = [line.split("\t") for line in found["audacity"].splitlines()]
     assert [(float(a), float(b)) for a, b, _ in labels] == [(e["start"], e["end"]) for e in said["events"]]
+    labels = [line.split("\t") for line in found["dcase"].splitlines()[1:]]
+    assert [(name, float(a), float(b), label) for name, a, b, label in labels] == [
+        (str(path), e["start"], e["end"], e["label"]) for e in said["events"]
+    ]
     assert run("--model", model, "--json", path).stdout == found["json"]
 
 

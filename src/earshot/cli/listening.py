@@ -13,7 +13,8 @@ from earshot.detection.rule import Rule
 from earshot.errors import EarshotError, without_traceback
 from earshot.explore import SECONDS
 
-FORMATS = ["table", "json", "csv", "windows", "audacity"]  # of detection/formats.py, whose import takes seconds
+# of detection/formats.py, whose import takes seconds
+FORMATS = ["table", "json", "csv", "windows", "audacity", "raven", "dcase", "audioset"]
 LOOPBACK = "127.0.0.1"
 
 
@@ -96,6 +97,9 @@ def predict(
       csv       a row for each event
       windows   a row for each window, with all probabilities
       audacity  label track of one file
+      raven     selection table
+      dcase     TSV with filename, onset, offset, event_label
+      audioset  TSV with segment_id, start_time_seconds, end_time_seconds, label
 
     The exit code is 1 if a file could not be classified; standard error says why, and the other files are done.
     """
@@ -116,14 +120,8 @@ def predict(
         return
     from earshot.detection import batch, formats
 
-    if batch.predict(
-        detector,
-        list(files),
-        rule,
-        classes,
-        formats.FORMATS[form](detector.classes),
-        "mix" if channel is None else channel,
-    ):
+    output = formats.OUTPUTS[form](detector.classes, detector.sample_rate / 2)
+    if batch.predict(detector, list(files), rule, classes, output, "mix" if channel is None else channel):
         raise SystemExit(1)
 
 

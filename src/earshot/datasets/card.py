@@ -144,6 +144,45 @@ class LongRecordings(_Part):
     segments: dict[str, InFolder] = {}
 
 
+class Events(_Part):
+    """Recordings in a folder, and label files that say from when to when each class is heard.
+
+    `format` is one of `annotations.formats`. `labels` is one table of all recordings, or a pattern with `{stem}` (a
+    recording's name without its suffix), `{name}` (with it) or `{path}` (the path below `folder`, without the suffix):
+    a label file beside each recording, or below the dataset's folder if the pattern has a slash. `columns` names those
+    of a `csv` or `raven` table. `background` is the class of what no event covers; without it that is not used. A
+    recording without labels is set aside, unless `unlabelled` says that all of it is background. `groups` are as for
+    class folders.
+    """
+
+    kind: Literal["events"]
+    folder: str = "."
+    format: Literal["audacity", "raven", "dcase", "audioset", "csv"]
+    labels: InFolder
+    columns: dict[Literal["file", "start", "end", "label", "score", "low", "high"], str] = {}
+    background: Annotated[str, Field(min_length=1)] | None = None
+    unlabelled: Literal["set_aside", "background"] = "set_aside"
+    groups: Groups | None = None
+
+    @property
+    def has_pattern(self) -> bool:
+        """Whether each recording has a label file of its own."""
+        return "{" in self.labels
+
+    @model_validator(mode="after")
+    def _keys_that_fit(self) -> Events:
+        unknown = set(re.findall("{(.*?)}", self.labels)) - {"stem", "name", "path"}
+        if unknown or self.labels.count("{") != self.labels.count("}"):
+            raise ValueError(f"labels is '{self.labels}': a pattern has {{stem}}, {{name}} or {{path}}, and no others")
+        if self.format == "audacity" and not self.has_pattern:
+            raise ValueError("labels must be a pattern such as '{stem}.txt': a label track of Audacity names no file")
+        if self.columns and self.format not in ("csv", "raven"):
+            raise ValueError(f"columns are for csv and raven; those of {self.format} are always the same")
+        if self.unlabelled == "background" and not self.background:
+            raise ValueError("unlabelled: background needs background: CLASS")
+        return self
+
+
 class Table(_Part):
     """Short recordings that a table lists: a CSV or TSV in the dataset's folder with a row for each.
 
@@ -228,7 +267,7 @@ class Card(_Part):
     citation: str
     source: Source | None = None
     union: Union | None = None
-    layout: Annotated[ClassFolders | LongRecordings | Table, Field(discriminator="kind")] | None = None
+    layout: Annotated[ClassFolders | LongRecordings | Table | Events, Field(discriminator="kind")] | None = None
     needs: str | None = None
     test_only: bool = False
     by_window: bool = False
@@ -256,7 +295,7 @@ class Card(_Part):
             return False
         if self.union:
             return all(member.clips for member in members_of(self).values())
-        return not isinstance(self.layout, LongRecordings)
+        return not isinstance(self.layout, LongRecordings | Events)
 
     @property
     def multi_label(self) -> bool:

@@ -16,7 +16,8 @@ def mapped(rows: list[dict[str, Any]], classes: Mapping[str, list[str]], where: 
     """Return a dataset's rows with the class of each in place of its label.
 
     A row whose label is in no class is left out, with the reason; one that has no label stays as it is. Of a set of
-    labels (see `metrics.labels`) those that are in no class are left out.
+    labels (see `metrics.labels`) those that are in no class are left out. Where labels are events, the row gets
+    `class_of`, the class of each label.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def mapped(rows: list[dict[str, Any]], classes: Mapping[str, list[str]], where: 
     EarshotError
         If the map names a label that no row has, or nothing is left for "*".
     """
-    labels = classes_of(row["label"] for row in rows if row["label"] is not None)
+    labels = classes_of(label for row in rows for label in _labels(row))
     class_of = {label: name for name, named in classes.items() for label in named}
     others = class_of.pop(OTHERS, None)
     if unknown := [label for label in class_of if label not in labels]:
@@ -42,7 +43,23 @@ def mapped(rows: list[dict[str, Any]], classes: Mapping[str, list[str]], where: 
     return [_mapped(row, class_of) for row in rows]
 
 
+def _labels(row: dict[str, Any]) -> set[str]:
+    """Return the labels of a row; where they are events, those of its annotations and the background's."""
+    if not _has_events(row):
+        return set() if row["label"] is None else {row["label"]}
+    heard = {annotation.label for annotation in row["annotations"] or ()} | {row["background"]} - {None}
+    return heard if row.get("class_of") is None else {row["class_of"][label] for label in heard & set(row["class_of"])}
+
+
+def _has_events(row: dict[str, Any]) -> bool:
+    return "annotations" in row
+
+
 def _mapped(row: dict[str, Any], class_of: Mapping[str, str]) -> dict[str, Any]:
+    if _has_events(row):
+        named = row.get("class_of")  # a map of a union comes after that of a member
+        chained = {label: class_of[name] for label, name in (named or {}).items() if name in class_of}
+        return row | {"class_of": class_of if named is None else chained}
     if row["label"] is None:
         return row
     if classes := [class_of[name] for name in names_of(row["label"]) if name in class_of]:

@@ -14,9 +14,18 @@ from tqdm import tqdm
 
 from earshot.audio import decode
 from earshot.audio.level import Level
-from earshot.datasets import listing
+from earshot.datasets import listing, stretches
 from earshot.datasets.card import Card, ClassFolders, channel_of, known_bad_of
-from earshot.datasets.manifest import COLUMNS, LEFT_OUT, READ, SET_ASIDE, classes_of, of_status
+from earshot.datasets.manifest import (
+    COLUMNS,
+    LEFT_OUT,
+    READ,
+    SET_ASIDE,
+    STRETCHES,
+    by_event_class,
+    classes_of,
+    of_status,
+)
 from earshot.errors import EarshotError
 from earshot.files import digest
 from earshot.metrics.labels import are_sets
@@ -107,7 +116,8 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float, pads: 
 
     Returns
     -------
-    A row for each recording with the columns `COLUMNS`; `status` is "read", "set aside" or "left out".
+    A row for each recording with the columns `COLUMNS`; `status` is "read", "set aside" or "left out". Where labels are
+    events, there is a column `STRETCHES` as well, see `stretches.stretches`; None for a recording with one label.
     """
     rows = listing.recordings_of(card, folder)
     channel, key = channel_of(card), f"{window_key(card)}.length"
@@ -119,6 +129,7 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float, pads: 
         examined = pool.map(lambda row: {} if row.get("reason") else examine(folder / row["path"], rules(row)), rows)
         progress = tqdm(examined, total=len(rows), desc=f"manifest {card.name}", unit="file", disable=None)
         rows = [row | facts for row, facts in zip(rows, progress, strict=True)]
+    rows = [_with_stretches(row) if "annotations" in row else row for row in rows]
     labels = {row["label"] for row in rows if row["label"]}
     known_bad = known_bad_of(card)
     first_with: dict[str, str] = {}
@@ -130,7 +141,17 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float, pads: 
         if row["reason"] and row["path"] in known_bad:
             row["reason"] += f" (known: {known_bad[row['path']]})"
         row["status"] = row.get("status") or (SET_ASIDE if row["reason"] else READ)
-    return pd.DataFrame(rows).reindex(columns=COLUMNS)
+    return pd.DataFrame(rows).reindex(
+        columns=[*COLUMNS, *([STRETCHES] if any(STRETCHES in row for row in rows) else [])]
+    )
+
+
+def _with_stretches(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the label and the stretches that its annotations give."""
+    if row["reason"]:
+        return row | {STRETCHES: stretches.unread(row["annotations"])}
+    facts = stretches.facts(row["annotations"], row["seconds"], row["background"], row.get("class_of"))
+    return row | facts | ({"status": LEFT_OUT} if facts["reason"] == stretches.NOT_MAPPED else {})
 
 
 def window_key(card: Card) -> str:
@@ -156,7 +177,7 @@ def check(frame: pd.DataFrame, card: Card, max_set_aside: float) -> None:
     classes = classes_of(of_status(frame))
     if len(classes) < 2:
         raise EarshotError(f"{card.name} has recordings of {len(classes)} class(es); a comparison needs two or more")
-    if len(classes) < 3 and are_sets(of_status(frame)["label"]):
+    if len(classes) < 3 and are_sets(by_event_class(of_status(frame))["label"]):
         raise EarshotError(
             f"{card.name} has the classes {' and '.join(classes)}; a multi-label dataset needs three or more. Or give "
             "each combination of labels a class of its own, without `separator`"

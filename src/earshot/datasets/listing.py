@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from earshot.audio import files
-from earshot.datasets import class_map, table_layout, union
-from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table, card_path, members_of
+from earshot.datasets import class_map, labelled, table_layout, union
+from earshot.datasets.card import Card, ClassFolders, Events, Groups, LongRecordings, Table, card_path, members_of
 from earshot.errors import EarshotError
 from earshot.metrics.labels import is_set
 
@@ -21,7 +21,9 @@ def recordings_of(card: Card, folder: Path, where: str | None = None) -> list[di
     map, by default the card.
 
     A recording outside a class folder has no label. What is no recording is counted by `ignored.find`. A row that is
-    set aside or left out before its file is decoded has its reason too, and its status.
+    set aside or left out before its file is decoded has its reason too, and its status. Where labels are events, a row
+    has `annotations` in place of a label: those of its recording, None where nothing labels it; `background`, the label
+    of what they don't cover; and where the card has `classes`, `class_of`, the class of each label.
 
     Raises
     ------
@@ -47,6 +49,8 @@ def _rows(card: Card, folder: Path) -> list[dict[str, Any]]:
         return _long_recordings(card, card.layout, folder)
     if isinstance(card.layout, Table):
         return table_layout.rows_of(card.layout, folder)
+    if isinstance(card.layout, Events):
+        return _events(card.layout, folder)
     return _class_folders(card.layout, folder)
 
 
@@ -73,6 +77,18 @@ def _class_folders(layout: ClassFolders, folder: Path) -> list[dict[str, Any]]:
         name = path.relative_to(top)
         label = name.parts[0] if len(name.parts) > 1 else None
         rows.append(_row(name.as_posix(), path.relative_to(folder).as_posix(), label))
+    return _grouped(rows, layout.groups, folder) if layout.groups else rows
+
+
+def _events(layout: Events, folder: Path) -> list[dict[str, Any]]:
+    top = folder / layout.folder
+    present, annotations = labelled.annotations_of(layout, folder)
+    unlabelled = [] if layout.unlabelled == "background" else None
+    rows = []
+    for name in sorted({*present, *annotations}):
+        row = _row(name, (top / name).relative_to(folder).as_posix(), None)
+        row |= {"annotations": annotations.get(name, unlabelled), "background": layout.background}
+        rows.append(row if name in present else row | {"reason": "missing"})
     return _grouped(rows, layout.groups, folder) if layout.groups else rows
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_list_like
 
 from earshot import files, project
+from earshot.datasets.stretches import BEYOND, OVERLAP, UNMAPPED, UNREAD, USED, WHOLE
 from earshot.metrics import labels
 
 READ, SET_ASIDE = "read", "set aside"
@@ -27,20 +29,82 @@ COLUMNS = [
     "status",
     "reason",
 ]
+STRETCHES = "stretches"  # a further column where labels are events: those of each recording, see `datasets.stretches`
+PARTS = ["recording", "label", "start", "stop", "kind"]
 
 
 def counts(frame: pd.DataFrame, ignored: dict[str, int] | None = None) -> dict[str, Any]:
-    """Count the recordings that were read, by class, those set aside or left out, by reason, and what was `ignored`."""
+    """Count the recordings that were read, by class, those set aside or left out, by reason, and what was `ignored`.
+
+    Where labels are events, a recording counts for each of its classes, and `stretches` has the number and the seconds
+    of each class's, `not_used` of the others, by their kind.
+    """
     recordings = of_status(frame)
-    return {
+    found = {
         "read": len(recordings),
         "set_aside": frame["reason"].map(without_details, na_action="ignore").value_counts().sort_index().to_dict(),
         "ignored": ignored or {},
         "padded": int((recordings["padded"] > 0).sum()),
-        "classes": by_class(recordings)["label"].value_counts().sort_index().to_dict(),
+        "classes": by_class(by_event_class(recordings))["label"].value_counts().sort_index().to_dict(),
         "seconds": round(float(recordings["seconds"].sum()), 3),
         "warnings": [*_lost_classes(frame), *_too_loud(recordings), *_rates(recordings)],
     }
+    if STRETCHES not in frame:
+        return found
+    parts = stretches(frame)
+    parts.loc[parts["kind"].isin(USED) & ~parts["recording"].isin(recordings["recording"]), "kind"] = UNREAD
+    parts = parts[parts["label"].notna()]
+    used = parts["kind"].isin(USED)
+    not_used = _sizes(parts[~used], "kind")
+    found["warnings"] += [NOT_USED[kind].format(**size) for kind, size in not_used.items()]
+    return found | {"stretches": _sizes(parts[used], "label"), "not_used": not_used}
+
+
+NOT_USED = {
+    OVERLAP: "Where events of two classes overlap, neither is used ({stretches} stretches, {seconds:g} s).",
+    UNMAPPED: "Labels that `classes` in the card doesn't name are not used ({stretches} stretches, {seconds:g} s).",
+    BEYOND: "Labels reach beyond the end of their recording ({stretches}, by {seconds:g} s together); what is beyond "
+    "it is left out.",
+    UNREAD: "Labels of recordings that are missing or set aside are not used ({stretches}, {seconds:g} s).",
+}
+
+
+def _sizes(parts: pd.DataFrame, by: str) -> dict[str, dict[str, float]]:
+    seconds = (parts["stop"] - parts["start"]).groupby(parts[by])
+    sizes = pd.DataFrame({"stretches": seconds.size(), "seconds": seconds.sum().round(3)})
+    return {key: {"stretches": int(row.stretches), "seconds": float(row.seconds)} for key, row in sizes.iterrows()}
+
+
+def stretches(recordings: pd.DataFrame) -> pd.DataFrame:
+    """Return the stretches of recordings, a row each: columns `PARTS`, start and stop in seconds.
+
+    Where labels are no events, the only one of a recording is the whole of it.
+    """
+    whole = recordings.assign(start=0.0, stop=recordings["seconds"], kind=WHOLE)
+    if STRETCHES not in recordings:
+        return whole[PARTS].reset_index(drop=True)
+    parts = [
+        {"recording": row["recording"]} | dict(one)
+        for row in whole.to_dict("records")
+        for one in (row[STRETCHES] if is_list_like(row[STRETCHES]) else [row])
+    ]
+    return pd.DataFrame(parts, columns=PARTS)
+
+
+def by_event_class(recordings: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each recording and each class of its events; where labels are no events, the recordings.
+
+    Returns
+    -------
+    The columns of `recordings`, with `label`, `seconds` (of that class) and `start` (of its first stretch)
+    """
+    if STRETCHES not in recordings:
+        return recordings.assign(start=0.0)
+    parts = stretches(recordings)
+    parts = parts[parts["kind"].isin(USED)].assign(seconds=parts["stop"] - parts["start"])
+    each = parts.groupby(["recording", "label"], as_index=False, sort=False)
+    found = each.agg(seconds=("seconds", "sum"), start=("start", "first"))
+    return found.merge(recordings.drop(columns=["label", "seconds", STRETCHES]), on="recording")
 
 
 def without_details(reason: str) -> str:
@@ -76,7 +140,10 @@ def above_full_scale(n: int, worst: str, peak: float) -> str:
 def _rates(recordings: pd.DataFrame) -> list[str]:
     """Return a warning about sample rates that reveal the class."""
     rates = (
-        by_class(recordings).groupby("label")["sample_rate"].unique().map(lambda found: tuple(sorted(map(int, found))))
+        by_class(by_event_class(recordings))
+        .groupby("label")["sample_rate"]
+        .unique()
+        .map(lambda found: tuple(sorted(map(int, found))))
     )
     if rates.nunique() < 2:
         return []
@@ -112,7 +179,7 @@ def paths(dataset: str) -> dict[str, Path]:
 
 def classes_of(recordings: pd.DataFrame) -> list[str]:
     """Return the classes of recordings, sorted."""
-    return labels.classes_of(recordings["label"])
+    return labels.classes_of(by_event_class(recordings)["label"])
 
 
 def by_class(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,27 +1,28 @@
-"""Output formats of predictions: for people, programs, spreadsheets and Audacity."""
+"""Output formats of predictions: for people, programs, spreadsheets, and label files that other programs read."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
+from earshot.datasets.annotations import audioset
+from earshot.datasets.annotations.annotation import Annotation
+from earshot.datasets.annotations.formats import FORMATS
 from earshot.detection.answer import Answer
 from earshot.detection.detector import Window
+from earshot.detection.events import Event
 from earshot.errors import EarshotError
 from earshot.files import rounded
-
-EVENT = ["file", "start", "end", "label", "confidence"]
 
 
 class Format:
     """Writes predictions to standard output; a format ignores what it has no place for."""
 
-    def __init__(self, classes: list[str]):
-        """Take the model's classes."""
-        self.classes = classes
+    def __init__(self, classes: list[str], highest: float):
+        """Take the model's classes, and the highest frequency that it hears, in Hz."""
+        self.classes, self.highest = classes, highest
 
     def window(self, name: str, window: Window) -> None:
         """Write a window of a file."""
@@ -58,26 +59,85 @@ class Json(Format):
         print(json.dumps({"file": name, "error": message}, ensure_ascii=False), flush=True)
 
 
-class Csv(Format):
-    """For spreadsheets: a row for each event."""
+class LabelFile(Format):
+    """A label file of all files: a row for each event, in one of `annotations.formats`."""
 
-    def __init__(self, classes: list[str]):
-        """Write the header."""
-        self.write = _rows()
-        self.write(EVENT)
+    form: str
+
+    def __init__(self, classes: list[str], highest: float):
+        """Write the header, if the format has one."""
+        super().__init__(classes, highest)
+        self.format, self.written = FORMATS[self.form], 0
+        if self.format.header:
+            self._print([self.format.header])
 
     def answer(self, name: str, found: Answer) -> None:
         """Write the events of a file."""
         for event in found.events:
-            self.write([name, *rounded(list(asdict(event).values()))])
+            self.written += 1
+            self._print(self.format.lines(self.written, self.annotation(name, event)))
+
+    def annotation(self, name: str, event: Event) -> Annotation:
+        """Return an event as a label file has it."""
+        return Annotation(event.start, event.end, event.label, file=name, score=event.confidence)
+
+    def _print(self, lines: list[list[str]]) -> None:
+        print(self.format.text(lines), end="", flush=True)
+
+
+class Csv(LabelFile):
+    """For spreadsheets: a row for each event."""
+
+    form = "csv"
+
+
+class Raven(LabelFile):
+    """For Raven (File, Open Sound Selection Table): a selection for each event, over all frequencies of the model."""
+
+    form = "raven"
+
+    def annotation(self, name: str, event: Event) -> Annotation:
+        """Return an event with the frequencies that Raven's boxes need."""
+        return replace(super().annotation(name, event), low=0.0, high=self.highest)
+
+
+class Dcase(LabelFile):
+    """For evaluation with sed_eval and dcase_util: a row of TSV for each event."""
+
+    form = "dcase"
+
+
+class AudioSet(LabelFile):
+    """As AudioSet's strong labels: a row of TSV for each event; the file's name without its suffix is the segment."""
+
+    form = "audioset"
+
+    def __init__(self, classes: list[str], highest: float):
+        """Write the header."""
+        super().__init__(classes, highest)
+        self.segments: dict[str, str] = {}
+
+    def answer(self, name: str, found: Answer) -> None:
+        """Write the events of a file.
+
+        Raises
+        ------
+        EarshotError
+            If another file has the same segment_id: the events could not be told apart.
+        """
+        segment = audioset.segment_id(name)
+        if (other := self.segments.setdefault(segment, name)) != name:
+            raise EarshotError(f"has the segment_id {segment}, as {other} has: use --format dcase, which names files")
+        super().answer(name, found)
 
 
 class Windows(Format):
     """For spreadsheets, all probabilities: a row of CSV for each window, as soon as it is known."""
 
-    def __init__(self, classes: list[str]):
+    def __init__(self, classes: list[str], highest: float):
         """Write the header."""
-        self.write = _rows()
+        super().__init__(classes, highest)
+        self.write = csv.writer(sys.stdout, lineterminator="\n").writerow
         self.write(["file", "start", "seconds", *(f"p_{label}" for label in classes)])
 
     def window(self, name: str, window: Window) -> None:
@@ -85,10 +145,11 @@ class Windows(Format):
         self.write([name, *rounded([window.start, window.seconds, *window.probabilities.tolist()])])
 
 
-class Audacity(Format):
+class Audacity(LabelFile):
     """For Audacity (File, Import, Labels): start, end and label of each event, of one file."""
 
-    written: str | None = None
+    form = "audacity"
+    track: str | None = None
 
     def answer(self, name: str, found: Answer) -> None:
         """Write the events of a file.
@@ -98,21 +159,25 @@ class Audacity(Format):
         EarshotError
             If those of another file are written already: a label track can't name its file.
         """
-        if self.written:
-            raise EarshotError(f"a label track is of one file, and that of {self.written} is written")
-        self.written = name
-        for event in found.events:
-            print(f"{event.start:.6f}\t{event.end:.6f}\t{event.label} {event.confidence:.2f}")
+        if self.track:
+            raise EarshotError(f"a label track is of one file, and that of {self.track} is written")
+        self.track = name
+        super().answer(name, found)
 
 
-FORMATS = {"table": Table, "json": Json, "csv": Csv, "windows": Windows, "audacity": Audacity}
+OUTPUTS = {
+    "table": Table,
+    "json": Json,
+    "csv": Csv,
+    "windows": Windows,
+    "audacity": Audacity,
+    "raven": Raven,
+    "dcase": Dcase,
+    "audioset": AudioSet,
+}
 
 
 def clock(seconds: float) -> str:
     """Return a time as h:mm:ss.s."""
     tenths = round(seconds * 10)
     return f"{tenths // 36000}:{tenths // 600 % 60:02d}:{tenths % 600 / 10:04.1f}"
-
-
-def _rows() -> Callable[[list], None]:
-    return csv.writer(sys.stdout, lineterminator="\n").writerow

@@ -139,7 +139,7 @@ def setting_for(card: Card, params: dict[str, Any]) -> tuple[dict[str, Any] | No
     if not setting or "grouped" not in params["protocols"]:
         return None, "params.yaml sets no noise for it"
     recordings = manifest.read(card.name)
-    if labels.are_sets(recordings["label"]):
+    if labels.are_sets(manifest.by_event_class(recordings)["label"]):
         return None, "no noise: it is measured of single labels alone"
     classes = manifest.classes_of(recordings)
     for key in ("alarm", "background"):

@@ -20,6 +20,7 @@ from earshot.explore import SECONDS, classes, page, tracks
 from earshot.explore.survey import survey
 
 EXAMPLE_SECONDS = 10.0  # at the beginning of a class's example
+LEAST = 1.0  # seconds that a picture shows where an event is at the end of its recording
 SPECTROGRAMS = "spectrograms"
 
 
@@ -39,7 +40,9 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
     """
     card = load_card(dataset)
     table = _manifest(card)
-    recordings = manifest.of_status(table)
+    read = manifest.of_status(table)
+    recordings = manifest.by_event_class(read.assign(whole=read["seconds"]))
+    recordings["start"] = recordings["start"].clip(upper=(recordings["whole"] - LEAST).clip(lower=0))
     recordings["file"] = [project.raw(dataset) / path for path in recordings["path"]]
     recordings["channel"] = recordings["path"].map(channel_of(card)).astype(object)
     recordings["picture"] = _picture_names(recordings)
@@ -85,10 +88,10 @@ def _picture_names(recordings: pd.DataFrame) -> pd.Series:
 
 
 def _draw_tracks(recordings: pd.DataFrame, folder: Path, card: Card, workers: int) -> list[float]:
-    """Write the spectrogram of each recording; return their levels in dBFS."""
+    """Write the spectrogram of each recording, from the first event of its class on; return their levels in dBFS."""
     todo = [
-        (file, folder / SPECTROGRAMS / picture, channel)
-        for file, picture, channel in zip(recordings["file"], recordings["picture"], recordings["channel"], strict=True)
+        (row.file, folder / SPECTROGRAMS / row.picture, row.start, row.channel)
+        for row in recordings[["file", "picture", "start", "channel"]].itertuples()
     ]
     with processes.pool(workers) as pool:
         return list(processes.each(pool, tracks.draw, todo, f"spectrograms of {card.label}", "file"))
@@ -105,11 +108,16 @@ def _figures(dataset: str, recordings: pd.DataFrame) -> dict[str, Figure]:
         "Loudness": classes.spread(level, labels, "RMS in dBFS", (level.min() - 2, level.max() + 2)),
     }
     features = project.features(dataset, "summary")
-    if features.exists():
-        rows = files.read_table(features).merge(recordings[["recording", "label"]], on="recording")
+    if features.exists() and len(_of_one_class(recordings)):
+        rows = files.read_table(features).merge(_of_one_class(recordings), on="recording")
         points, shares = embed(rows.drop(columns=["recording", "window", "label"]).to_numpy())
         figures["Embedding"] = classes.embedding(points, rows["label"], shares)
     return figures
+
+
+def _of_one_class(recordings: pd.DataFrame) -> pd.DataFrame:
+    """Return recording and label of the recordings with one class: of the others a window's class isn't looked up."""
+    return recordings.loc[~recordings["recording"].duplicated(keep=False), ["recording", "label"]]
 
 
 def embed(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +133,7 @@ def embed(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _example(label: str, mine: pd.DataFrame, folder: Path) -> dict[str, Any]:
     """Return a class with the spectrogram and the sound of its first recording."""
     first = mine.iloc[0]
-    found = survey(first["file"], seconds=EXAMPLE_SECONDS, channel=first["channel"])
+    found = survey(first["file"], first["start"], EXAMPLE_SECONDS, first["channel"])
     picture = (folder / SPECTROGRAMS / first["picture"]).read_bytes()
     return {
         "label": label,
@@ -134,7 +142,8 @@ def _example(label: str, mine: pd.DataFrame, folder: Path) -> dict[str, Any]:
         "level": float(mine["level"].median()),
         "recording": first["recording"],
         "picture": "data:image/png;base64," + base64.b64encode(picture).decode(),
-        "shown": min(SECONDS, first["seconds"]),
+        "from": first["start"],
+        "to": min(first["start"] + SECONDS, first["whole"]),
         "highest": found.sample_rate // 2,
         "sound": page.mp3_address(found.samples, found.sample_rate),
     }

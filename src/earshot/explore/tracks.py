@@ -19,12 +19,12 @@ OVERLAP = 128
 RANGE_DB = 80  # from the brightest colour to black
 
 
-def draw(path: Path, out: Path, channel: decode.Channel = "mix") -> float:
-    """Write the spectrogram of a recording's first 30 s as a bare picture; return the RMS of all of it in dBFS.
+def draw(path: Path, out: Path, start: float, channel: decode.Channel = "mix") -> float:
+    """Write the spectrogram of 30 s of a recording as a bare picture; return the RMS of all of it in dBFS.
 
     A pixel is a frequency of a window, the lowest at the bottom, in dB below the highest and matplotlib's inferno.
     """
-    found = survey(path, channel=channel)
+    found = survey(path, start, channel=channel)
     power, _, _ = mlab.specgram(found.samples, NFFT=N_FFT, Fs=found.sample_rate, noverlap=OVERLAP)
     decibels = librosa.power_to_db(power, ref=np.max, top_db=RANGE_DB)
     with files.replacing(out) as temporary:

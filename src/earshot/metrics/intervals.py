@@ -21,6 +21,7 @@ RESAMPLES = 2000
 SEED = 0
 BATCH = 250  # resamples at a time; changes nothing but memory
 RECORDING = ["recording", "group"]  # a long recording counts once for each of its groups
+RECORDING_CLASS = [*RECORDING, "label"]  # and where labels are events, for each of its classes
 WINDOW = ["fold", *RECORDING, "start", "seconds"]
 
 Interval = tuple[float, float] | None
@@ -32,7 +33,8 @@ def bootstrap(sums: np.ndarray, strata: np.ndarray, statistic: Callable[[np.ndar
     Parameters
     ----------
     sums : shape (G, K), the counts of each group
-    strata : shape (G,), the class of each group; groups are drawn with replacement within their class
+    strata : shape (G,), the class of each group (the first, where events give it several); groups are drawn with
+        replacement within their class
     statistic : (..., K) -> (...), of the sums over all groups
 
     Returns
@@ -145,8 +147,8 @@ def _by_group(frame: pd.DataFrame, right: pd.Series) -> pd.DataFrame:
 
 def correct(frame: pd.DataFrame, by: list[str]) -> pd.Series:
     """Return whether the predictions of `pool` are right: bool, indexed by `by`."""
-    found = pool(frame, by).set_index(by)
-    return found["label"] == found["predicted"]
+    found = pool(frame, by)
+    return found.assign(right=found["label"] == found["predicted"]).set_index(by)["right"]
 
 
 def mcnemar(a: pd.Series, b: pd.Series) -> dict[str, Any] | None:

@@ -17,14 +17,13 @@ from earshot import project
 from earshot.errors import EarshotError
 from earshot.files import rounded
 from earshot.metrics import classification, intervals, labels
-from earshot.metrics.intervals import RECORDING, WINDOW
+from earshot.metrics.intervals import RECORDING, RECORDING_CLASS, WINDOW
 from earshot.report import robustness
 from earshot.report.results import Cell, DatasetResults
 from earshot.settings import WIRINGS
 
 PARTS = ["scores", "inflation", "comparisons", "noise", "cross_dataset"]
 KEYS = [*PARTS, "contrasts"]
-MCNEMAR = {"windows": WINDOW, "recordings": RECORDING}
 EXPERIMENT = ["input", "model", "wiring"]
 MEAN = ["accuracy", "macro_f1", "loss", "calibration_error", "windows"]
 
@@ -65,7 +64,7 @@ def by_experiment(results: DatasetResults) -> dict[tuple[str, ...], list[Cell]]:
 def _score(results: DatasetResults, cells: list[Cell], frame: pd.DataFrame) -> dict[str, Any]:
     """Return the row of one experiment and protocol; `frame` holds the predictions of all its cells."""
     seeds = [classification.scores(cell.predictions) for cell in cells]
-    recordings = [intervals.pool(cell.predictions, RECORDING) for cell in cells]
+    recordings = [intervals.pool(cell.predictions, _unit(results)) for cell in cells]
     right = pd.concat(recordings)
     unheard = frame[~frame["heard"]]
     return {
@@ -89,6 +88,11 @@ def _score(results: DatasetResults, cells: list[Cell], frame: pd.DataFrame) -> d
         "parameters": cells[0].runs[0]["parameters"],
         "folds": len(cells[0].runs),
     }
+
+
+def _unit(results: DatasetResults) -> list[str]:
+    """Return the columns that say which windows are one recording: of one class, where labels are events."""
+    return RECORDING_CLASS if "stretches" in results.counts else RECORDING
 
 
 def _interval(name: str, interval: intervals.Interval) -> dict[str, float | None]:
@@ -123,9 +127,8 @@ def _inflation(published: pd.DataFrame, grouped: pd.DataFrame) -> dict[str, Any]
 
 def _comparisons(results: DatasetResults, frames: dict[tuple[str, ...], pd.DataFrame]) -> list[dict[str, Any]]:
     found = []
-    decided = {
-        key: {name: intervals.correct(frame, by) for name, by in MCNEMAR.items()} for key, frame in frames.items()
-    }
+    units = {"windows": WINDOW, "recordings": _unit(results)}
+    decided = {key: {name: intervals.correct(frame, by) for name, by in units.items()} for key, frame in frames.items()}
     for (key_a, a), (key_b, b) in combinations(frames.items(), 2):
         if key_a[2:] != key_b[2:]:  # of one wiring and protocol
             continue
@@ -137,7 +140,7 @@ def _comparisons(results: DatasetResults, frames: dict[tuple[str, ...], pd.DataF
                 "a": "-".join(key_a[:2]),
                 "b": "-".join(key_b[:2]),
                 **intervals.difference(a, b),
-                **{name: intervals.mcnemar(decided[key_a][name], decided[key_b][name]) for name in MCNEMAR},
+                **{name: intervals.mcnemar(decided[key_a][name], decided[key_b][name]) for name in units},
             }
         )
     return found

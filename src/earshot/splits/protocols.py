@@ -20,7 +20,7 @@ from earshot.errors import EarshotError
 from earshot.metrics import labels as label_text
 from earshot.settings import for_task, window_of
 from earshot.splits import published_folds, windows
-from earshot.splits.spans import SPAN, grouped_by, grouped_spans, single_windows, train_only, united, whole_recordings
+from earshot.splits.spans import SPAN, grouped_by, grouped_spans, labelled, single_windows, train_only, united
 
 PARTS = ("train", "validation", "test")
 PROTOCOLS = ("published", "grouped")
@@ -132,6 +132,21 @@ def check_groups(spans: pd.DataFrame, folds: int, dataset: str, shared: int) -> 
     )
 
 
+def check_classes(spans: pd.DataFrame, classes: list[str], dataset: str) -> None:
+    """Check that there is a span of every class.
+
+    Raises
+    ------
+    EarshotError
+        If not, as where all events of a class are too short or overlap others.
+    """
+    if absent := sorted(set(classes) - set(label_text.classes_of(spans["label"]))):
+        raise EarshotError(
+            f"{dataset}: no window fits into an event of {', '.join(absent)} without sound of another class. In "
+            "params.yaml: a shorter windows.TASK.length; or map the class to another in the card"
+        )
+
+
 def check_parts(
     split: pd.DataFrame, labels: list[str], untested: list[str], dataset: str, as_published: bool = False
 ) -> None:
@@ -188,7 +203,7 @@ def make(
     shared = named - spans["group"].nunique()
     if protocol == "published":
         # it ignores the groups; the group of each window is stored for the audit and for intervals
-        whole = whole_recordings(recordings)
+        whole = labelled(recordings, window)
         if card.clips:
             groups = spans.set_index("recording")["group"]
             spans = whole.assign(group=whole["recording"].map(groups).fillna(whole["recording"]))

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from earshot.datasets import union
-from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table, members_of
+from earshot.datasets import manifest, union
+from earshot.datasets.card import Card, ClassFolders, Events, Groups, LongRecordings, Table, members_of
 from earshot.errors import EarshotError
 from earshot.settings import window_of
-from earshot.splits import windows
+from earshot.splits import events, windows
 
 SPAN = ["recording", "group", "label", "start", "stop"]  # start and stop in seconds
 Piece = tuple[float, float]  # start and stop
@@ -24,6 +24,20 @@ def whole_recordings(recordings: pd.DataFrame) -> pd.DataFrame:
     return recordings.assign(start=0.0, stop=recordings["seconds"] + recordings.get("padded", 0.0))[
         [*SPAN, "fold"]
     ].reset_index(drop=True)
+
+
+def labelled(recordings: pd.DataFrame, window: Mapping[str, float]) -> pd.DataFrame:
+    """Return the spans that have one label: whole recordings, or where labels are events, their stretches."""
+    if manifest.STRETCHES not in recordings:
+        return whole_recordings(recordings)
+    return events.spans_of(recordings, window)[0]
+
+
+def without_window(recordings: pd.DataFrame, window: Mapping[str, float]) -> dict[str, int]:
+    """Count the events for which there is no window (see `events.spans_of`), by class."""
+    if manifest.STRETCHES not in recordings:
+        return {}
+    return events.spans_of(recordings, window)[1]["label"].value_counts().sort_index().to_dict()
 
 
 def windows_of(spans: pd.DataFrame, window: Mapping[str, float]) -> pd.DataFrame:
@@ -115,13 +129,13 @@ def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
 
 
 def grouped_spans(card: Card, recordings: pd.DataFrame, params: dict, folder: Path) -> pd.DataFrame:
-    """Return the spans that must stay whole: recordings, sources, or blocks of a long recording."""
+    """Return the spans that must stay whole: recordings, events, sources, or blocks of a long recording."""
     if card.union:
         return pd.concat(
             [_member_spans(name, member, recordings, params, folder) for name, member in members_of(card).items()],
             ignore_index=True,
         )
-    spans = whole_recordings(recordings)
+    spans = labelled(recordings, window_of(params["windows"], card.task))
     if not isinstance(card.layout, LongRecordings):
         return spans[spans["group"].notna()].reset_index(drop=True)
     rates = recordings.set_index("recording")["sample_rate"]
@@ -154,7 +168,7 @@ def _guarded_blocks(card: Card, spans: pd.DataFrame, params: dict) -> pd.DataFra
 
 def train_only(card: Card) -> list[str]:
     """Return the classes that the card excludes from the test parts of the grouped protocol."""
-    named = card.layout.groups if isinstance(card.layout, ClassFolders) else card.layout
+    named = card.layout.groups if isinstance(card.layout, ClassFolders | Events) else card.layout
     return named.train_only if isinstance(named, Groups | Table) else []
 
 

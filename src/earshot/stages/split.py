@@ -6,9 +6,9 @@ from earshot import files, project
 from earshot.datasets import manifest
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
-from earshot.settings import read_params
-from earshot.splits.protocols import check_parts, judge_folds, make
-from earshot.splits.spans import train_only
+from earshot.settings import read_params, window_of
+from earshot.splits.protocols import check_classes, check_parts, judge_folds, make
+from earshot.splits.spans import labelled, train_only, without_window
 from earshot.stages import nothing_to_make, stage
 
 
@@ -22,11 +22,15 @@ def main(card: Card) -> None:
     duplicates = files.read_table(project.duplicates(card.name))
     if not params["protocols"]:
         raise EarshotError("params.yaml asks for no split: protocols needs an entry")
+    classes, window = manifest.classes_of(recordings), window_of(params["windows"], card.task)
+    check_classes(labelled(recordings, window), classes, card.name)
+    for label, number in without_window(recordings, window).items():
+        print(f"{card.label}: {number} events of {label} are not used: another class is heard in every window of each")
     for protocol in params["protocols"]:
         split = make(protocol, card, recordings, duplicates, params, project.raw(card.name))
         untested = train_only(card) if protocol == "grouped" else []
         judged = judge_folds(split, recordings) if protocol == "grouped" else None
-        check_parts(split, manifest.classes_of(recordings), untested, card.name, bool(judged and judged.used))
+        check_parts(split, classes, untested, card.name, bool(judged and judged.used))
         files.write_table(project.split(card.name, protocol), split, {"protocol": protocol})
         sizes = split.groupby(["fold", "part"], sort=False)["group"].agg(["size", "nunique"])
         print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")
