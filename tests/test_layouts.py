@@ -240,6 +240,84 @@ def test_a_table_may_be_tabbed(urban):
     assert (built(urban)["status"] == "read").all()
 
 
+CLIPS = {
+    "kind": "table",
+    "file": "all.csv",
+    "path": "{file}",
+    "group": "site",
+    "fold": "fold",
+    "start": "from",
+    "end": "to",
+}
+
+
+@pytest.fixture
+def clips(project):
+    """Clips of two classes in six recordings of 20 s, at three sites."""
+    project.card("clips", source={"folder": "."}, layout=CLIPS)
+    raw = project.data("raw", "clips")
+    lines = ["file,site,fold,from,to,label"]
+    for n in range(6):
+        write_audio(raw / f"{n}.wav", noise(20, RATE, n), RATE)
+        lines += [f"{n}.wav,site{n % 3},{n % 3},1,5.5,siren", f"{n}.wav,site{n % 3},{n % 3},10,16,dog"]
+    (raw / "all.csv").write_text("\n".join(lines))
+    project.params(protocols=["published", "grouped"])
+    return raw
+
+
+def test_a_row_may_be_a_clip_of_a_longer_recording(clips, project):
+    assert "published folds: used" in prepared(project, "clips")
+    split = split_of(project, "clips")
+    tested = split[split["part"] == "test"]
+    assert len(tested) == 12 and set(zip(tested["label"], tested["start"], tested["stop"], strict=True)) == {
+        ("siren", 1.0, 5.5),
+        ("dog", 10.0, 16.0),
+    }
+    assert (tested["group"] == "site" + (tested["recording"].str[0].astype(int) % 3).astype(str)).all()
+    published = files.read_table(project.data("splits", "clips", "published.parquet"))
+    used = published[published["part"] != "validation"]
+    assert len(used) == 6 * (3 + 5), "windows at 1, 2 and 3 s, and at 10 to 14 s"
+    assert "grouped: 0.0% of 48" in invoke(audit_stage.main, "clips")
+
+
+def test_clips_have_class_maps_and_are_in_unions(clips, project):
+    project.card("clips", source={"folder": "sounds"}, layout=CLIPS, classes={"alarm": ["siren"], "other": "*"})
+    shutil.copytree(clips, project.root / "sounds")
+    layout = {"kind": "long_recordings", "recordings": {"alarm": "0.wav", "other": "1.wav"}}
+    project.card("long", source={"folder": "long"}, layout=layout)
+    for n in (0, 1):
+        write_audio(project.root / "long" / f"{n}.wav", noise(60, RATE, 90 + n), RATE)
+    project.card("both", union=["clips", "long"])
+    params = project.params()
+    project.params(split=params["split"] | {"block_seconds": 10.0, "folds": {"default": 3}})
+    invoke(download_stage.main, "both")
+    prepared(project, "both")
+    split = split_of(project, "both")
+    tested = split[split["part"] == "test"]
+    assert len(tested) == 12 + 12 and set(tested["label"]) == {"alarm", "other"}
+    assert (split.groupby(["fold", "group"])["part"].nunique() == 1).all()
+    project.card("clips", source={"folder": "sounds"}, layout=CLIPS, classes={"alarm": ["siren"], "b": ["cat"]})
+    with pytest.raises(EarshotError, match="classes names 'cat', and the dataset's labels are dog, siren"):
+        built(project, "clips")
+
+
+def test_clips_of_one_file_have_one_group_and_faults_are_named_with_their_line(clips, project):
+    path = clips / "all.csv"
+    text = path.read_text()
+    path.write_text(text.replace("0.wav,site0,0,10", "0.wav,site1,0,10"))
+    with pytest.raises(EarshotError, match=r"line 3: 0.wav has a row already, line 2, with another group or fold"):
+        built(project, "clips")
+    path.write_text(text.replace(",10,16,dog", ",ten,16,dog", 1))
+    with pytest.raises(EarshotError, match=r"all.csv, line 3: the start is 'ten', and must be a number"):
+        built(project, "clips")
+    project.card("clips", source={"folder": "."}, layout={**CLIPS, "end": None})
+    with pytest.raises(EarshotError, match=r"start and end go together"):
+        load_card("clips")
+    project.card("clips", source={"folder": "."}, layout={**CLIPS, "separator": ";"})
+    with pytest.raises(EarshotError, match=r"a clip has one label"):
+        load_card("clips")
+
+
 # Published folds
 
 

@@ -184,12 +184,15 @@ class Events(_Part):
 
 
 class Table(_Part):
-    """Short recordings that a table lists: a CSV or TSV in the dataset's folder with a row for each.
+    """Recordings that a table lists: a CSV or TSV in the dataset's folder with a row for each.
 
     `path` is the pattern of a recording's path in the dataset's folder, with columns in braces, such as
     `audio/fold{fold}/{slice_file_name}` or `clips/{id}.wav`. `label`, `group` and `fold` are the names of columns:
     the class, what must not be on two sides of a split (by default each recording is a group of its own), and the
     fold in which the recording is tested where the dataset has published folds. `train_only` is as in `Groups`.
+
+    `start` and `end` are columns, too, in seconds: a row is then a clip of a longer recording, which may have several,
+    and what is in no clip is not used.
 
     In a multi-label dataset a recording has any number of labels; `separator` is what stands between them, such as ",".
     """
@@ -201,7 +204,17 @@ class Table(_Part):
     separator: Annotated[str, Field(min_length=1)] | None = None
     group: str | None = None
     fold: str | None = None
+    start: str | None = None
+    end: str | None = None
     train_only: list[str] = []
+
+    @model_validator(mode="after")
+    def _start_and_end(self) -> Table:
+        if bool(self.start) != bool(self.end):
+            raise ValueError("start and end go together: each names a column, in seconds")
+        if self.start and self.separator:
+            raise ValueError("a clip has one label: leave out separator, or start and end")
+        return self
 
 
 def _as_list(labels: object) -> object:
@@ -295,7 +308,8 @@ class Card(_Part):
             return False
         if self.union:
             return all(member.clips for member in members_of(self).values())
-        return not isinstance(self.layout, LongRecordings | Events)
+        whole = isinstance(self.layout, Table) and not self.layout.start
+        return whole or isinstance(self.layout, ClassFolders)
 
     @property
     def multi_label(self) -> bool:

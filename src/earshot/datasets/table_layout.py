@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from earshot.audio import files
+from earshot.datasets.annotations.annotation import Annotation, annotation
 from earshot.datasets.card import COLUMN, Table
 from earshot.datasets.manifest import LEFT_OUT
 from earshot.datasets.names import plain_relative
@@ -21,6 +22,8 @@ from earshot.metrics import labels
 def rows_of(layout: Table, folder: Path) -> list[dict[str, Any]]:
     """List the recordings of the table: rows with recording, path, label, group and fold, in the order of their paths.
 
+    Where the table has clips of recordings, there are `annotations` in place of a label, see `listing.recordings_of`.
+
     A row whose file is missing, or that has no label, has the reason; so has a file beside the listed ones that
     has no row, with the status "left out".
 
@@ -31,7 +34,8 @@ def rows_of(layout: Table, folder: Path) -> list[dict[str, Any]]:
         recording, or none of its files exists.
     """
     path = folder / layout.file
-    wanted = [*COLUMN.findall(layout.path), layout.label, *filter(None, (layout.group, layout.fold))]
+    columns = (layout.group, layout.fold, layout.start, layout.end)
+    wanted = [*COLUMN.findall(layout.path), layout.label, *filter(None, columns)]
     table = read_table(path, list(dict.fromkeys(wanted)), "layout.file in the dataset's card")
     there, recordings = _files(layout, folder)
     rows = zip(table.index, table.to_dict("records"), strict=True)
@@ -83,18 +87,24 @@ def _path_of(layout: Table, path: Path, line: Any, row: dict[str, str]) -> str:
 
 
 def _listed(layout: Table, path: Path, table: pd.DataFrame, names: pd.Series) -> list[dict[str, Any]]:
-    """Return a row for each path; rows that say the same of it are one."""
+    """Return a row for each path; rows that say the same of it are one, and clips are its annotations."""
+    clips: dict[str, list[Annotation]] = {}
     rows: dict[str, dict[str, Any]] = {}
     first: dict[str, Any] = {}
     for line, name in names.items():
         fields = [table.at[line, column] if column else None for column in (layout.label, layout.group, layout.fold)]
         label = _set(fields[0], layout.separator) if layout.separator and fields[0] else fields[0]
         row = _row(name, label, fields[1] if layout.group else name, fields[2])
-        if row["label"] is None:
+        if layout.start:
+            texts = [table.at[line, column] or "" for column in (layout.start, layout.end, layout.label)]
+            clips.setdefault(name, []).append(annotation(path, line, *texts))
+            row |= {"label": None, "annotations": clips[name], "background": None}
+        elif row["label"] is None:
             row["reason"] = f"no {layout.label} in {layout.file}"
         if rows.setdefault(name, row) != row:
             raise EarshotError(
-                f"{path}, line {line}: {name} has a row already, line {first[name]}, with another label, group or fold"
+                f"{path}, line {line}: {name} has a row already, line {first[name]}, with another "
+                + ("group or fold" if layout.start else "label, group or fold")
             )
         first.setdefault(name, line)
     return list(rows.values())
