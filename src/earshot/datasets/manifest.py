@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from earshot import files, project
+from earshot.datasets.card import Card, ClassFolders, Table
 from earshot.metrics import labels
 
 READ, SET_ASIDE = "read", "set aside"
@@ -30,10 +31,14 @@ COLUMNS = [
 
 
 def counts(frame: pd.DataFrame, ignored: dict[str, int] | None = None) -> dict[str, Any]:
-    """Count the recordings that were read, by class, those set aside or left out, by reason, and what was `ignored`."""
+    """Count the recordings that were read, by class, those set aside or left out, by reason, and what was `ignored`.
+
+    `without_group` counts the recordings that no split by groups can have.
+    """
     recordings = of_status(frame)
     return {
         "read": len(recordings),
+        "without_group": int(recordings["group"].isna().sum()),
         "set_aside": frame["reason"].map(without_details, na_action="ignore").value_counts().sort_index().to_dict(),
         "ignored": ignored or {},
         "padded": int((recordings["padded"] > 0).sum()),
@@ -41,6 +46,16 @@ def counts(frame: pd.DataFrame, ignored: dict[str, int] | None = None) -> dict[s
         "seconds": round(float(recordings["seconds"].sum()), 3),
         "warnings": [*_lost_classes(frame), *_too_loud(recordings), *_rates(recordings)],
     }
+
+
+def no_group(card: Card) -> str:
+    """Name the table that a recording without a group is not in."""
+    layout = card.layout
+    if isinstance(layout, Table):
+        return f"no group in {layout.file}"
+    if isinstance(layout, ClassFolders) and layout.groups:
+        return f"no group in {layout.groups.file}"
+    return "no group in the tables of its members" if card.union else "no group"
 
 
 def without_details(reason: str) -> str:
