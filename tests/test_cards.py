@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from earshot.cli import main
 from earshot.datasets.card import card_path, load_card
 from earshot.datasets.download.checksums import read_list
 from earshot.errors import EarshotError
@@ -115,6 +117,69 @@ def test_fault_in_a_card_is_named_with_its_key(changes, told, write_card, tmp_pa
     with pytest.raises(EarshotError, match=told) as error:
         load_card("ours")
     assert str(tmp_path / "conf" / "cards" / "ours.yaml") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"task": 2024}, "task is 2024, which is a number to YAML: write it in quotes"),
+        ({"task": True}, "task is true, which is true or false to YAML"),
+        ({"task": "birds (dawn)"}, r"task is birds \(dawn\), and must be text of letters, digits, _ and - alone"),
+        ({"task": "birds/dawn"}, "task is birds/dawn, and must be text"),
+        ({"layout": {"kind": "class_folders"}}, "task is missing: what is classified"),
+        ({"title": 12}, "title is 12, which is a number to YAML: write it in quotes"),
+        (
+            {"layout": {"kind": "class_folders", "groups": {"file": "a.csv", "train_only": [True]}}},
+            "train_only.0 is true",
+        ),
+    ],
+)
+def test_what_yaml_takes_for_something_else_is_told(changes, told, write_card):
+    write_card(**changes)
+    with pytest.raises(EarshotError, match=told) as error:
+        load_card("ours")
+    assert "\n" not in str(error.value)
+
+
+def test_keys_that_yaml_takes_for_something_else_are_told_with_their_line(write_card, tmp_path):
+    write_card()
+    path = tmp_path / "conf" / "cards" / "ours.yaml"
+    path.write_text(path.read_text() + "layout:\n  kind: long_recordings\n  recordings: {yes: a.wav, no: b.wav}\n")
+    with pytest.raises(EarshotError, match=r"line 8: the key yes is true or false to YAML: write it in quotes, 'yes'"):
+        load_card("ours")
+
+
+@pytest.mark.parametrize("name", ["garden.v2", "my garden", "-a", "a+b", "so'a"])
+def test_a_cards_name_keeps_to_the_rule(name, write_card):
+    write_card(name)
+    rule = (
+        r"a dataset's name is of letters, digits, _ and - alone, the first no -. Rename the card, such as to \w+.yaml"
+    )
+    with pytest.raises(EarshotError, match=rule):
+        load_card(name)
+
+
+@pytest.mark.parametrize("name", ["2024", "_a", "vögel-2", "yes"])
+def test_a_name_of_letters_and_digits_is_one(name, write_card):
+    write_card(name)
+    assert load_card(name).name == name
+
+
+def test_another_suffix_is_told(write_card, tmp_path):
+    write_card()
+    folder = tmp_path / "conf" / "cards"
+    (folder / "ours.yaml").rename(folder / "ours.yml")
+    with pytest.raises(EarshotError, match=r"ours.yaml is missing; rename .*ours.yml to ours.yaml"):
+        load_card("ours")
+    listed = CliRunner().invoke(main.main, ["datasets"])
+    assert listed.exit_code == 0 and "ours.yml is not read: a card's suffix is .yaml" in listed.stderr
+
+
+def test_a_wrong_card_does_not_hide_the_others(write_card):
+    write_card()
+    write_card("wrong", task=7)
+    listed = CliRunner().invoke(main.main, ["datasets"])
+    assert listed.exit_code == 1 and "Ours" in listed.stdout and "wrong.yaml: task is 7" in listed.stderr
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2", "just text", "- a\n- b", "name: other"])

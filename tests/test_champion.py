@@ -83,7 +83,10 @@ def test_the_best_setting_over_all_folds_is_the_champion(trained_on):
     first = champion.select_champion("horns")
     assert (first.before, first.version, first.moved) == (None, "1", True)
     trained("fold=0", "optimizer.lr=0.01")  # not all folds yet
-    assert not champion.select_champion("horns").moved
+    begun = champion.select_champion("horns")
+    assert not begun.moved and begun.incomplete == ["sirens-log_mel-cnn optimizer.lr=0.01: lacks seed 0 fold 1/2"]
+    said = CliRunner().invoke(main.main, ["champion", "horns"]).output
+    assert "incomplete: sirens-log_mel-cnn optimizer.lr=0.01: lacks seed 0 fold 1/2" in said
     for fold in (1, 2):
         trained(f"fold={fold}", "optimizer.lr=0.01")
     second = champion.select_champion("horns")
@@ -99,6 +102,19 @@ def test_the_best_setting_over_all_folds_is_the_champion(trained_on):
     assert str(version.version) == "2" and "mean of 3 runs over all folds" in version.description
     losses = {fold: _loss(fold) for fold in range(3)}
     assert client.get_run(version.run_id).data.params["fold"] == str(min(losses, key=losses.get))
+
+
+def test_a_setting_needs_every_fold_and_seed_that_there_is_to_be(trained_on):
+    for fold in range(2):
+        trained(f"fold={fold}", "seed=3")
+    with pytest.raises(EarshotError, match=r"no setting that was .*begun: sirens-log_mel-cnn: lacks seed 3 fold 2"):
+        champion.select_champion("horns")
+    trained_on.params(seeds=[3, 4])
+    trained("fold=2", "seed=3")
+    with pytest.raises(EarshotError, match=r"begun: sirens-log_mel-cnn: lacks seed 4 fold 0/1/2"):
+        champion.select_champion("horns")
+    trained_on.params(seeds=[0])
+    assert champion.select_champion("horns").incomplete == []
 
 
 def _loss(fold: int) -> float:

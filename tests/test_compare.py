@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from conftest import noise, write_audio
+from conftest import PROJECT, noise, write_audio
 from earshot import stages
 from earshot.errors import EarshotError
 from earshot.files import read_recipe, read_table, write_json, write_table, write_text
@@ -77,9 +77,14 @@ class Sample:
             for name in self.experiments
         ]
         lists = {"datasets": list(self.datasets), "protocols": list(self.protocols)}
-        lists |= {"wirings": self.wirings, "seeds": self.seeds, "experiments": dict(enumerate(crossed))}
-        lists |= {"contrasts": self.contrasts}
-        write_text(self.root / "params.yaml", yaml.safe_dump(lists))
+        numbered = {f"number_{number}": pair for number, pair in enumerate(crossed)}
+        lists |= {"wirings": self.wirings, "seeds": self.seeds, "experiments": numbered}
+        lists |= {"contrasts": self.contrasts, "noise": {}}
+        lists["features"] = {name: None for pair in crossed for name in pair["inputs"]}
+        for model in {name for pair in crossed for name in pair["models"]}:
+            write_text(self.root / "conf" / "model" / f"{model}.yaml", f"name: {model}\n")
+        shipped = yaml.safe_load((PROJECT / "params.yaml").read_text())
+        write_text(self.root / "params.yaml", yaml.safe_dump(shipped | lists))
 
     def predictions(self, dataset: str, experiment: str) -> Path:
         return self.root / "data" / "predictions" / dataset / f"{experiment}.parquet"

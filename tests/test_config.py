@@ -18,8 +18,9 @@ DVC = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
 STAGES = {name: definition.get("do", definition) for name, definition in DVC["stages"].items()}
 
 
-# flat files that decide nothing of what a stage makes: where things are, how processes end, how errors are printed
-SETTLE_NOTHING = {"errors.py", "processes.py", "project.py", "provenance.py", "terminal.py"}
+# flat files that decide nothing of what a stage makes: where things are, which settings are refused, how processes end,
+# how errors are printed
+SETTLE_NOTHING = {"errors.py", "params.py", "processes.py", "project.py", "provenance.py", "terminal.py"}
 PACKAGE = PROJECT / "src" / "earshot"
 
 

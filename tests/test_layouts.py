@@ -436,7 +436,7 @@ def test_a_label_of_numbers_may_be_written_as_a_number(urban):
         ({"a": ["siren", "siren"], "b": "*"}, "classes: .*'siren' is named twice"),
         ({"a": "*", "b": "*"}, r"classes: .*'\*' is named twice"),
         ({"a": [], "b": "*"}, "classes.a: "),
-        ({"a": [True], "b": "*"}, "classes.a.0: "),
+        ({"a": [True], "b": "*"}, "classes.a.0"),
         ({"a": ["siren", "drilling"], "b": "dog_bark", "c": "*"}, r'nothing is left for c: "\*"'),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -122,6 +123,22 @@ def test_a_table_of_groups_is_joined_by_file_name(folder, project):
     assert list(rows["group"].fillna("none")) == ["7", "7", "8", "none"]
     (folder / "who.csv").write_text("file,bird\ncrow.1.wav,7\n")
     assert "who.csv has no column name; it has file, bird" in run("birds").output
+
+
+def test_a_name_that_is_not_utf8_is_told_with_the_way_out(folder):
+    os.rename(folder / "crow" / "crow.1.wav", os.fsencode(folder / "crow") + b"/caf\xe9.wav")
+    done = run("birds")
+    assert done.exit_code == 1 and r"1 file(s) is not in UTF-8, such as crow/caf\xe9.wav. Rename" in done.output
+
+
+def test_groups_called_na_and_recordings_without_one_are_counted(folder, project):
+    layout = {"kind": "class_folders", "groups": {"file": "who.csv", "filename": "name", "group": "bird"}}
+    project.card("birds", source={"folder": "."}, layout=layout)
+    (folder / "who.csv").write_text("name,bird\ncrow.1.wav,NA\ncrow.2.wav,None\nwren.1.wav,8\n")
+    done = run("birds")
+    assert "no group in who.csv: 1 recordings, which the grouped split will not have" in done.output
+    assert files.read_json(project.data("manifest", "birds.json"))["without_group"] == 1
+    assert list(manifest.read("birds")["group"].dropna()) == ["NA", "None", "8"]
 
 
 def test_sample_rates_that_give_the_class_away_are_told(folder):

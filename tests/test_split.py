@@ -15,6 +15,7 @@ from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.leaks.duplicates import STRETCH
 from earshot.splits import protocols, windows
+from earshot.splits.left_out import described, left_out
 
 PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())
 NONE = pd.DataFrame(columns=STRETCH)
@@ -171,6 +172,34 @@ def test_tracks_without_a_group_are_left_out_of_the_grouped_protocol():
     assert manifest.loc[0, "recording"] not in set(table["recording"])
 
 
+@settings(max_examples=25)
+@given(
+    groups=st.lists(st.sampled_from(["NA", "None", "a", "b", "c", "d", "", None]), min_size=36, max_size=36),
+    protocol=st.sampled_from(protocols.PROTOCOLS),
+)
+def test_every_recording_is_in_each_split_or_counted_with_a_reason(groups, protocol):
+    card, manifest = genres(), manifest_of_tracks()
+    manifest["group"] = [group and f"{group}{label}" for group, label in zip(groups, manifest["label"], strict=True)]
+    try:
+        table = protocols.make(protocol, card, manifest, NONE, PARAMS, None)
+    except EarshotError:
+        return
+    counted = left_out(card, manifest, table)
+    assert table["recording"].nunique() + sum(counted.values()) == len(manifest)
+    lacking = manifest["group"].isna().sum() if protocol == "grouped" else 0
+    assert counted == ({"no group in groups.csv": lacking} if lacking else {})
+
+
+def test_what_a_split_lacks_is_put_into_words():
+    assert described("grouped", {"no group in who.csv": 2}) == (
+        "recordings not in the grouped split: 2 (no group in who.csv)"
+    )
+    assert described("grouped", {"no group in who.csv": 2, "too short": 1}) == (
+        "recordings not in the grouped split: 3 (no group in who.csv: 2, too short: 1)"
+    )
+    assert described("grouped", {}) == ""
+
+
 def test_too_few_groups_are_named_with_what_is_possible():
     manifest = manifest_of_tracks(artists=4)
     manifest.loc[manifest["label"] == "class1", "group"] = "one artist"
@@ -218,3 +247,45 @@ def test_windows_stay_inside_and_on_the_grid(start, length, hop):
     assert (found >= start - windows.GRID).all() and (found + length <= start + 20 + windows.GRID).all()
     assert np.allclose(found / hop, np.rint(found / hop))
     assert len(found) >= (20 - length) / hop - 1
+
+
+@pytest.mark.parametrize("tracks", [1, 2, 3, 5])
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.99])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_too_few_recordings_for_the_published_split_are_told_with_what_is_possible(tracks, share, classes):
+    manifest = manifest_of_tracks(artists=1, tracks=tracks, classes=classes)
+    params = PARAMS | {"split": PARAMS["split"] | {"test_share": share}}
+    try:
+        table = protocols.make("published", genres(), manifest, NONE, params, None)
+        assert table.groupby("part")["label"].nunique().eq(classes).all()
+    except EarshotError as error:
+        told = str(error)
+        if tracks == 1:
+            assert "needs 2 recordings or windows in every class, but class0 has 1" in told
+        else:
+            low, high = (float(number) for number in told.split("A share from ")[1].split(" is")[0].split(" to "))
+            for possible in (low, high):
+                params["split"]["test_share"] = possible
+                protocols.make("published", genres(), manifest, NONE, params, None)
+
+
+def test_too_few_groups_are_told_with_how_there_would_be_more():
+    manifest = manifest_of_tracks(artists=2, tracks=1)
+    alone = Card(name="x", task="genres", layout={"kind": "class_folders"}, **FACTS)
+    with pytest.raises(EarshotError, match=r"class0 has 2.*: add recordings \(without a table"):
+        protocols.make("grouped", alone, manifest, NONE, PARAMS, None)
+    with pytest.raises(EarshotError, match=r"complete groups.csv, or list the class in layout.groups.train_only"):
+        protocols.make("grouped", genres(), manifest, NONE, PARAMS, None)
+    with pytest.raises(EarshotError, match=r"a has 1.*set split.block_seconds \(60\) to 20 or less"):
+        long = manifest_of_two((60, 60)).assign(label=["a", "b"])
+        protocols.make("grouped", sirens(), long, NONE, PARAMS, None)
+    manifest = manifest_of_tracks()
+    manifest.loc[manifest["label"] == "class1", "group"] = None
+    with pytest.raises(EarshotError, match=r"class1 has 0"):
+        protocols.make("grouped", genres(), manifest, NONE, PARAMS, None)
+
+
+def test_a_task_that_has_neither_folds_nor_a_default_is_told():
+    params = PARAMS | {"split": PARAMS["split"] | {"folds": {"birds": 5}}}
+    with pytest.raises(EarshotError, match=r"split.folds in params.yaml has birds: add a line for the task genres"):
+        protocols.make("grouped", genres(), manifest_of_tracks(), NONE, params, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
-from conftest import started
+from conftest import noise, started, write_audio
 from earshot import processes
 from earshot.cli import main
 from earshot.tracking import logger, outbox, store
@@ -208,3 +209,91 @@ def test_a_signal_does_not_break_off_what_is_being_sent(project, monkeypatch, nu
     client, (found,) = all_runs()
     assert len(client.get_metric_history(found.info.run_id, "train_loss")) == 1
     assert found.info.status == "FINISHED"  # its training had ended
+
+
+def test_an_experiment_that_was_deleted_is_told_with_the_way_out(project, capsys):
+    with logger.run("birds", "first", {}) as run:
+        run.tag(store.WEIGHTS_TAG, "abc")
+    client = store.connect()
+    client.delete_experiment(client.get_experiment_by_name("birds").experiment_id)
+    with logger.run("birds", "second", {}):
+        pass
+    told = capsys.readouterr().err
+    assert "'birds' was deleted in the dashboard. `earshot restore birds`" in told and "another task" in told
+    assert "Traceback" not in told and len(outbox.unsent()) == 1
+    with pytest.raises(store.Deleted):
+        store.find(client, "birds", {store.WEIGHTS_TAG: "abc"})
+    failed = CliRunner().invoke(main.main, ["sync"])
+    assert failed.exit_code == 1 and "took 0 of 1: MLflow's experiment 'birds' was deleted" in failed.stderr
+    assert CliRunner().invoke(main.main, ["restore", "birds"]).output == "restored: birds\n"
+    assert CliRunner().invoke(main.main, ["sync"]).exit_code == 0
+    assert store.find(client, "birds", {store.WEIGHTS_TAG: "abc"}), "its runs are there again"
+    assert "was not deleted" in CliRunner().invoke(main.main, ["restore", "birds"]).output
+    assert "no experiment 'owls'. There are: " in CliRunner().invoke(main.main, ["restore", "owls"]).stderr
+
+
+@pytest.mark.parametrize("value", ["it's", 'so "called"', "both ' and \"", "back\\slash", "a=b; c, d %_ `e`", "ü 😀"])
+def test_a_run_is_found_by_tags_of_any_text(project, value):
+    for number in range(2):
+        with logger.run("birds", "run", {store.SWEEP_TAG: f"{value}{number}", store.WEIGHTS_TAG: "abc"}):
+            pass
+    client = store.connect()
+    wanted = store.find(client, "birds", {store.SWEEP_TAG: f"{value}0", store.WEIGHTS_TAG: "abc"})
+    assert client.get_run(wanted).data.tags[store.SWEEP_TAG] == f"{value}0"
+    assert store.find(client, "birds", {store.SWEEP_TAG: value}) is None
+    assert store.find(client, "birds", {store.SWEEP_TAG: None}) is None
+
+
+def test_the_projects_path_may_have_any_character(tmp_path, monkeypatch):
+    root = tmp_path / "what? 100%20 #1 'so'; a&b=c"
+    root.mkdir()
+    monkeypatch.setenv("EARSHOT_ROOT", str(root))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with logger.run("birds", "run", {}) as run:
+        run.text("here", "note.txt")
+    assert (root / "data" / "mlflow" / "mlflow.db").is_file()
+    assert [path.read_text() for path in root.rglob("note.txt")] == ["here"]
+    assert [path.name for path in tmp_path.iterdir()] == [root.name], "nothing is written beside it"
+
+
+@pytest.mark.parametrize(
+    ("uri", "secrets"),
+    [
+        ("http://anna:hunter2@127.0.0.1:1", ["hunter2"]),
+        ("http://anna:p%40ss%2Fword@127.0.0.1:1", ["p%40ss%2Fword", "p@ss/word"]),
+        ("http://ghp_token123@127.0.0.1:1", ["ghp_token123"]),
+        ("postgresql://anna:hunter2@127.0.0.1:1/runs", ["hunter2"]),
+        ("postgresql://anna:p@ss/word@127.0.0.1:1/runs", ["ss/word"]),
+        ("mysql+pymysql://anna@127.0.0.1:1/runs?password=hunter2&ssl=1", ["hunter2"]),
+        ("no-such-store://anna:hunter2@127.0.0.1/runs", ["hunter2"]),
+    ],
+)
+def test_a_password_is_shown_nowhere_and_a_store_that_is_away_is_one_line(project, monkeypatch, capfd, uri, secrets):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "in-the-environment")
+    project.card("birds", source={"folder": "."})
+    wav = write_audio(project.root / "a.wav", noise(3, 8000), 8000)
+    told = []
+    for arguments in (
+        ["champion", "birds"],
+        ["predict", "--champion", "birds", str(wav)],
+        ["predict", "--run", "abc", str(wav)],
+        ["serve"],
+        ["restore", "birds"],
+        ["reproduce", "abc"],
+    ):
+        done = CliRunner().invoke(main.main, arguments)
+        assert done.exit_code == 1 and isinstance(done.exception, SystemExit), (arguments, done.output)
+        assert "can't be reached" in done.stderr and done.stderr.count("error: ") == 1 and done.stderr.count("\n") <= 2
+        told.append(done.output)
+    with logger.run("birds", "run", {"a": "b"}):
+        pass
+    told.append(CliRunner().invoke(main.main, ["sync"]).output)
+    assert len(outbox.unsent()) == 1
+    if uri.startswith("http"):
+        told.append(CliRunner().invoke(main.main, ["dashboard"]).output)
+    logging.getLogger("mlflow").warning("at %s with %s", uri, "in-the-environment")
+    told.append("".join(capfd.readouterr()))
+    for secret in (*secrets, "in-the-environment"):
+        assert secret not in "".join(told)
+    assert "127.0.0.1" in told[-2] or "127.0.0.1" in told[-1]

@@ -53,8 +53,12 @@ def commit() -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or ("unknown" if arguments[0] == "rev-parse" else "")
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        said = done.stdout.strip()
+    except OSError:  # git is not installed
+        said = ""
+    return said or ("unknown" if arguments[0] == "rev-parse" else "")
 
 
 def machine() -> str:

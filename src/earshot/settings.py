@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from earshot import project
 from earshot.errors import EarshotError
 
@@ -45,7 +43,7 @@ class Experiment:
     @property
     def overrides(self) -> list[str]:
         """The arguments of `compose` that select it."""
-        return [f"input={self.input}", f"model={self.model}"]
+        return [override("input", self.input), f"model={self.model}"]
 
     @classmethod
     def parse(cls, name: str) -> Experiment:
@@ -60,20 +58,26 @@ class Experiment:
 
 
 def read_params() -> dict[str, Any]:
-    """Read params.yaml.
+    """Read and check params.yaml.
 
     Raises
     ------
     EarshotError
-        If there is no readable params.yaml in the project's folder.
+        If there is no readable params.yaml in the project's folder, or a key in it is missing, unknown or wrong.
     """
+    from earshot.params import check, read_yaml  # pydantic takes half a second
+
     path = project.root() / "params.yaml"
     try:
-        return yaml.safe_load(path.read_text())
+        content = read_yaml(path)
     except FileNotFoundError:
         raise EarshotError(f"{path} is missing: run earshot from the project's folder") from None
-    except yaml.YAMLError as error:
-        raise EarshotError(f"{path} is not valid YAML: {error}") from None
+    except (ValueError, OSError) as error:
+        raise EarshotError(f"{path} can't be read: {error}") from None
+    check(path, content)
+    _check_wirings(content)
+    _contrasts(content)
+    return content
 
 
 def compared(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,11 +91,15 @@ def compared(params: Mapping[str, Any]) -> dict[str, Any]:
     missing = [name for name in COMPARED if not params.get(name)]
     if missing:
         raise EarshotError(f"{project.root() / 'params.yaml'} lists nothing under {', '.join(missing)}")
+    _check_wirings(params)
+    return {name: params[name] for name in COMPARED} | {"contrasts": _contrasts(params)}
+
+
+def _check_wirings(params: Mapping[str, Any]) -> None:
     for wiring in params["wirings"]:
         if wiring not in WIRINGS:
             renamed = f": it is called {FORMER_WIRINGS[wiring]} now" if wiring in FORMER_WIRINGS else ""
             raise EarshotError(f"wirings in params.yaml: '{wiring}' is none of {', '.join(WIRINGS)}{renamed}")
-    return {name: params[name] for name in COMPARED} | {"contrasts": _contrasts(params)}
 
 
 def _contrasts(params: Mapping[str, Any]) -> list[dict[str, list[str]]]:
@@ -124,14 +132,24 @@ def experiments_of(params: Mapping[str, Any]) -> list[Experiment]:
     ]
 
 
-def for_task(setting: Mapping[str, Any], task: str | None) -> Any:
-    """Return what a setting such as `windows` or `split.folds` says for a task, or its `default`."""
-    return setting.get(task, setting["default"])
+def for_task(setting: Mapping[str, Any], task: str | None, key: str) -> Any:
+    """Return what a setting, `windows` or `split.folds`, says for a task, or its `default`.
+
+    Raises
+    ------
+    EarshotError
+        If it says nothing for the task; `key` is its name.
+    """
+    found = setting.get(task, setting.get("default"))
+    if found is None:
+        named = ", ".join(map(str, setting)) or "nothing"
+        raise EarshotError(f"{key} in params.yaml has {named}: add a line for the task {task}, or for `default`")
+    return found
 
 
 def window_of(windows: Mapping[str, Any], task: str | None) -> Mapping[str, float]:
     """Return `length` and `hop` of a task's windows, in seconds."""
-    window = for_task(windows, task)
+    window = for_task(windows, task, "windows")
     return {name: (window if name in window else windows["default"])[name] for name in ("length", "hop")}
 
 
@@ -143,7 +161,7 @@ def pad_of(windows: Mapping[str, Any], task: str | None) -> str:
     EarshotError
         If params.yaml names another way.
     """
-    pad = for_task(windows, task).get("pad") or PADS[0]
+    pad = for_task(windows, task, "windows").get("pad") or PADS[0]
     if pad not in PADS:
         where = f"windows.{task if task in windows else 'default'}.pad"
         raise EarshotError(f"{where} in params.yaml is {pad}, and must be one of {', '.join(PADS)}")
@@ -184,6 +202,11 @@ def _is_below(module: str, *packages: str) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
+def override(key: str, value: str) -> str:
+    """Return an argument of `compose` that sets a text, whatever it looks like: 2024 is no number, null no nothing."""
+    return f"{key}='{value}'"
+
+
 def run_name(cfg: DictConfig) -> str:
     """Return a short name that tells one run of an experiment from the others."""
     wiring = cfg.model.get("wiring", WIRINGS[0])
@@ -201,7 +224,8 @@ def compose(overrides: list[str]) -> DictConfig:
     import hydra
     from hydra.errors import HydraException
 
-    params = f"hydra.searchpath=['file://{project.root()}']"  # a stage's, whatever EARSHOT_ROOT says
+    root = str(project.root()).replace("'", r"\'")
+    params = f"hydra.searchpath=['file://{root}']"  # a stage's, whatever EARSHOT_ROOT says
     try:
         with hydra.initialize_config_dir(str(project.root() / "conf"), version_base="1.3"):
             return hydra.compose("config", [params, *overrides])

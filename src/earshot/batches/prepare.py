@@ -47,7 +47,7 @@ def dataset_of(cfg: DictConfig) -> str:
         If no dataset has the task, or several have.
     """
     if cfg.dataset is not None:
-        return cfg.dataset
+        return str(cfg.dataset)  # 2024 is a number to Hydra
     candidates = [name for name in trained_on(cfg.datasets) if load_card(name).task == cfg.task]
     if len(candidates) != 1:
         raise EarshotError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -165,14 +166,23 @@ def serve(folders: tuple[Path, ...], port: int, host: str, names: tuple[str, ...
 def _trained_models() -> dict[str, Path]:
     """Return the champions, and the first run of each experiment in data/models, a grouped one where there is one."""
     from earshot.deploy import find
+    from earshot.tracking import store
 
     folder = project.models()
-    found = {f"champion of {dataset}": find.champion(dataset) for dataset in find.champions()}
+    found, away = {}, None
+    try:
+        found |= {f"champion of {dataset}": find.champion(dataset) for dataset in find.champions()}
+    except store.Away as error:
+        away = error
     for experiment in sorted(folder.glob("*/*")):
-        first = min(
-            experiment.glob("*/config.json"), key=lambda path: (not path.parent.name.startswith("grouped"), path)
-        )
-        found[str(first.parent.relative_to(folder))] = first.parent
+        runs = experiment.glob("*/config.json")
+        first = min(runs, key=lambda path: (not path.parent.name.startswith("grouped"), path), default=None)
+        if first:
+            found[str(first.parent.relative_to(folder))] = first.parent
+    if away and not found:
+        raise away
+    if away:
+        print(f"warning: without the champions, since {away}", file=sys.stderr)
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from earshot import project
-from earshot.errors import without_traceback
+from earshot.errors import EarshotError, without_traceback
 
 
 @click.command()
@@ -23,17 +23,26 @@ def datasets(as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from earshot.datasets.card import dataset_names, load_card
+    from earshot.datasets.card import dataset_names, load_card, misnamed
 
-    cards = [load_card(name) for name in dataset_names()]
+    for path in misnamed():
+        print(f"{path} is not read: a card's suffix is .yaml", file=sys.stderr)
+    cards, faults = [], []
+    for name in dataset_names():
+        try:
+            cards.append(load_card(name))
+        except EarshotError as error:  # the others are listed all the same
+            faults.append(error)
     rows = [{"dataset": card.name, "task": card.task, "title": card.title, "licence": card.licence} for card in cards]
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
-        return
-    table = Table("dataset", "task", "title", "licence", box=None)
-    for row in rows:
-        table.add_row(*(value or "-" for value in row.values()))
-    Console().print(table)
+    else:
+        table = Table("dataset", "task", "title", "licence", box=None)
+        for row in rows:
+            table.add_row(*(value or "-" for value in row.values()))
+        Console().print(table)
+    if faults:
+        raise EarshotError("\n".join(map(str, faults)))
 
 
 @click.command(short_help="Run the stages that have changed.")
@@ -45,14 +54,10 @@ def repro(targets: tuple[str, ...]) -> None:
     TARGETS are stages, e.g. features@synthetic_sirens. Default: all stages.
     """
     from earshot import provenance
-    from earshot.datasets.card import load_card
-    from earshot.datasets.union import check_cards
-    from earshot.settings import read_params
+    from earshot.cli import beforehand
 
-    for name in read_params()["datasets"]:
-        card = load_card(name)  # a mistake in a card is reported here, rather than by DVC
-        if card.union and project.raw(name).is_dir():
-            check_cards(card, project.raw(name))
+    beforehand.check()  # a mistake is reported here, rather than by DVC or hours later
+    beforehand.check_repository()
     before = _compared_at()
     # the stages are to run in this environment, whether or not it has been activated
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])

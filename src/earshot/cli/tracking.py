@@ -1,4 +1,4 @@
-"""Section "Tracking": MLflow's dashboard, and runs that MLflow has not received yet."""
+"""Section "Tracking": MLflow's dashboard, runs that MLflow has not received yet, and experiments that were deleted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def dashboard(port: int) -> None:
 @without_traceback
 def sync() -> None:
     """Send MLflow the runs that it could not receive when they were trained."""
-    from earshot.tracking import outbox, store
+    from earshot.tracking import address, outbox, store
 
     waiting = len(outbox.unsent())
     if not waiting:
@@ -32,8 +32,19 @@ def sync() -> None:
         outbox.sync(lambda record: print(f"sent: {record.name or 'more of a run'} ({record.experiment})"))
     except Exception as error:  # whatever the store or the network raises
         left = len(outbox.unsent())
-        raise EarshotError(f"MLflow at {store.uri()} took {waiting - left} of {waiting}: {error}") from None
+        why = error.reason if isinstance(error, store.Away) else address.told(error)
+        raise EarshotError(f"MLflow at {address.shown()} took {waiting - left} of {waiting}: {why}") from None
+
+
+@click.command(short_help="Restore an experiment deleted in MLflow.")
+@click.argument("task")
+@without_traceback
+def restore(task: str) -> None:
+    """Restore the MLflow experiment of TASK, and its runs, after it was deleted in the dashboard."""
+    from earshot.tracking import store
+
+    print(f"restored: {task}" if store.restore(task) else f"{task} was not deleted: nothing to restore")
 
 
 TITLE = "Tracking"
-COMMANDS = (dashboard, sync)
+COMMANDS = (dashboard, sync, restore)

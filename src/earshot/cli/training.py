@@ -106,6 +106,7 @@ def champion(dataset: str, as_json: bool) -> None:
     selection = select_champion(dataset)
     if as_json:
         facts = {"dataset": dataset, "version": selection.version, "before": selection.before, "moved": selection.moved}
+        facts["incomplete"] = selection.incomplete
         settings = selection.table.drop(columns="setting").to_dict("records")
         print(json.dumps(facts | {"settings": settings}, ensure_ascii=False))
     else:
@@ -123,6 +124,10 @@ def _print_champion(dataset: str, done: Selection) -> None:
     for why, count in done.left_out.items():
         if count:
             print(f"left out:  {count} runs {why}")
+    for setting in done.incomplete[:MAX_ROWS]:
+        print(f"incomplete: {setting}")
+    if len(done.incomplete) > MAX_ROWS:
+        print(f"incomplete: {len(done.incomplete) - MAX_ROWS} more")
     before = "the first one" if done.before is None else f"before: version {done.before}"
     change = before if done.moved else "unchanged: no setting scores higher"
     print(f"champion:  version {done.version} of model {dataset} ({change})")

@@ -8,20 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from earshot import project
 from earshot.datasets.names import plain_relative
 from earshot.errors import EarshotError
+from earshot.params import DATASET, RULE, must, read_yaml, shown, told_type
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Url = Annotated[str, Field(pattern="^https?://")]
 Bytes = Annotated[int, Field(gt=0)]
 Module = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+KINDS = ("class_folders", "long_recordings")  # of layout; pydantic names them in the place of a fault
 InFolder = Annotated[str, AfterValidator(plain_relative)]
 COLUMN = re.compile(r"\{([^{}]+)\}")  # in the pattern of a table's paths
 
@@ -274,7 +275,7 @@ class Card(_Part):
 
     name: str
     title: str
-    task: str | None = None
+    task: Annotated[str, Field(pattern=f"^{DATASET}$"), must(f"text {RULE}, such as birds")] | None = None
     synthetic: bool = False
     licence: str
     citation: str
@@ -287,6 +288,12 @@ class Card(_Part):
     classes: ClassMap | None = None
     known_bad: dict[str, str] = {}
     channel: Annotated[int, Field(ge=0)] | Literal["mix"] = "mix"
+
+    @model_validator(mode="after")
+    def _a_task_for_recordings(self) -> Card:
+        if (self.layout or self.union) and not self.task:
+            raise ValueError("task is missing: what is classified, such as birds, under which experiments are listed")
+        return self
 
     @model_validator(mode="after")
     def _source_or_union(self) -> Card:
@@ -382,14 +389,63 @@ def load_card(name: str) -> Card:
         If there is no such card, or a key in it is missing, unknown or wrong.
     """
     path = card_path(name)
-    if not re.fullmatch(r"[\w-]+", name) or not path.is_file():
-        known = ", ".join(dataset_names()) or "none"
-        raise EarshotError(f"no dataset is called '{name}': {path} is missing. Cards there are: {known}")
+    _check_name(name, path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Card(name=name, **content)
-    except (yaml.YAMLError, TypeError) as error:
+        content = read_yaml(path)
+    except (ValueError, OSError) as error:
         raise EarshotError(f"{path} is not a dataset card: {error}") from None
+    if not isinstance(content, dict) or "name" in content:
+        wrong = "its name is that of the file, `name` is no key" if isinstance(content, dict) else told_type(content)
+        raise EarshotError(f"{path} is not a dataset card: {wrong}. A card holds lines such as `title: My birds`")
+    try:
+        return Card(name=name, **content)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
-        raise EarshotError(f"{path}: {faults}") from None
+        raise EarshotError(f"{path}: {'; '.join(_fault(each) for each in error.errors())}") from None
+
+
+def _check_name(name: str, path: Path) -> None:
+    """Check that a dataset's name keeps to the rule, and that there is a card of that name.
+
+    Raises
+    ------
+    EarshotError
+        If not; it says what to rename, or which cards there are.
+    """
+    if not re.fullmatch(DATASET, name):
+        if path.name == f"{name}.yaml" and path.is_file():
+            better = re.sub(r"[^\w-]", "_", name).lstrip("-")
+            raise EarshotError(f"{path}: a dataset's name is {RULE}. Rename the card, such as to {better}.yaml")
+        raise EarshotError(f"no dataset is called '{name}', since a name is {RULE}; {_known()}")
+    if not path.is_file():
+        inside = path.relative_to(project.root())
+        if (project.workspace() / inside).is_file():  # a DVC experiment runs in a copy
+            raise EarshotError(f"{path} is missing: DVC copies what git tracks, so type `git add {inside}` first")
+        other = next((card for card in misnamed() if card.stem == name), None)
+        rename = f"rename {other} to {name}.yaml" if other else _known()
+        raise EarshotError(f"no dataset is called '{name}': {path} is missing; {rename}")
+
+
+def _known() -> str:
+    return f"cards there are: {', '.join(dataset_names()) or 'none'}"
+
+
+def misnamed() -> list[Path]:
+    """List the files beside the cards that would be cards if their suffix were .yaml."""
+    files = card_path("*").parent.glob("*.[yY]*")
+    return sorted(path for path in files if path.suffix.lower() in (".yml", ".yaml") and path.suffix != ".yaml")
+
+
+def _fault(error: Any) -> str:
+    """Put an error of pydantic's into words: the key, the value and what is right."""
+    key = ".".join(str(part) for part in error["loc"] if part not in KINDS) or "card"
+    value, kind = error["input"], error["type"]
+    if kind == "missing":
+        return f"{key} is missing"
+    if kind == "extra_forbidden":
+        return f"{key} is no key of a card"
+    if kind in ("must", "string_type") and not isinstance(value, str | list | dict | None):
+        return f"{key} is {shown(value)}, which is {told_type(value)} to YAML: write it in quotes"
+    if kind == "must":
+        return f"{key} is {shown(value)}, and must be {error['ctx']['right']}"
+    of = f" ({shown(value)})" if isinstance(value, str | int | float) else ""
+    return f"{key}: {error['msg'].removeprefix('Value error, ')}{of}"

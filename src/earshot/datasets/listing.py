@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import unicodedata
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,8 @@ import pandas as pd
 from earshot.audio import files
 from earshot.datasets import class_map, labelled, table_layout, union
 from earshot.datasets.card import Card, ClassFolders, Events, Groups, LongRecordings, Table, card_path, members_of
+from earshot.datasets.names import check_text
+from earshot.datasets.tables import read_table
 from earshot.errors import EarshotError
 from earshot.metrics.labels import is_set
 
@@ -39,6 +42,7 @@ def recordings_of(card: Card, folder: Path, where: str | None = None) -> list[di
         rows = class_map.mapped(rows, card.classes, where or f"{card_path(card.name)}: classes")
     if not rows:
         raise EarshotError(f"{folder} holds no recordings of {card.name}. Run `dvc repro -f download@{card.name}`")
+    check_text((row["path"] for row in rows), str(folder))
     return rows
 
 
@@ -107,13 +111,62 @@ def _row(recording: str, path: str, label: str | None) -> dict[str, Any]:
 def _grouped(rows: list[dict[str, Any]], groups: Groups, folder: Path) -> list[dict[str, Any]]:
     """Return the rows with the groups and folds of the card's table; a recording that is not in it has none."""
     path = folder / groups.file
-    table = pd.read_csv(path, dtype=str)
     wanted = [groups.filename, groups.group, *([groups.fold] if groups.fold else [])]
-    if absent := [column for column in wanted if column not in table]:
-        raise EarshotError(f"{path} has no column {', '.join(absent)}; it has {', '.join(table.columns)}")
-    by_name = table.set_index(groups.filename)
-    names = [Path(row["recording"]).name for row in rows]
-    group_of, fold_of = by_name[groups.group], by_name[groups.fold] if groups.fold else {}
+    table = read_table(path, wanted, "layout.groups in the dataset's card", unique=[groups.filename])
+    line_of = _lines_of(path, table[groups.filename], {row["recording"]: row["path"] for row in rows})
+
+    def field(recording: str, column: str | None) -> str | None:
+        return table.loc[line_of[recording], column] if column and recording in line_of else None
+
     return [
-        row | {"group": group_of.get(name), "fold": fold_of.get(name)} for row, name in zip(rows, names, strict=True)
+        row | {"group": field(row["recording"], groups.group), "fold": field(row["recording"], groups.fold)}
+        for row in rows
     ]
+
+
+def _lines_of(path: Path, names: pd.Series, recordings: dict[str, str]) -> dict[str, int]:
+    """Return the line of a table that names each recording, by its path or by its name alone; a path decides.
+
+    Parameters
+    ----------
+    path : of the table
+    names : its column of names or paths, by line; a path is one below the class folders or below the dataset's folder
+    recordings : the path of each below the dataset's folder
+
+    Raises
+    ------
+    EarshotError
+        If a name is that of several recordings, or none of them is in the table.
+    """
+    line_of: dict[str, int] = {}
+    for line, name in names.dropna().items():
+        if (first := line_of.setdefault(_key(name), line)) != line:
+            raise EarshotError(f"{path}, line {line}: '{name}' has a row already, line {first}")
+    found, alone = {}, {}
+    for name, in_folder in recordings.items():
+        keys = [key for key in (_key(name), _key(in_folder)) if key in line_of]
+        bare = PurePosixPath(_key(name)).name
+        if keys:
+            found[name] = line_of[keys[0]]
+        elif bare in line_of:
+            alone.setdefault(bare, []).append(name)
+    for bare, called in alone.items():
+        if len(called) > 1:
+            raise EarshotError(
+                f"{path}, line {line_of[bare]}: '{bare}' may be {called[0]} or {called[1]}. Write the path in place of "
+                "the name"
+            )
+        found[called[0]] = line_of[bare]
+    if recordings and not found:
+        raise EarshotError(
+            f"{path}: {names.name} names none of the recordings; its first is '{names.dropna().iloc[0]}', theirs "
+            f"'{next(iter(recordings))}'"
+            if names.notna().any()
+            else f"{path}: {names.name} is empty in all rows"
+        )
+    return found
+
+
+def _key(name: str) -> str:
+    """Return a name or path as it is looked up: with `/`, without a leading `./`, its accents composed."""
+    return unicodedata.normalize("NFC", str(PurePosixPath(name.replace("\\", "/"))))

@@ -9,6 +9,7 @@ import pandas as pd
 from pandas.api.types import is_list_like
 
 from earshot import files, project
+from earshot.datasets.card import Card, ClassFolders, Events, Table
 from earshot.datasets.stretches import BEYOND, OVERLAP, UNMAPPED, UNREAD, USED, WHOLE
 from earshot.metrics import labels
 
@@ -36,12 +37,14 @@ PARTS = ["recording", "label", "start", "stop", "kind"]
 def counts(frame: pd.DataFrame, ignored: dict[str, int] | None = None) -> dict[str, Any]:
     """Count the recordings that were read, by class, those set aside or left out, by reason, and what was `ignored`.
 
-    Where labels are events, a recording counts for each of its classes, and `stretches` has the number and the seconds
-    of each class's, `not_used` of the others, by their kind.
+    `without_group` counts the recordings that no split by groups can have. Where labels are events, a recording counts
+    for each of its classes, and `stretches` has the number and the seconds of each class's, `not_used` of the others,
+    by their kind.
     """
     recordings = of_status(frame)
     found = {
         "read": len(recordings),
+        "without_group": int(recordings["group"].isna().sum()),
         "set_aside": frame["reason"].map(without_details, na_action="ignore").value_counts().sort_index().to_dict(),
         "ignored": ignored or {},
         "padded": int((recordings["padded"] > 0).sum()),
@@ -105,6 +108,16 @@ def by_event_class(recordings: pd.DataFrame) -> pd.DataFrame:
     each = parts.groupby(["recording", "label"], as_index=False, sort=False)
     found = each.agg(seconds=("seconds", "sum"), start=("start", "first"))
     return found.merge(recordings.drop(columns=["label", "seconds", STRETCHES]), on="recording")
+
+
+def no_group(card: Card) -> str:
+    """Name the table that a recording without a group is not in."""
+    layout = card.layout
+    if isinstance(layout, Table):
+        return f"no group in {layout.file}"
+    if isinstance(layout, ClassFolders | Events) and layout.groups:
+        return f"no group in {layout.groups.file}"
+    return "no group in the tables of its members" if card.union else "no group"
 
 
 def without_details(reason: str) -> str:

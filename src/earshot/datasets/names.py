@@ -3,7 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
+
+from earshot.errors import EarshotError
+
+
+def check_text(names: Iterable[str], where: str) -> None:
+    """Check that names of files are text: tables and reports hold them in UTF-8.
+
+    Parameters
+    ----------
+    names : as the system gives them, with what isn't UTF-8 as surrogates
+    where : the folder and what names it, for the error
+
+    Raises
+    ------
+    EarshotError
+        If one is not; it says how to rename all such files.
+    """
+    wrong = [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]
+    if wrong:
+        shown = wrong[0].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise EarshotError(
+            f"{where}: the name of {len(wrong)} file(s) is not in UTF-8, such as {shown}. Rename them; "
+            "`convmv -r -f latin1 -t utf8 --notest FOLDER` does it for names in Latin-1"
+        )
 
 
 def plain_relative(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from earshot import project
 from earshot.errors import EarshotError
-from earshot.tracking import store
+from earshot.tracking import address, store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,7 +31,8 @@ def of_run(run_id: str) -> Path:
             return folder
         return _downloaded(client, run_id)
     except MlflowException as error:
-        raise EarshotError(f"MLflow at {store.uri()} gives no model of run {run_id}: {error}") from None
+        why = address.told(error)
+        raise EarshotError(f"MLflow at {address.shown()} gives no model of run {run_id}: {why}") from None
 
 
 def _downloaded(client: MlflowClient, run_id: str) -> Path:
@@ -43,6 +44,7 @@ def _downloaded(client: MlflowClient, run_id: str) -> Path:
     return found[0].parent
 
 
+@store.answering()
 def champions() -> dict[str, str]:
     """Return the version of each dataset's champion."""
     registered = {model.name: model.aliases for model in store.connect().search_registered_models()}
@@ -64,4 +66,6 @@ def champion(dataset: str | None) -> Path:
         there = f"there are those of {', '.join(sorted(versions))}" if versions else "there is none yet"
         fault = f"no champion of {dataset}" if dataset else "which champion?"
         raise EarshotError(f"{fault}: {there}. `earshot champion DATASET` makes one; --run and --model name any model")
-    return of_run(store.connect().get_model_version(dataset, versions[dataset]).run_id)
+    with store.answering():
+        run_id = store.connect().get_model_version(dataset, versions[dataset]).run_id
+    return of_run(run_id)

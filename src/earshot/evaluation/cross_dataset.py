@@ -36,12 +36,12 @@ def evaluate_on(dataset: str, on: str, experiment: Experiment, wiring: str) -> p
 
     from earshot.batches import prepare
     from earshot.batches.windows import Windows, windows_in
-    from earshot.settings import compose
+    from earshot.settings import compose, override
     from earshot.trained import predict
     from earshot.trained.model_folder import grouped_models
 
     torch.set_num_threads(1)
-    cfg = compose([f"dataset={on}", *experiment.overrides])
+    cfg = compose([override("dataset", on), *experiment.overrides])
     data = prepare.load(cfg)
     whole = spans.grouped_spans(data.card, manifest.read(on), read_params(), project.raw(on))
     cut = windows_in(whole, data.input, window_of(cfg.windows, data.card.task))

@@ -69,12 +69,13 @@ def score(job: Job) -> pd.DataFrame:
 
     from earshot.batches import prepare
     from earshot.metrics.thresholds import best_threshold
-    from earshot.settings import compose
+    from earshot.settings import compose, override
     from earshot.trained import predict
     from earshot.trained.model_folder import grouped_models
 
     torch.set_num_threads(1)
-    cfg = compose([f"dataset={job.dataset}", f"input={job.input}", f"fold={job.fold}", "protocol=grouped"])
+    named = [override("dataset", job.dataset), override("input", job.input)]
+    cfg = compose([*named, f"fold={job.fold}", "protocol=grouped"])
     data = prepare.load(cfg)
     setting = cfg.noise[data.card.task]
     test, validation = prepare.part(cfg, data, "test"), prepare.part(cfg, data, "validation")

@@ -15,7 +15,7 @@ from earshot.batches import prepare
 from earshot.errors import EarshotError
 from earshot.leaks import heard
 from earshot.metrics import classification
-from earshot.settings import Experiment, compose
+from earshot.settings import Experiment, compose, override
 from earshot.tracking import logger
 from earshot.trained import model_folder, predict
 from earshot.trained.predict import RUN
@@ -74,7 +74,7 @@ def evaluate_all(dataset: str, experiment: Experiment) -> list[str]:
     """Write the predictions and scores of an experiment's trained models; return the scores in words."""
     torch.set_num_threads(1)
     folders = model_folder.folders(project.models(dataset, experiment.name))
-    cfg = compose([f"dataset={dataset}", *experiment.overrides])
+    cfg = compose([override("dataset", dataset), *experiment.overrides])
     data = prepare.load(cfg)
     frames, described = zip(*(evaluate(folder, cfg, data) for folder in folders), strict=True)
     frame = pd.concat(frames, ignore_index=True)

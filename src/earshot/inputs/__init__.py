@@ -6,9 +6,11 @@ An input is a class that keeps to the contract of `Input`, and `features.NAME._t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from typing import Any, get_type_hints
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from earshot.errors import EarshotError
 from earshot.inputs.log_mel import LogMel
@@ -16,6 +18,7 @@ from earshot.inputs.log_spectrogram import LogSpectrogram
 from earshot.inputs.protocol import Input
 from earshot.inputs.summary import Summary
 from earshot.inputs.waveform import Waveform
+from earshot.params import did_you_mean, shown
 from earshot.settings import class_named, window_of
 from earshot.splits import windows
 
@@ -49,6 +52,8 @@ def build(name: str, params: Mapping[str, Any], task: str | None, clips: bool) -
         settings |= {"length": clip_seconds, "hop": None} if clips else dict(window)
     built = _made(made, settings, where)
     _check_grid(name, built, window["hop"])
+    if built.n_rows(window["length"]) < 1:
+        raise EarshotError(f"{where}: a window of {window['length']:g} s is shorter than one frame of {name}")
     return built
 
 
@@ -87,11 +92,39 @@ def _class_of(target: object, where: str) -> Any:
 
 
 def _made(made: Any, settings: dict[str, Any], where: str) -> Input:
+    if fault := next(_faults(made, settings), None):
+        raise EarshotError(f"{where}: {fault}")
     try:
         built: Input = made(**settings)
     except (TypeError, ValueError) as error:
         raise EarshotError(f"{where}: {error}") from None
     return built
+
+
+def _faults(made: Any, settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the settings of an input: unknown, missing, or of another type than its field."""
+    known = {field.name: field for field in fields(made) if field.init}
+    for name in settings.keys() - known.keys():
+        yield f"{name} is no setting of {made.__name__}; {did_you_mean(name, sorted(known))}"
+    for name, field in known.items():
+        if name not in settings and field.default is MISSING and field.default_factory is MISSING:
+            yield f"{name} is missing"
+    for name, value in settings.items():
+        if right := _right(made, name, value):
+            yield f"{name} is {shown(value)}, and must be {right}"
+
+
+def _right(made: Any, name: str, value: Any) -> str | None:
+    """Return what a setting must be, if it is something else; a type that pydantic can't check is left to the class."""
+    try:
+        kind = get_type_hints(made)[name]
+        TypeAdapter(kind).validate_python(value, strict=not isinstance(value, list))
+    except ValidationError:
+        kinds = {int: "a whole number", float: "a number, such as 0.5 or 1.0e-10", bool: "true or false"}
+        return kinds.get(kind, str(kind))
+    except (PydanticUserError, NameError, TypeError):
+        return None
+    return None
 
 
 def _check_grid(name: str, built: Input, hop: float) -> None:

@@ -48,6 +48,21 @@ class OverTime:
     columns: ClassVar[list[str] | None] = None
     takes_windows: ClassVar[bool] = False
 
+    def __post_init__(self: Framed) -> None:
+        """Check the frames.
+
+        Raises
+        ------
+        ValueError
+            If they have no samples, or do not move.
+        """
+        if self.sample_rate < 1:
+            raise ValueError(f"sample_rate is {self.sample_rate}, and must be 1 or more")
+        if self.frame_length < 1 or self.hop_length < 1:
+            raise ValueError(
+                f"frames of {self.frame_length} samples that begin every {self.hop_length}; both must be 1 or more"
+            )
+
     def rows(self: Framed, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Compute the rows of a recording that comes in blocks, some at a time."""
         n = max(1, AT_ONCE // self.hop_length)

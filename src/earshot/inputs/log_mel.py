@@ -26,6 +26,12 @@ class LogMel(OverTime):
 
     standardised: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        """Check the settings; a ValueError says which is wrong."""
+        super().__post_init__()
+        if self.n_mels < 1:
+            raise ValueError(f"n_mels is {self.n_mels}, and must be 1 or more")
+
     @property
     def frame_length(self) -> int:
         """Samples that a frame sees."""

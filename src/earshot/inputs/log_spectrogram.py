@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,12 @@ class LogSpectrogram(OverTime):
     nperseg: int
     noverlap: int
     eps: float
+
+    def __post_init__(self) -> None:
+        """Check the settings; a ValueError says which is wrong."""
+        super().__post_init__()
+        if not 0 < self.eps < math.inf:
+            raise ValueError(f"eps is {self.eps}, and must be above 0")
 
     @property
     def frame_length(self) -> int:

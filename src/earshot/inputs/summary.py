@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -38,6 +39,10 @@ class Summary:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bandwidth_orders", tuple(self.bandwidth_orders))
+        if min(self.n_fft, self.hop_length, self.n_mfcc, *self.bandwidth_orders) < 1 or not 0 < self.length < math.inf:
+            raise ValueError("n_fft, hop_length, n_mfcc, bandwidth_orders and clip_seconds must be above 0")
+        if not 0 < self.roll_percent <= 1:
+            raise ValueError(f"roll_percent is {self.roll_percent}, and must be a share above 0, such as 0.85")
 
     @property
     def columns(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import starmap
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.leaks import heard, hints
 from earshot.settings import read_params, window_of
+from earshot.splits.left_out import described, left_out
 from earshot.splits.protocols import judge_folds
 from earshot.splits.spans import windows_of
 
@@ -52,15 +54,16 @@ def audit(card: Card) -> dict[str, Any]:
     Returns
     -------
     `duplicates` (stretches, seconds, how many are in two recordings, identical files set aside), `protocols`
-    (see `summary`), `leaking` (for each protocol that must not leak: a line for each of the first leaking windows)
-    and `hints` (see `leaks.hints`); where the dataset has published folds, `published_folds` says whether they are
-    leak-free and so used
+    (see `summary`), `left_out` (recordings by reason, see `splits.left_out`), `leaking` (for each protocol that must
+    not leak: a line for each of the first leaking windows) and `hints` (see `leaks.hints`); where the dataset has
+    published folds, `published_folds` says whether they are leak-free and so used
     """
     params, dataset = read_params(), card.name
     window = dict(window_of(params["windows"], card.task))
     duplicates = files.read_table(project.duplicates(dataset))
     splits = {protocol: files.read_table(project.split(dataset, protocol)) for protocol in params["protocols"]}
     tables = {protocol: leaks(split, duplicates, window) for protocol, split in splits.items()}
+    recordings = manifest.read(dataset)
     counts = files.read_json(project.manifest_counts(dataset))
     found = {
         "duplicates": {
@@ -70,6 +73,7 @@ def audit(card: Card) -> dict[str, Any]:
             "identical_files": counts["set_aside"].get("duplicate bytes", 0),
         },
         "protocols": {protocol: summary(table) for protocol, table in tables.items()},
+        "left_out": {protocol: left_out(card, recordings, split) for protocol, split in splits.items()},
         "leaking": {name: describe_leaking(tables[name]) for name in LEAK_FREE if name in tables},
         "hints": _hints(dataset, splits, window),
     }
@@ -122,6 +126,7 @@ def describe(card: Card, found: dict[str, Any]) -> str:
         )
     if "published_folds" in found:
         said.append(f"  {found['published_folds']}")
+    said += [f"  {line}" for line in starmap(described, found["left_out"].items()) if line]
     if hint := found["hints"].get("group"):
         said.append(
             f"  hint: the most alike training window is of the same group for {hint['found']:.0%} of the published "

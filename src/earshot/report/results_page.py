@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from earshot import provenance
+from earshot.files import read_json
 from earshot.pages import numbers
 from earshot.report import words
 from earshot.report.page import tutorial_figures
@@ -62,8 +63,8 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
     mine = [pair for pair in all_pairs if pair.dataset == name]
     pairs = rank(mine, "grouped") or rank(mine, "published")
     tutorial = tutorial_figures(pairs[0].task)
-    audit = json.loads((folder / "data" / "audit" / f"{name}.json").read_text("utf-8"))
-    counts = json.loads((folder / "data" / "manifest" / f"{name}.json").read_text("utf-8"))
+    audit = read_json(folder / "data" / "audit" / f"{name}.json")
+    counts = read_json(folder / "data" / "manifest" / f"{name}.json")
     ladder, other = ([row for row in summary[part] if row["dataset"] == name] for part in ("noise", "cross_dataset"))
     by_name: dict[str, list[dict[str, Any]]] = {}
     for row in ladder:

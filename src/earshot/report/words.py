@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import starmap
 from statistics import fmean
 from typing import Any
 
 from earshot.pages.numbers import interval, percent, score, signed, whole
 from earshot.report.scores import SHARED, Difference, Pair, contrast_pairs, rank
 from earshot.settings import WIRINGS
+from earshot.splits.left_out import described
 
 Contrasts = Sequence[Mapping[str, list[str]]]
 
@@ -119,6 +121,8 @@ def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any
         )
     if folds := audit.get("published_folds"):
         found.append(f"The dataset's {folds}.")
+    lacking = filter(None, starmap(described, audit.get("left_out", {}).items()))
+    found += [f"{line[0].upper()}{line[1:]}." for line in lacking]
     if hint := audit["hints"].get("group"):
         found.append(
             "A window gives its group away: the most alike training window that shares no samples with it is of the "

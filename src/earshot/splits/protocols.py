@@ -6,7 +6,8 @@ Windows are cut inside the spans later, so no window is on two sides of a split 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,17 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from earshot.datasets.card import Card
+from earshot.datasets.card import Card, ClassFolders, LongRecordings
 from earshot.datasets.manifest import by_class
 from earshot.errors import EarshotError
 from earshot.metrics import labels as label_text
+from earshot.params import PROTOCOLS
 from earshot.settings import for_task, window_of
 from earshot.splits import published_folds, windows
 from earshot.splits.spans import SPAN, grouped_by, grouped_spans, labelled, single_windows, train_only, united
 
 PARTS = ("train", "validation", "test")
-PROTOCOLS = ("published", "grouped")
+MIN_PUBLISHED = 2  # of a class: one to train on, one to test
 
 
 def published(spans: pd.DataFrame, test_share: float, random_state: int) -> pd.DataFrame:
@@ -105,31 +107,75 @@ def _table(spans: pd.DataFrame, fold: int, parts: dict[str, np.ndarray]) -> pd.D
     return pd.concat(tables, ignore_index=True)[["fold", "part", *SPAN]]
 
 
-def check_groups(spans: pd.DataFrame, folds: int, dataset: str, shared: int) -> None:
+def check_groups(spans: pd.DataFrame, classes: Iterable[str], folds: int, dataset: str, shared: int, more: str) -> None:
     """Check that the folds can be made: each part of each fold needs a group of every class.
 
-    `shared` is the number of groups that were united with another.
+    Parameters
+    ----------
+    spans : those that can be tested, with columns label and group
+    classes : those that are to be tested
+    folds : how many are wanted
+    dataset : its name, for the message
+    shared : the number of groups that were united with another
+    more : how there would be more groups, for the message
 
     Raises
     ------
     EarshotError
         If not; it names the classes, their numbers of groups, and what is possible.
     """
-    groups = by_class(spans).groupby("label")["group"].nunique()
+    groups = by_class(spans).groupby("label")["group"].nunique().reindex(list(classes), fill_value=0)
     needed = max(folds, len(PARTS))
     if len(few := groups[groups < needed]) == 0:
         return
     listed = ", ".join(f"{label} has {number}" for label, number in few.items())
     possible = (
-        f"split.folds of {few.min()} or less is possible"
+        f"In params.yaml: split.folds of {few.min()} or less is possible"
         if few.min() >= len(PARTS)
-        else f"no number of folds is possible below {len(PARTS)} groups in a class: name coarser groups in the "
-        "card, or leave `grouped` out of protocols"
+        else f"no number of folds is possible below {len(PARTS)} groups in a class: {more}, or leave `grouped` out of "
+        "protocols in params.yaml"
     )
     why = f" ({shared} groups share sound with another and count with it; `earshot audit`)" if shared else ""
-    raise EarshotError(
-        f"{folds} folds of {dataset} need {needed} groups in every class, but {listed}{why}. In params.yaml: {possible}"
-    )
+    raise EarshotError(f"{folds} folds of {dataset} need {needed} groups in every class, but {listed}{why}. {possible}")
+
+
+def _more_groups(card: Card, recordings: pd.DataFrame, setting: dict[str, Any]) -> str:
+    """Say how a dataset would have more groups in a class."""
+    layout = card.layout
+    if isinstance(layout, ClassFolders):
+        if not layout.groups:
+            return "add recordings (without a table of groups, each is one)"
+        table = layout.groups.file
+        return f"add recordings of other groups, complete {table}, or list the class in layout.groups.train_only"
+    if isinstance(layout, LongRecordings) and not layout.segments:
+        enough = math.floor(recordings["seconds"].min() / len(PARTS))
+        return f"set split.block_seconds ({setting['block_seconds']:g}) to {enough} or less, or take longer recordings"
+    return "take recordings of more sources"
+
+
+def check_published(spans: pd.DataFrame, test_share: float, dataset: str) -> None:
+    """Check that a random split has something of every class on both sides.
+
+    Raises
+    ------
+    EarshotError
+        If not; it says what is possible.
+    """
+    counts = spans["label"].value_counts().sort_index()
+    if len(few := counts[counts < MIN_PUBLISHED]):
+        listed = ", ".join(f"{label} has {number}" for label, number in few.items())
+        raise EarshotError(
+            f"the published split of {dataset} needs {MIN_PUBLISHED} recordings or windows in every class, but "
+            f"{listed}. Add recordings, or leave `published` out of protocols in params.yaml"
+        )
+    tested = math.ceil(test_share * len(spans))
+    if not len(counts) <= tested <= len(spans) - len(counts):
+        raise EarshotError(
+            f"split.test_share in params.yaml is {test_share:g}: of {len(spans)} recordings or windows of {dataset} it "
+            f"tests {tested}, and both sides need {len(counts)}, one of each class. A share from "
+            f"{math.ceil(100 * len(counts) / len(spans)) / 100:g} to "
+            f"{math.floor(100 * (1 - len(counts) / len(spans))) / 100:g} is possible"
+        )
 
 
 def check_classes(spans: pd.DataFrame, classes: list[str], dataset: str) -> None:
@@ -172,8 +218,8 @@ def check_parts(
                 "These are the published folds: take `fold` out of the card to have others made, or list the class "
                 "under train_only"
                 if as_published
-                else "In params.yaml: fewer split.folds, another split.random_state, or shorter split.block_seconds "
-                "for long recordings"
+                else "In params.yaml: another split.random_state, fewer split.folds (of the grouped protocol), more "
+                "split.test_share (of the published), or shorter split.block_seconds for long recordings"
             )
             raise EarshotError(f"{dataset}: the {part} part of fold {fold} has no {', '.join(absent)}. {remedy}")
 
@@ -210,13 +256,16 @@ def make(
         else:
             spans = grouped_by(single_windows(whole, window["length"], window["hop"]), spans)
             spans["group"] = spans["group"].fillna(spans["recording"])
+        if not card.multi_label:
+            check_published(spans, setting["test_share"], card.name)
         return published(spans, setting["test_share"], setting["random_state"])
     n_windows = np.array([len(windows.starts(s.start, s.stop, **window)) for s in spans.itertuples()])
     tested = (n_windows > 0) & ~spans["label"].isin(train_only(card))
     judged = published_folds.judge(spans[tested], recordings.set_index("recording")["group"])
-    folds = None if judged and judged.used else for_task(setting["folds"], card.task)
+    folds = None if judged and judged.used else for_task(setting["folds"], card.task, "split.folds")
     if folds is not None:
-        check_groups(spans[tested], folds, card.name, shared)
+        classes = sorted(set(label_text.classes_of(recordings["label"])) - set(train_only(card)))
+        check_groups(spans[tested], classes, folds, card.name, shared, _more_groups(card, recordings, setting))
     split = grouped(
         spans[tested].reset_index(drop=True),
         n_windows[tested],

@@ -11,6 +11,7 @@ import pandas as pd
 
 from earshot.datasets import manifest, union
 from earshot.datasets.card import Card, ClassFolders, Events, Groups, LongRecordings, Table, members_of
+from earshot.datasets.tables import numbers, read_table
 from earshot.errors import EarshotError
 from earshot.settings import window_of
 from earshot.splits import events, windows
@@ -113,14 +114,14 @@ def read_segments(path: Path, sample_rate: int) -> pd.DataFrame:
     Raises
     ------
     EarshotError
-        If it is missing or a column is.
+        If it is missing, a column is, or a row is no segment; it names the line.
     """
-    try:
-        table = pd.read_csv(path, usecols=["start_sample", "end_sample", "source"], dtype={"source": str})
-    except FileNotFoundError:
-        raise EarshotError(f"{path} is missing: the dataset's card names it under layout.segments") from None
-    except ValueError as error:
-        raise EarshotError(f"{path} is not a table of segments: {error}") from None
+    edges = ["start_sample", "end_sample"]
+    table = read_table(path, [*edges, "source"], "layout.segments in the dataset's card")
+    table = table.assign(**{edge: numbers(path, table, edge) for edge in edges})
+    wrong = (table["end_sample"] <= table["start_sample"]) | (table["start_sample"] < 0) | table["source"].isna()
+    if wrong.any():
+        raise EarshotError(f"{path}, line {wrong.idxmax()}: a segment has a source, and ends after it starts")
     run = (table["source"] != table["source"].shift()).cumsum()
     joined = table.groupby(run).agg(
         source=("source", "first"), start=("start_sample", "min"), stop=("end_sample", "max")

@@ -27,6 +27,8 @@ def main(card: Card) -> None:
     print(f"; ignored: {told(unnamed)}" if unnamed else "")
     if counts["padded"]:
         print(f"  {counts['padded']} recordings are padded to a window of {shortest:g} s ({pad})")
+    if without := counts["without_group"]:
+        print(f"  {manifest.no_group(card)}: {without} recordings, which the grouped split will not have")
     for warning in counts["warnings"]:
         print(f"  warning: {warning}")
     examine.check(frame, card, params["manifest"]["max_set_aside"])

@@ -7,6 +7,7 @@ from earshot.datasets import manifest
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.settings import read_params, window_of
+from earshot.splits.left_out import described, left_out
 from earshot.splits.protocols import check_classes, check_parts, judge_folds, make
 from earshot.splits.spans import labelled, train_only, without_window
 from earshot.stages import nothing_to_make, stage
@@ -32,6 +33,8 @@ def main(card: Card) -> None:
         judged = judge_folds(split, recordings) if protocol == "grouped" else None
         check_parts(split, classes, untested, card.name, bool(judged and judged.used))
         files.write_table(project.split(card.name, protocol), split, {"protocol": protocol})
+        if lacking := described(protocol, left_out(card, recordings, split)):
+            print(f"{card.label}: {lacking}")
         sizes = split.groupby(["fold", "part"], sort=False)["group"].agg(["size", "nunique"])
         print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")
         if judged:

@@ -16,7 +16,7 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from earshot import processes
-from earshot.tracking import outbox, store
+from earshot.tracking import address, outbox, store
 from earshot.tracking.store import Record
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Run:
             return
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        monitor = SystemMetricsMonitor(self.record.run_id, sampling_interval=1, tracking_uri=store.uri())
+        monitor = SystemMetricsMonitor(self.record.run_id, sampling_interval=1, tracking_uri=address.uri())
         monitor.start()
         try:
             yield
@@ -135,7 +135,7 @@ class Run:
                 send()
             except Exception as error:  # whatever the store or the network raises
                 self._client, self._sent = None, 0
-                _warn(f"can't be reached, going on without it: {_short(error)}")
+                _warn_without(error)
 
 
 def _now() -> int:
@@ -143,11 +143,16 @@ def _now() -> int:
 
 
 def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else repr(error)
+    return error.reason if isinstance(error, store.Away) else address.told(error)
 
 
 def _warn(problem: str) -> None:
-    print(f"warning: MLflow at {store.uri()} {problem}", file=sys.stderr)
+    print(f"warning: MLflow at {address.shown()} {problem}", file=sys.stderr)
+
+
+def _warn_without(error: Exception) -> None:
+    why = "takes no run" if isinstance(error, store.Deleted) else "can't be reached"
+    _warn(f"{why}, going on without it: {_short(error)}")
 
 
 @contextmanager
@@ -187,7 +192,7 @@ def has(experiment: str, tags: Mapping[str, str | None]) -> bool:
     try:
         return store.find(store.connect(), experiment, tags) is not None
     except Exception as error:  # whatever the store or the network raises
-        _warn(f"can't be reached, going on without it: {_short(error)}")
+        _warn_without(error)
         return True
 
 

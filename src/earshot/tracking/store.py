@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from earshot import processes, project
+from earshot.errors import EarshotError
+from earshot.tracking import address
+from earshot.tracking.address import uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,6 +35,7 @@ DEFAULTS = {  # of MLflow's own settings
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
+MOST_ALIKE = 1000  # runs of the same weights, in several sweeps
 
 
 @dataclass
@@ -64,14 +70,22 @@ def run_tags(weights: str, sweep: str | None = None) -> dict[str, str | None]:
     return {WEIGHTS_TAG: weights, SWEEP_TAG: sweep, EXPERIMENT_TAG: os.environ.get("DVC_EXP_NAME")}
 
 
-def local_uri() -> str:
-    """Return the address of the project's own store, data/mlflow/mlflow.db."""
-    return f"sqlite:///{project.mlflow('mlflow.db')}"
+class Away(EarshotError):
+    """The store or the network does not answer; `reason` is what they say."""
+
+    def __init__(self, error: Exception):
+        self.reason = address.told(error)
+        super().__init__(f"MLflow at {address.shown()} can't be reached: {self.reason}")
 
 
-def uri() -> str:
-    """Return the address of the store: `MLFLOW_TRACKING_URI` where set, else the project's own."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or local_uri()
+class Deleted(EarshotError):
+    """An experiment of MLflow's that was deleted in the dashboard."""
+
+    def __init__(self, name: str):
+        super().__init__(
+            f"MLflow's experiment '{name}' was deleted in the dashboard. `earshot restore {name}` brings it back with "
+            "its runs; to begin a new one, give the dataset's card another task"
+        )
 
 
 def connect() -> MlflowClient:
@@ -79,17 +93,76 @@ def connect() -> MlflowClient:
 
     Raises
     ------
-    Exception
-        Whatever the store or the network raises.
+    Away
+        If it does not.
     """
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
+    try:
+        from mlflow import MlflowClient
 
-    with _locked():
-        client = MlflowClient(uri())
-        client.get_experiment("0")
+        address.keep_out_of_logs()
+        with _locked():
+            client = MlflowClient(uri())
+            client.get_experiment("0")
+    except Exception as error:  # whatever the store or the network raises
+        raise Away(error) from None
     return client
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn what MLflow raises within the block into an error of one line; also a decorator.
+
+    Raises
+    ------
+    Away
+        In place of it.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
+        raise Away(error) from None
+
+
+def experiment_id(client: MlflowClient, name: str) -> str | None:
+    """Return the id of an experiment, or None where there is none yet.
+
+    Raises
+    ------
+    Deleted
+        If it was deleted.
+    """
+    found = client.get_experiment_by_name(name)
+    if found and found.lifecycle_stage == "deleted":
+        raise Deleted(name)
+    return found.experiment_id if found else None
+
+
+def restore(name: str) -> bool:
+    """Restore an experiment that was deleted; return False where it wasn't.
+
+    Raises
+    ------
+    EarshotError
+        If there is no such experiment.
+    """
+    with answering():
+        client = connect()
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            from mlflow.entities import ViewType
+
+            names = ", ".join(one.name for one in client.search_experiments(ViewType.ALL)) or "none"
+            raise EarshotError(f"MLflow has no experiment '{name}'. There are: {names}")
+        if found.lifecycle_stage != "deleted":
+            return False
+        client.restore_experiment(found.experiment_id)
+        return True
 
 
 def _locked() -> FileLock:
@@ -102,13 +175,11 @@ def _locked() -> FileLock:
 def create(client: MlflowClient, record: Record) -> None:
     """Create a record's run, and its experiment if it doesn't exist; set the record's `run_id`."""
     with _locked():
-        existing = client.get_experiment_by_name(record.experiment)
-        experiment_id = (
-            existing.experiment_id if existing else client.create_experiment(record.experiment, _artifacts())
-        )
-    _end_orphans(client, experiment_id)
+        known = experiment_id(client, record.experiment)
+        known = known or client.create_experiment(record.experiment, _artifacts())
+    _end_orphans(client, known)
     tags = {PROCESS_TAG: processes.identity(), **record.tags}
-    run = client.create_run(experiment_id, record.started, tags=tags, run_name=record.name)
+    run = client.create_run(known, record.started, tags=tags, run_name=record.name)
     record.run_id = run.info.run_id
 
 
@@ -131,13 +202,18 @@ def find(client: MlflowClient, experiment: str, tags: Mapping[str, str | None]) 
     ----------
     tags : values by tag; None for a tag that the run must not have
     """
-    known = client.get_experiment_by_name(experiment)
+    known = experiment_id(client, experiment)
     if known is None:
         return None
-    conditions = [f"tags.`{key}` " + ("IS NULL" if value is None else f"= '{value}'") for key, value in tags.items()]
+    # MLflow has no way to write a text with quotes of both kinds: what isn't plain is compared here
+    conditions = [
+        f"tags.`{key}` = '{value}'" for key, value in tags.items() if value and re.fullmatch(r"[\w.-]+", value)
+    ]
     conditions.append("attributes.status = 'FINISHED'")
-    runs = client.search_runs([known.experiment_id], " AND ".join(conditions), max_results=1)
-    return runs[0].info.run_id if runs else None
+    for run in client.search_runs([known], " AND ".join(conditions), max_results=MOST_ALIKE):
+        if all(run.data.tags.get(key) == value for key, value in tags.items()):
+            return run.info.run_id
+    return None
 
 
 def send(client: MlflowClient, record: Record, artifacts: Path, first_metric: int = 0) -> None:

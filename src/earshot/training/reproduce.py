@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from earshot import provenance
 from earshot.batches import prepare
 from earshot.errors import EarshotError
-from earshot.tracking import store
+from earshot.tracking import address, store
 from earshot.training import fit, run_cache
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ def reproduce(run_id: str) -> Reproduction:
 def _run(run_id: str) -> tuple[MlflowClient, Run]:
     from mlflow.exceptions import MlflowException
 
+    client = store.connect()
     try:
-        client = store.connect()
         run = client.get_run(run_id)
     except MlflowException as error:
-        raise EarshotError(f"MLflow at {store.uri()} gives no run {run_id}: {error}") from None
+        raise EarshotError(f"MLflow at {address.shown()} gives no run {run_id}: {address.told(error)}") from None
     if run.info.status != "FINISHED" or store.WEIGHTS_TAG not in run.data.tags:
         raise EarshotError(f"run {run_id} ({run.info.status}) is no training that came to its end")
     return client, run

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from earshot import project
 from earshot.errors import EarshotError
 from earshot.settings import WIRINGS
-from earshot.tracking import links, store
+from earshot.tracking import address, links, store
 from earshot.web import ports, views
 
 if TYPE_CHECKING:
@@ -47,21 +47,24 @@ def start(port: int) -> None:
     EarshotError
         If there are no runs yet, or the port is taken.
     """
-    uri = store.uri()
+    uri = address.uri()
     if uri.startswith("http"):
-        print(f"the runs are on the MLflow server at {uri}: open that address")
+        print(f"the runs are on the MLflow server at {address.shown()}: open that address")
         return
-    if uri == store.local_uri() and not project.mlflow("mlflow.db").exists():
+    if not uri.startswith("sqlite"):
+        store.connect()  # MLflow's server would end with a traceback
+    if uri == address.local_uri() and not project.mlflow("mlflow.db").exists():
         raise EarshotError("there are no runs yet. Run `make repro` or `earshot train` first")
     ports.check("127.0.0.1", port)
     save_views()
-    address = f"http://127.0.0.1:{port}"
-    print(f"the dashboard is at {address} (stop with Ctrl-C)\nthe report is at    {address}{links.REPORT}", flush=True)
+    at = f"http://127.0.0.1:{port}"
+    print(f"the dashboard is at {at} (stop with Ctrl-C)\nthe report is at    {at}{links.REPORT}", flush=True)
     # one worker is enough for one person: it starts in half the time and the memory that MLflow's four take
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--workers", "1"]
     command += ["--host", "127.0.0.1", "--app-name", "earshot", "--uvicorn-opts", "--log-level warning"]
     # earshot uses none of the server's jobs, whose runner takes several times the memory; and no telemetry is sent
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment |= {"MLFLOW_BACKEND_STORE_URI": uri}  # as an argument, all users of the machine would see its password
     os.execve(sys.executable, command, os.environ | environment)
 
 
@@ -159,7 +162,7 @@ def _is_name(value: str) -> bool:
 def _client() -> MlflowClient:
     from mlflow import MlflowClient
 
-    return MlflowClient(store.uri())
+    return MlflowClient(address.uri())
 
 
 def _experiments(client: MlflowClient) -> list[Experiment]:

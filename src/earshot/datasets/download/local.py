@@ -14,6 +14,7 @@ from earshot import project
 from earshot.audio import files as sound_files
 from earshot.datasets.card import Card, card_path
 from earshot.datasets.download.checksums import Mismatch, check_folder
+from earshot.datasets.names import check_text
 from earshot.errors import EarshotError
 
 
@@ -58,6 +59,7 @@ def copy_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
     if not recordings:
         raise EarshotError(f"{key} holds no recordings. What is there: {sound_files.told(found.counts)}")
     names = sorted(recordings)
+    check_text(names, key)
     if left_out:
         print(f"{card.name}: not copied: {sound_files.told(dict(Counter(left_out.values())))}")
     for name, why in left_out.items():

@@ -1,0 +1,274 @@
+"""Settings as users write them: YAML, each fault told in a line, and the schema of params.yaml.
+
+`settings.read_params` checks the schema before anything runs. What is checked here is the file by itself; the classes
+of `features` check their own settings (see `inputs.build`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WrapValidator
+from pydantic_core import PydanticCustomError
+
+from earshot.errors import EarshotError
+
+Protocol = Literal["published", "grouped"]
+PROTOCOLS = get_args(Protocol)
+DATASET = r"\w[\w-]*"  # a dataset's name, which is also that of files and of a model in MLflow's registry
+RULE = "of letters, digits, _ and - alone, the first no -"  # `DATASET` in words
+MOST_FAULTS = 3  # in one message
+MOST_SHOWN = 60  # characters of a wrong value
+LEAST_SEEDS_TOO_MANY = 2**32  # numpy takes those below
+
+
+def _checked(value: Any, handler: Any, *, right: str) -> Any:
+    try:
+        return handler(value)
+    except (ValidationError, ValueError):
+        raise PydanticCustomError("must", "{right}", {"right": right}) from None
+
+
+def must(right: str) -> WrapValidator:
+    """Say in one message whatever is wrong with a value: that it must be `right`."""
+    return WrapValidator(functools.partial(_checked, right=right))
+
+
+def _once(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise ValueError
+    return values
+
+
+Once, NotEmpty, Finite = AfterValidator(_once), Field(min_length=1), Field(allow_inf_nan=False)
+Name = Annotated[str, Field(pattern=r"^\w+$")]
+Dataset = Annotated[str, Field(pattern=f"^{DATASET}$")]
+Seed = Annotated[int, Field(ge=0, lt=LEAST_SEEDS_TOO_MANY)]
+Seconds = Annotated[float, Finite, Field(gt=0), must("a number of seconds above 0")]
+Inputs = Annotated[list[Name], Once, NotEmpty, must("a list of sections of `features`, each once, such as [log_mel]")]
+Models = Annotated[list[str], Once, NotEmpty, must("a list of files of conf/model/, each once, such as [cnn, lstm]")]
+ClassName = Annotated[str, must("the name of a class, as text")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Crossed(_Section):
+    """An item of `experiments`: every input with every model."""
+
+    inputs: Inputs
+    models: Models
+
+
+class Manifest(_Section):
+    """The section `manifest`."""
+
+    max_set_aside: Annotated[float, Finite, Field(ge=0, le=1), must("a share from 0 to 1, such as 0.1 for 10 %")]
+    silence_dbfs: Annotated[float, Finite, Field(le=0), must("a number of decibels, 0 or below, such as -80.0")]
+
+
+class Window(_Section):
+    """An item of `windows`, and what becomes of a recording that is shorter."""
+
+    length: Seconds = 0.0  # what a task does not name is the default's; see `_contradictions`
+    hop: Seconds = 0.0
+    pad: Annotated[Literal["none", "zero", "repeat", "center"], must("one of none, zero, repeat, center")] = "none"
+
+
+class Split(_Section):
+    """The section `split`."""
+
+    test_share: Annotated[float, Finite, Field(gt=0, lt=1), must("a share above 0 and below 1, such as 0.2")]
+    random_state: Annotated[Seed, must("a whole number, 0 or more, such as 12")]
+    folds: Annotated[
+        dict[str, Annotated[int, Field(ge=2)]], must("numbers of folds by task, each 2 or more, such as {default: 5}")
+    ]
+    validation_share: Annotated[float, Finite, Field(gt=0, le=0.5), must("a share above 0, at most 0.5, such as 0.2")]
+    unite_duplicates: Annotated[bool, must("true or false")]
+    block_seconds: Seconds
+    guard_seconds: Annotated[float, Finite, Field(ge=0), must("a number of seconds, 0 or more")]
+
+
+class Audio(_Section):
+    """The section `audio`."""
+
+    sample_rate: Annotated[int, Field(gt=0), must("a whole number of samples per second, such as 16000")]
+
+
+class Noise(_Section):
+    """An item of `noise`: a task that is tested in noise."""
+
+    alarm: ClassName
+    background: ClassName
+    snr_db: Annotated[
+        list[Annotated[float, Finite]], Once, NotEmpty, must("a list of decibels, each once, such as [20, 10, 0]")
+    ]
+    inputs: Inputs
+
+
+class Params(_Section):
+    """The whole of params.yaml; the contrasts have a check of their own (`settings.compared`)."""
+
+    datasets: Annotated[
+        list[Dataset],
+        Once,
+        must(f"a list of datasets, each once, such as [my_birds, '2024']; names are {RULE}"),
+    ]
+    experiments: dict[str, Crossed]
+    protocols: Annotated[list[Protocol], Once, must(f"a list of protocols, each once, of {', '.join(PROTOCOLS)}")]
+    wirings: Annotated[list[str], Once, must("a list of wirings, each once, such as [as_coded]")]
+    seeds: Annotated[list[Seed], Once, must("a list of whole numbers, 0 or more, each once, such as [0, 1, 2]")]
+    contrasts: Any = None
+    manifest: Manifest
+    windows: dict[str, Window]
+    split: Split
+    audio: Audio
+    features: dict[Name, Annotated[dict[str, Any] | None, must("the settings of an input, with its _target_")]]
+    noise: dict[str, Noise]
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "": Params,
+    "experiments": Crossed,
+    "manifest": Manifest,
+    "windows": Window,
+    "split": Split,
+    "audio": Audio,
+    "noise": Noise,
+}
+_RIGHT = {
+    name: marker.func.keywords["right"]
+    for section in _SECTIONS.values()
+    for name, field in section.model_fields.items()
+    for marker in field.metadata
+    if isinstance(marker, WrapValidator)
+}
+
+
+def check(path: Path, content: Any) -> None:
+    """Check what params.yaml holds.
+
+    Parameters
+    ----------
+    path : of params.yaml
+    content : what YAML makes of it
+
+    Raises
+    ------
+    EarshotError
+        Naming the file, and each key that is missing, unknown or wrong with its value and what is right.
+    """
+    if not isinstance(content, dict):
+        what = "is empty" if content is None else f"holds {told_type(content)}"
+        raise EarshotError(f"{path} {what}, and must hold settings: lines such as `seeds: [0]`")
+    try:
+        Params.model_validate(content)
+    except ValidationError as error:
+        faults = [_fault(each) for each in error.errors()]
+        more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
+        raise EarshotError(f"{path}: {'; '.join(faults[:MOST_FAULTS])}{more}") from None
+    if fault := next(_contradictions(path, content), None):
+        raise EarshotError(f"{path}: {fault}")
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML whose keys are text, each once: what else YAML makes of them (`yes` is true, 2024 a number) is told."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            name = self.construct_object(key, deep=True)
+            if not isinstance(name, str):
+                plain = key.value if isinstance(key, yaml.ScalarNode) and key.value else None
+                instead = f"write it in quotes, '{plain}'" if plain else "write a name"
+                problem = f"the key {plain or ''} is {told_type(name)} to YAML: {instead}"
+                raise yaml.MarkedYAMLError(problem=" ".join(problem.split()), problem_mark=key.start_mark)
+            if name in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {name} stands twice", problem_mark=key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file that a user wrote.
+
+    Raises
+    ------
+    ValueError
+        If it isn't YAML in UTF-8, or a key in it is no text or stands twice; one line, which names the line.
+    FileNotFoundError
+        If it is missing.
+    """
+    try:
+        return yaml.load(path.read_text("utf-8-sig"), _Yaml)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not in UTF-8 (byte {error.start})") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise ValueError(f"line {mark.line + 1 if mark else 1}: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(" ".join(str(error).split())) from None
+
+
+def told_type(value: Any) -> str:
+    """Say what YAML has read a value as."""
+    kinds = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
+    return "nothing" if value is None else kinds.get(type(value), f"a {type(value).__name__}")
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Return the known names that one may have meant, or all of them, as the end of a message."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
+
+
+def _fault(error: Any) -> str:
+    """Put an error of pydantic's into words."""
+    *above, last = map(str, error["loc"])
+    key, value = ".".join([*above, last]), error["input"]
+    if error["type"] == "missing":
+        right = _RIGHT.get(last)
+        return f"{key} is missing" + (f": {right}" if right else "")
+    if error["type"] == "extra_forbidden":
+        known = list(_SECTIONS[above[0] if above else ""].model_fields)
+        return f"{key} is no setting; {did_you_mean(last, known)}"
+    if last == "[key]":
+        return f"{'.'.join(above)}: the name of an input has letters, digits and _ alone"
+    right = error["ctx"]["right"] if error["type"] == "must" else "a mapping, lines such as `name: setting`"
+    return f"{key} is {shown(value)}, and must be {right}"
+
+
+def shown(value: Any) -> str:
+    """Return a value as YAML writes it in one line, cut off where it is long."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
+    text = " ".join(text.removesuffix("...\n").split())
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def _contradictions(path: Path, content: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong between keys that are right by themselves."""
+    inputs = list(content["features"])
+    models = sorted(file.stem for file in (path.parent / "conf" / "model").glob("*.yaml"))
+    for section, items in (("experiments", content["experiments"]), ("noise", content["noise"])):
+        for name, item in items.items():
+            for wrong in [one for one in item["inputs"] if one not in inputs]:
+                yield f"{section}.{name}.inputs: no input is called '{wrong}'; {did_you_mean(wrong, inputs)}"
+            for wrong in [one for one in item.get("models", []) if one not in models]:
+                yield f"{section}.{name}.models: there is no conf/model/{wrong}.yaml; {did_you_mean(wrong, models)}"
+            if section == "noise" and item["alarm"] == item["background"]:
+                yield f"noise.{name}: alarm and background are both {item['alarm']}, and must be two classes"
+    crossed = Counter(
+        (one, two) for item in content["experiments"].values() for one in item["inputs"] for two in item["models"]
+    )
+    for (one, two), times in crossed.items():
+        if times > 1:
+            yield f"experiments: {one} with {two} stands in {times} of them, and must stand in one"
