@@ -70,9 +70,12 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float) -> pd.
 
     Returns
     -------
-    A row for each file with the columns `COLUMNS`; `status` is "read", "set aside" or "left out".
+    A row for each file with the columns `COLUMNS`; `status` is "read", "set aside" or "left out". Of a table of
+    features there is a row for each of its rows, whose length and sample rate nobody knows.
     """
     rows = listing.recordings_of(card, folder)
+    if not card.has_sound:
+        return pd.DataFrame([{"status": READ} | row for row in rows]).reindex(columns=COLUMNS)
     with ThreadPoolExecutor() as pool:
         examined = pool.map(
             lambda row: {} if row.get("reason") else examine(folder / row["path"], shortest, silence_dbfs), rows

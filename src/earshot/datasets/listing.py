@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from earshot.datasets import class_map, table_layout, union
-from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table, card_path, members_of
+from earshot.datasets import class_map, feature_table, place, table_layout, union
+from earshot.datasets.card import (
+    Card,
+    ClassFolders,
+    FeatureTable,
+    Groups,
+    LongRecordings,
+    Table,
+    card_path,
+    members_of,
+)
 from earshot.errors import EarshotError
 from earshot.metrics.labels import is_set
 
@@ -28,7 +38,7 @@ def recordings_of(card: Card, folder: Path, where: str | None = None) -> list[di
     EarshotError
         If a recording or label that the card names is missing, a table lacks a column, or there is no file at all.
     """
-    rows = _rows(card, folder)
+    rows = place.only_listed(card, _rows(card, folder))
     if bracketed := [row["label"] for row in rows if not card.multi_label and is_set(row["label"] or "")]:
         raise EarshotError(
             f"{folder}: the class {bracketed[0]} begins with a bracket, which marks a set of classes: rename it"
@@ -47,6 +57,8 @@ def _rows(card: Card, folder: Path) -> list[dict[str, Any]]:
         return _long_recordings(card, card.layout, folder)
     if isinstance(card.layout, Table):
         return table_layout.rows_of(card.layout, folder)
+    if isinstance(card.layout, FeatureTable):
+        return _feature_table(card.layout, folder)
     return _class_folders(card.layout, folder)
 
 
@@ -81,6 +93,17 @@ def _long_recordings(card: Card, layout: LongRecordings, folder: Path) -> list[d
     return [_row(name, name, label) for label, name in sorted(layout.recordings.items())]
 
 
+def _feature_table(layout: FeatureTable, folder: Path) -> list[dict[str, Any]]:
+    """Return a row for each row of the table, which is the file of them all, with the digest of its features."""
+    features = feature_table.read(layout, folder)
+    digests = feature_table.digests(features)
+    rows = [
+        _row(recording, layout.file, label) | {"sha256": sha256}
+        for recording, label, sha256 in zip(features.index, features["label"], digests, strict=True)
+    ]
+    return _grouped(rows, layout.groups, folder) if layout.groups else rows
+
+
 def _row(recording: str, path: str, label: str | None) -> dict[str, Any]:
     """Return a row; without a table each recording is a group of its own."""
     return {"recording": recording, "path": path, "label": label, "group": recording, "fold": None}
@@ -93,9 +116,15 @@ def _grouped(rows: list[dict[str, Any]], groups: Groups, folder: Path) -> list[d
     wanted = [groups.filename, groups.group, *([groups.fold] if groups.fold else [])]
     if absent := [column for column in wanted if column not in table]:
         raise EarshotError(f"{path} has no column {', '.join(absent)}; it has {', '.join(table.columns)}")
-    by_name = table.set_index(groups.filename)
-    names = [Path(row["recording"]).name for row in rows]
+    key = _stem if groups.match == "stem" else str
+    by_name = table.set_index(table[groups.filename].map(key))
+    names = [key(Path(row["recording"]).name) for row in rows]
     group_of, fold_of = by_name[groups.group], by_name[groups.fold] if groups.fold else {}
     return [
         row | {"group": group_of.get(name), "fold": fold_of.get(name)} for row, name in zip(rows, names, strict=True)
     ]
+
+
+def _stem(name: str) -> str:
+    """Return a file name without its suffix, which has a letter first: the number in `blues.00000` is none."""
+    return re.sub(r"\.[A-Za-z]\w{0,4}$", "", name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from earshot import files, project
+from earshot.datasets import place
+from earshot.datasets.card import load_card
 from earshot.metrics import labels
 
 READ, SET_ASIDE = "read", "set aside"
@@ -41,9 +42,8 @@ def counts(frame: pd.DataFrame) -> dict[str, Any]:
 
 def warnings(recordings: pd.DataFrame) -> list[str]:
     """Return warnings about properties of the recordings that reveal their class."""
-    rates = (
-        by_class(recordings).groupby("label")["sample_rate"].unique().map(lambda found: tuple(sorted(map(int, found))))
-    )
+    known = by_class(recordings[recordings["sample_rate"].notna()])  # of given features it isn't
+    rates = known.groupby("label")["sample_rate"].unique().map(lambda found: tuple(sorted(map(int, found))))
     if rates.nunique() < 2:
         return []
     listed = ", ".join(f"{label} {'/'.join(map(str, found))} Hz" for label, found in rates.items())
@@ -70,10 +70,11 @@ def of_status(manifest: pd.DataFrame, status: str = READ) -> pd.DataFrame:
     return manifest[manifest["status"] == status].reset_index(drop=True)
 
 
-def paths(dataset: str) -> dict[str, Path]:
-    """Return the path of each recording of a dataset."""
-    folder = project.raw(dataset)
-    return {row.recording: folder / row.path for row in read(dataset).itertuples()}
+def paths(dataset: str) -> place.Paths:
+    """Return the path of each recording of a dataset; given features have none."""
+    card = load_card(dataset)
+    recordings = read(dataset) if card.has_sound else pd.DataFrame(columns=COLUMNS)
+    return place.Paths(card, dict(zip(recordings["recording"], recordings["path"], strict=True)))
 
 
 def classes_of(recordings: pd.DataFrame) -> list[str]:

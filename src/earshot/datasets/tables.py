@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from earshot.errors import EarshotError
@@ -39,3 +40,19 @@ def read_table(path: Path, columns: Sequence[str], where: str) -> pd.DataFrame:
         raise EarshotError(f"{path} has no column {', '.join(absent)}; it has {', '.join(table.columns)}")
     table.index = pd.RangeIndex(2, len(table) + 2, name="line")
     return table.astype(object).where(table != "", None)
+
+
+def numbers(path: Path, table: pd.DataFrame, column: str) -> pd.Series:
+    """Return a column of a table (see `read_table`) as float64.
+
+    Raises
+    ------
+    EarshotError
+        If a field is no finite number; it names the line.
+    """
+    found = pd.to_numeric(table[column].fillna(""), errors="coerce").astype(np.float64)
+    wrong = ~np.isfinite(found)
+    if wrong.any():
+        line = wrong.idxmax()
+        raise EarshotError(f"{path}, line {line}: {column} is '{table[column].fillna('')[line]}', and must be a number")
+    return found

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from earshot import files, processes, project
-from earshot.datasets import manifest
+from earshot.datasets import manifest, place
 from earshot.datasets.card import Card, load_card
 from earshot.errors import EarshotError
 from earshot.explore import SECONDS, classes, page, tracks
@@ -40,7 +40,8 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
     card = load_card(dataset)
     table = _manifest(card)
     recordings = manifest.of_status(table)
-    recordings["file"] = [project.raw(dataset) / path for path in recordings["path"]]
+    place.verify(card, recordings["path"])
+    recordings["file"] = [place.folder(card) / path for path in recordings["path"]]
     recordings["picture"] = _picture_names(recordings)
     recordings["level"] = _draw_tracks(recordings, folder, card, workers)
     with page.style_context():
@@ -61,6 +62,8 @@ def _manifest(card: Card) -> pd.DataFrame:
     path = project.manifest(card.name)
     if not card.holds_recordings:
         raise EarshotError(f"{card.name} holds no recordings ({card.title}): explore the dataset that needs it")
+    if not card.has_sound:
+        raise EarshotError(f"{card.name} is a table of features ({card.layout.file}): there is no sound to look at")
     if not path.exists():
         raise EarshotError(
             f"{path} is missing. Add {card.name} to datasets in params.yaml where it is not there, and run "

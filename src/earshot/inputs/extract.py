@@ -24,9 +24,10 @@ from tqdm import tqdm
 
 from earshot import files, inputs, project, provenance
 from earshot.audio import decode
-from earshot.datasets import manifest
+from earshot.datasets import manifest, place
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
+from earshot.inputs import from_table
 from earshot.processes import keep_memory, leave_with_parent
 
 WARM_SECONDS = 4  # longer than most windows
@@ -141,13 +142,17 @@ def write(path: Path, tables: Iterator[pa.Table], recipe: dict[str, Any]) -> Non
 
 
 def extract(card: Card, input_name: str, params: dict[str, Any], workers: int) -> None:
-    """Write an input representation of all recordings of a dataset."""
+    """Write an input representation of all recordings of a dataset; features that it gives are taken as they are."""
+    if not card.has_sound:
+        from_table.write(card, input_name)
+        return
     built = inputs.build(input_name, params, card.task, card.clips)
     recipe = inputs.recipe(input_name, built)
     key = cache_key(built, recipe)
     recordings = manifest.read(card.name)
     cached = [project.cache("features", input_name, key, f"{sha256}.npy") for sha256 in recordings["sha256"]]
-    raw = project.raw(card.name)
+    raw = place.folder(card)
+    place.verify(card, [path for kept, path in zip(cached, recordings["path"], strict=True) if not kept.exists()])
     jobs = [(kept, raw / path) for kept, path in zip(cached, recordings["path"], strict=True)]
     known = sum(kept.exists() for kept in cached)
     extract_all(jobs, built, workers, f"{input_name} of {card.label}")

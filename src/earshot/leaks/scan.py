@@ -11,10 +11,10 @@ import pandas as pd
 import soxr
 from tqdm import tqdm
 
-from earshot import project
 from earshot.audio import decode
+from earshot.datasets import place
 from earshot.datasets.card import Card
-from earshot.leaks import conditions, duplicates
+from earshot.leaks import conditions, duplicates, equal_rows
 from earshot.leaks.fingerprint import FULL_SCALE, SAMPLE_RATE
 
 Described = tuple[np.ndarray, pd.DataFrame]
@@ -22,7 +22,8 @@ Described = tuple[np.ndarray, pd.DataFrame]
 
 def _described(card: Card, recordings: pd.DataFrame, window: dict[str, float]) -> Iterator[Described]:
     """Yield for each recording its samples (int16 at the fingerprint's rate) and the conditions of its windows."""
-    raw = project.raw(card.name)
+    place.verify(card, recordings["path"])
+    raw = place.folder(card)
     for row in tqdm(recordings.itertuples(), total=len(recordings), desc=f"fingerprint {card.label}", disable=None):
         samples, sample_rate = decode.read(raw / row.path)
         mono = samples.mean(axis=1)
@@ -35,8 +36,11 @@ def _described(card: Card, recordings: pd.DataFrame, window: dict[str, float]) -
 def scan(card: Card, recordings: pd.DataFrame, window: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the stretches that sound twice in a dataset (see `duplicates.find`), and the conditions of its windows.
 
+    Without sound these are the rows of features that are alike, and no conditions.
     The samples wait on disk meanwhile, so that memory doesn't grow with the recordings.
     """
+    if not card.has_sound:
+        return equal_rows.find(recordings, window["length"]), pd.DataFrame(columns=["recording", "start"])
     described, kept = [], []
     with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
         for number, (samples, rows) in enumerate(_described(card, recordings, window)):

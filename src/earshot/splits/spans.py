@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from earshot.datasets import union
-from earshot.datasets.card import Card, ClassFolders, Groups, LongRecordings, Table, members_of
+from earshot.datasets.card import Card, ClassFolders, FeatureTable, Groups, LongRecordings, Table, members_of
 from earshot.errors import EarshotError
 from earshot.settings import window_of
 from earshot.splits import windows
@@ -152,7 +152,7 @@ def _guarded_blocks(card: Card, spans: pd.DataFrame, params: dict) -> pd.DataFra
 
 def train_only(card: Card) -> list[str]:
     """Return the classes that the card excludes from the test parts of the grouped protocol."""
-    named = card.layout.groups if isinstance(card.layout, ClassFolders) else card.layout
+    named = card.layout.groups if isinstance(card.layout, ClassFolders | FeatureTable) else card.layout
     return named.train_only if isinstance(named, Groups | Table) else []
 
 

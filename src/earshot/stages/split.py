@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from earshot import files, project
-from earshot.datasets import manifest
+from earshot.datasets import manifest, place
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.settings import read_params
@@ -23,7 +23,7 @@ def main(card: Card) -> None:
     if not params["protocols"]:
         raise EarshotError("params.yaml asks for no split: protocols needs an entry")
     for protocol in params["protocols"]:
-        split = make(protocol, card, recordings, duplicates, params, project.raw(card.name))
+        split = make(protocol, card, recordings, duplicates, params, place.folder(card))
         untested = train_only(card) if protocol == "grouped" else []
         judged = judge_folds(split, recordings) if protocol == "grouped" else None
         check_parts(split, manifest.classes_of(recordings), untested, card.name, bool(judged and judged.used))

@@ -1,19 +1,22 @@
-"""A dataset that needs no network: made by code, or copied from a folder of this machine."""
+"""A dataset that is made by code, or copied from or listed in a folder."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from earshot import project
 from earshot.audio.suffixes import AUDIO_SUFFIXES
+from earshot.datasets import place
 from earshot.datasets.card import Card, card_path
+from earshot.datasets.download import bucket
 from earshot.datasets.download.checksums import Mismatch, check_folder
 from earshot.errors import EarshotError
+from earshot.files import digest, write_json
 
 
 def generate(card: Card, files: Path) -> str:
@@ -44,23 +47,89 @@ def copy_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
     EarshotError
         If there is no such folder, it holds no recordings or the project itself, or differs from the list.
     """
-    folder = project.workspace() / Path(card.source.folder).expanduser()
-    key = f"{card_path(card.name)}: source.folder: {folder}"
+    folder, names = _found(card, files, listed)
+    for name in tqdm(names, desc=card.name, unit="file", leave=False, disable=None):
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
+        # a copy, since DVC makes the files that it links to read-only, and these belong to the user
+        shutil.copyfile(folder / name, files / name)
+    _check_list(card, files, listed, _key(card, folder))
+    return str(folder)
+
+
+def copy_remote(card: Card, files: Path, listed: dict[str, str]) -> str:
+    """Copy the files of a folder at an address, such as s3://BUCKET/PREFIX, as `copy_folder` does; return the address.
+
+    Raises
+    ------
+    EarshotError
+        If it can't be read, holds no recordings, or differs from the list.
+    """
+    address = card.source.folder
+    key = f"{card_path(card.name)}: source.folder: {address}"
+    found = bucket.names(address, key)
+    chosen = {name: path for name, path in found.items() if not listed or name in listed}
+    _check_recordings(card, list(chosen), key)
+    bucket.copy(address, chosen, files, key)
+    _check_list(card, files, listed, key)
+    return address
+
+
+def list_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
+    """Write the list of the files that are read in place, `{name: sha256}`, to `files`; describe them.
+
+    Raises
+    ------
+    EarshotError
+        As `copy_folder` does, or if a name can't be listed.
+    """
+    folder, names = _found(card, files, listed)
+    if odd := [name for name in names if not _is_unicode(name)]:
+        raise EarshotError(f"{_key(card, folder)}: the name {odd[0]!a} is not UTF-8: rename the file")
+    with ThreadPoolExecutor() as pool:
+        digests = pool.map(digest, [folder / name for name in names])
+        digests = list(tqdm(digests, total=len(names), desc=card.name, unit="file", leave=False, disable=None))
+    found = dict(zip(names, digests, strict=True))
+    if wrong := [name for name, sha256 in listed.items() if found.get(name) != sha256]:
+        fault = "wrong bytes (SHA-256 differs)" if wrong[0] in found else "missing"
+        raise EarshotError(f"{_key(card, folder)} differs from {card.source.checksums}: {fault}: {wrong[0]}")
+    write_json(files / place.LIST, found)
+    size = sum((folder / name).stat().st_size for name in names)
+    return f"{len(names)} files, {size / 1e6:.3g} MB, listed, to be read in {folder}"
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:  # Python's stand-ins for bytes that are no UTF-8
+        return False
+
+
+def _key(card: Card, folder: Path) -> str:
+    return f"{card_path(card.name)}: source.folder: {folder}"
+
+
+def _found(card: Card, files: Path, listed: dict[str, str]) -> tuple[Path, list[str]]:
+    """Return the card's folder and the names of its visible files, or of those that are `listed`."""
+    folder = place.own_folder(card.source.folder)
+    key = _key(card, folder)
     if not folder.is_dir():
         raise EarshotError(f"{key} is not a folder")
     if files.is_relative_to(folder.resolve()):
         raise EarshotError(f"{key} contains the project's own data; name the folder of the recordings alone")
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     names = [name for name in found if "/." not in f"/{name}" and (not listed or name in listed)]
-    if not any(PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES for name in names):
+    _check_recordings(card, names, key)
+    return folder, names
+
+
+def _check_recordings(card: Card, names: list[str], key: str) -> None:
+    if card.has_sound and not any(PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES for name in names):
         raise EarshotError(f"{key} holds no recordings ({', '.join(sorted(AUDIO_SUFFIXES))})")
-    for name in tqdm(names, desc=card.name, unit="file", leave=False, disable=None):
-        (files / name).parent.mkdir(parents=True, exist_ok=True)
-        # a copy, since DVC makes the files that it links to read-only, and these belong to the user
-        shutil.copyfile(folder / name, files / name)
+
+
+def _check_list(card: Card, files: Path, listed: dict[str, str], key: str) -> None:
     try:
         if listed:
             check_folder(files, listed)
     except Mismatch as mismatch:
         raise EarshotError(f"{key} differs from {card.source.checksums}: {mismatch}") from None
-    return str(folder)
