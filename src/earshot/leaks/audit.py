@@ -149,6 +149,8 @@ def _describe_table(card: Card, found: dict[str, Any]) -> str:
             f"  {protocol}: {shares['duplicate']:.1%} of {shares['windows']} tested rows are in training too, by their "
             f"numbers; {shares['group']:.1%} have their group there"
         )
+    if "published_folds" in found:
+        said.append(f"  {found['published_folds']}")
     return "\n".join(said)
 
 

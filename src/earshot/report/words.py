@@ -151,6 +151,8 @@ def _why_of_table(audit: dict[str, Any]) -> list[str]:
             f"Of the grouped split's {whole(shares['windows'])} rows it has {percent(shares['duplicate'])}, and it "
             f"knows the group of {percent(shares['group'])}."
         )
+    if folds := audit.get("published_folds"):
+        found.append(f"The dataset's {folds}.")
     return found
 
 
