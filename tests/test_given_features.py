@@ -236,7 +236,7 @@ def test_equal_rows_in_two_published_folds_stop_the_audit(project):
     project.params(split=params["split"] | {"unite_duplicates": False})
     invoke(split_stage.main, "birds")
     told = invoke(audit_stage.main, "birds", code=1)
-    assert " from 0 s (duplicate, group)" in told and "leave one of two equal rows out" in told
+    assert " from 0 s (duplicate)" in told and "leave one of two equal rows out" in told
 
 
 def changed(line: int, column: str, value) -> pd.DataFrame:
