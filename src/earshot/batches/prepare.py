@@ -14,8 +14,9 @@ from earshot.batches.features import Features, read_features
 from earshot.batches.windows import Windows, windows_in
 from earshot.datasets import manifest
 from earshot.datasets.card import Card, load_card, trained_on
+from earshot.datasets.experiments import check_input
 from earshot.errors import EarshotError
-from earshot.inputs import Input
+from earshot.inputs import Input, from_table
 from earshot.settings import window_of
 
 READ = ["dataset", "datasets", "task", "input", "audio", "features", "windows"]  # the settings that select features
@@ -60,10 +61,11 @@ def dataset_of(cfg: DictConfig) -> str:
 def load(cfg: DictConfig) -> Data:
     """Read the features that the config selects."""
     card = load_card(dataset_of(cfg))
-    params = OmegaConf.to_container(cfg, resolve=True)
-    built = inputs.build(cfg.input, params, card.task, card.clips)
-    recipe = inputs.recipe(cfg.input, built)
+    check_input(card, cfg.input)
     path = project.features(card.name, cfg.input)
+    params = OmegaConf.to_container(cfg, resolve=True)
+    built = inputs.build(cfg.input, params, card.task, card.clips) if card.has_sound else from_table.stored(path)
+    recipe = inputs.recipe(cfg.input, built)
     features = read_features(path, recipe)
     return Data(
         card,

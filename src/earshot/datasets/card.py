@@ -83,7 +83,8 @@ class Source(_Part):
     """The source of the recordings.
 
     `files` are downloaded one by one; an `archive` is unpacked; a `folder` on this machine is copied
-    (`~` and paths relative to the project's folder are allowed); a dataset can be `generated`.
+    (`~` and paths relative to the project's folder are allowed), or with `copy: false` only listed, and its files are
+    read where they are; it may be at an address that fsspec knows (`s3://BUCKET/PREFIX`). A dataset can be `generated`.
     `checksums` names a file in sha256sum's or md5sum's format beside the card, with a line for each file of the
     dataset. Exactly these files are taken then, and a mirror may hold them one by one instead of the public archive. A
     source with nothing but `checksums` is available from a mirror only.
@@ -92,6 +93,7 @@ class Source(_Part):
     files: list[RemoteFile] = []
     archive: Archive | None = None
     folder: str | None = None
+    copied: Annotated[bool, Field(alias="copy")] = True
     generated: GeneratedBy | None = None
     checksums: InFolder | None = None
 
@@ -102,7 +104,21 @@ class Source(_Part):
             raise ValueError(f"needs one of files, archive, folder, generated or checksums; has {given or 'none'}")
         if self.checksums and given in (["files"], ["generated"]):
             raise ValueError("checksums are for an archive, a folder or a mirror; give each of files its sha256")
+        if self.in_place and not self.folder:
+            raise ValueError("copy: false is for a folder, whose files are read where they are")
+        if self.in_place and self.is_remote:
+            raise ValueError(f"copy: false is for a folder of this machine; what is at {self.folder} has to be copied")
         return self
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the folder is at an address, such as s3://BUCKET/PREFIX."""
+        return self.folder is not None and "://" in self.folder
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the files are read where they are."""
+        return not self.copied
 
 
 class Groups(_Part):
@@ -110,6 +126,7 @@ class Groups(_Part):
 
     `file` is the CSV; `filename`, `group` and `fold` are the names of its columns: the recording's file name
     without folders, its group, and the fold in which it is tested where the dataset has a published split.
+    With `match: stem` the suffixes of file names don't count: `blues.00000.wav` is `blues.00000.au`.
     A class with too few groups to be tested without a leak can be listed under `train_only`.
     """
 
@@ -117,6 +134,7 @@ class Groups(_Part):
     filename: str = "filename"
     group: str = "group"
     fold: str | None = None
+    match: Literal["name", "stem"] = "name"
     train_only: list[str] = []
 
 
@@ -182,6 +200,22 @@ class Events(_Part):
         if self.unlabelled == "background" and not self.background:
             raise ValueError("unlabelled: background needs background: CLASS")
         return self
+
+
+class FeatureTable(_Part):
+    """A CSV of features in place of recordings: a row for each recording.
+
+    `filename` and `label` name two of its columns. The features are `columns`, by default all others but those
+    under `leave_out` and those that `groups` names of the same file.
+    """
+
+    kind: Literal["features"]
+    file: InFolder
+    filename: str = "filename"
+    label: str = "label"
+    columns: list[str] = []
+    leave_out: list[str] = []
+    groups: Groups | None = None
 
 
 class Table(_Part):
@@ -281,7 +315,9 @@ class Card(_Part):
     citation: str
     source: Source | None = None
     union: Union | None = None
-    layout: Annotated[ClassFolders | LongRecordings | Table | Events, Field(discriminator="kind")] | None = None
+    layout: (
+        Annotated[ClassFolders | LongRecordings | Table | Events | FeatureTable, Field(discriminator="kind")] | None
+    ) = None
     needs: str | None = None
     test_only: bool = False
     by_window: bool = False
@@ -302,6 +338,17 @@ class Card(_Part):
         if self.union and (own := [key for key in ("layout", "needs", "known_bad") if getattr(self, key)]):
             raise ValueError(f"a union has the layouts of its members: take out {', '.join(own)}")
         return self
+
+    @model_validator(mode="after")
+    def _in_one_place(self) -> Card:
+        if self.needs and self.in_place:
+            raise ValueError(f"source.copy is false, so the files of {self.needs} can't be put there: leave needs out")
+        return self
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the files are read where they are."""
+        return self.source is not None and self.source.in_place
 
     @property
     def holds_recordings(self) -> bool:
@@ -330,6 +377,11 @@ class Card(_Part):
         """The name to show with results, which marks synthetic datasets."""
         return f"{self.name} (synthetic)" if self.synthetic else self.name
 
+    @property
+    def has_sound(self) -> bool:
+        """Whether there are recordings, rather than a table of features in their place."""
+        return not isinstance(self.layout, FeatureTable)
+
 
 def card_path(name: str) -> Path:
     """Return the path of the card of dataset `name`."""
@@ -356,6 +408,8 @@ def members_of(card: Card) -> dict[str, Card]:
             "is a union itself: name its members": member.union,
             "is for testing alone (test_only in its card)": member.test_only,
             "holds no recordings": not member.holds_recordings,
+            "is a table of features, without sound": not member.has_sound,
+            "is read in place (source.copy in its card)": member.in_place,
         }
         if faults := [fault for fault, holds in why.items() if holds]:
             raise EarshotError(f"{card_path(card.name)}: union: {name} {faults[0]}")

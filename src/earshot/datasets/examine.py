@@ -117,9 +117,12 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float, pads: 
     Returns
     -------
     A row for each recording with the columns `COLUMNS`; `status` is "read", "set aside" or "left out". Where labels are
-    events, there is a column `STRETCHES` as well, see `stretches.stretches`; None for a recording with one label.
+    events, there is a column `STRETCHES` as well, see `stretches.stretches`; None for a recording with one label. Of a
+    table of features there is a row for each of its rows, whose length and sample rate nobody knows.
     """
     rows = listing.recordings_of(card, folder)
+    if not card.has_sound:
+        return pd.DataFrame([{"status": READ} | row for row in rows]).reindex(columns=COLUMNS)
     channel, key = channel_of(card), f"{window_key(card)}.length"
 
     def rules(row: dict[str, Any]) -> Rules:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
 from earshot.audio import files
-from earshot.datasets import class_map, labelled, table_layout, union
-from earshot.datasets.card import Card, ClassFolders, Events, Groups, LongRecordings, Table, card_path, members_of
+from earshot.datasets import class_map, feature_table, labelled, place, table_layout, union
+from earshot.datasets.card import (
+    Card,
+    ClassFolders,
+    Events,
+    FeatureTable,
+    Groups,
+    LongRecordings,
+    Table,
+    card_path,
+    members_of,
+)
 from earshot.datasets.names import check_text
 from earshot.datasets.tables import read_table
 from earshot.errors import EarshotError
@@ -33,7 +45,7 @@ def recordings_of(card: Card, folder: Path, where: str | None = None) -> list[di
     EarshotError
         If a recording or label that the card names is missing, a table lacks a column, or there is no file at all.
     """
-    rows = _rows(card, folder)
+    rows = place.only_listed(card, _rows(card, folder))
     if bracketed := [row["label"] for row in rows if not card.multi_label and is_set(row["label"] or "")]:
         raise EarshotError(
             f"{folder}: the class {bracketed[0]} begins with a bracket, which marks a set of classes: rename it"
@@ -55,6 +67,8 @@ def _rows(card: Card, folder: Path) -> list[dict[str, Any]]:
         return table_layout.rows_of(card.layout, folder)
     if isinstance(card.layout, Events):
         return _events(card.layout, folder)
+    if isinstance(card.layout, FeatureTable):
+        return _feature_table(card.layout, folder)
     return _class_folders(card.layout, folder)
 
 
@@ -103,6 +117,17 @@ def _long_recordings(card: Card, layout: LongRecordings, folder: Path) -> list[d
     return [_row(name, name, label) for label, name in sorted(layout.recordings.items())]
 
 
+def _feature_table(layout: FeatureTable, folder: Path) -> list[dict[str, Any]]:
+    """Return a row for each row of the table, which is the file of them all, with the digest of its features."""
+    features = feature_table.read(layout, folder)
+    digests = feature_table.digests(features)
+    rows = [
+        _row(recording, layout.file, label) | {"sha256": sha256}
+        for recording, label, sha256 in zip(features.index, features["label"], digests, strict=True)
+    ]
+    return _grouped(rows, layout.groups, folder) if layout.groups else rows
+
+
 def _row(recording: str, path: str, label: str | None) -> dict[str, Any]:
     """Return a row; without a table each recording is a group of its own."""
     return {"recording": recording, "path": path, "label": label, "group": recording, "fold": None}
@@ -113,7 +138,8 @@ def _grouped(rows: list[dict[str, Any]], groups: Groups, folder: Path) -> list[d
     path = folder / groups.file
     wanted = [groups.filename, groups.group, *([groups.fold] if groups.fold else [])]
     table = read_table(path, wanted, "layout.groups in the dataset's card", unique=[groups.filename])
-    line_of = _lines_of(path, table[groups.filename], {row["recording"]: row["path"] for row in rows})
+    key = _stem if groups.match == "stem" else _key
+    line_of = _lines_of(path, table[groups.filename], {row["recording"]: row["path"] for row in rows}, key)
 
     def field(recording: str, column: str | None) -> str | None:
         return table.loc[line_of[recording], column] if column and recording in line_of else None
@@ -124,7 +150,7 @@ def _grouped(rows: list[dict[str, Any]], groups: Groups, folder: Path) -> list[d
     ]
 
 
-def _lines_of(path: Path, names: pd.Series, recordings: dict[str, str]) -> dict[str, int]:
+def _lines_of(path: Path, names: pd.Series, recordings: dict[str, str], key: Callable[[str], str]) -> dict[str, int]:
     """Return the line of a table that names each recording, by its path or by its name alone; a path decides.
 
     Parameters
@@ -132,6 +158,7 @@ def _lines_of(path: Path, names: pd.Series, recordings: dict[str, str]) -> dict[
     path : of the table
     names : its column of names or paths, by line; a path is one below the class folders or below the dataset's folder
     recordings : the path of each below the dataset's folder
+    key : a name or path as it is looked up
 
     Raises
     ------
@@ -140,12 +167,12 @@ def _lines_of(path: Path, names: pd.Series, recordings: dict[str, str]) -> dict[
     """
     line_of: dict[str, int] = {}
     for line, name in names.dropna().items():
-        if (first := line_of.setdefault(_key(name), line)) != line:
+        if (first := line_of.setdefault(key(name), line)) != line:
             raise EarshotError(f"{path}, line {line}: '{name}' has a row already, line {first}")
     found, alone = {}, {}
     for name, in_folder in recordings.items():
-        keys = [key for key in (_key(name), _key(in_folder)) if key in line_of]
-        bare = PurePosixPath(_key(name)).name
+        keys = [each for each in (key(name), key(in_folder)) if each in line_of]
+        bare = PurePosixPath(key(name)).name
         if keys:
             found[name] = line_of[keys[0]]
         elif bare in line_of:
@@ -170,3 +197,8 @@ def _lines_of(path: Path, names: pd.Series, recordings: dict[str, str]) -> dict[
 def _key(name: str) -> str:
     """Return a name or path as it is looked up: with `/`, without a leading `./`, its accents composed."""
     return unicodedata.normalize("NFC", str(PurePosixPath(name.replace("\\", "/"))))
+
+
+def _stem(name: str) -> str:
+    """Return `_key` without the suffix, which has a letter first: the number in `blues.00000` is none."""
+    return re.sub(r"\.[A-Za-z]\w{0,4}$", "", _key(name))

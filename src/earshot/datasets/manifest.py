@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_list_like
 
 from earshot import files, project
-from earshot.datasets.card import Card, ClassFolders, Events, Table
+from earshot.datasets import place
+from earshot.datasets.card import Card, ClassFolders, Events, FeatureTable, Table, load_card
 from earshot.datasets.stretches import BEYOND, OVERLAP, UNMAPPED, UNREAD, USED, WHOLE
 from earshot.metrics import labels
 
@@ -115,7 +115,7 @@ def no_group(card: Card) -> str:
     layout = card.layout
     if isinstance(layout, Table):
         return f"no group in {layout.file}"
-    if isinstance(layout, ClassFolders | Events) and layout.groups:
+    if isinstance(layout, ClassFolders | Events | FeatureTable) and layout.groups:
         return f"no group in {layout.groups.file}"
     return "no group in the tables of its members" if card.union else "no group"
 
@@ -152,8 +152,9 @@ def above_full_scale(n: int, worst: str, peak: float) -> str:
 
 def _rates(recordings: pd.DataFrame) -> list[str]:
     """Return a warning about sample rates that reveal the class."""
+    known = recordings[recordings["sample_rate"].notna()]  # of given features it isn't
     rates = (
-        by_class(by_event_class(recordings))
+        by_class(by_event_class(known))
         .groupby("label")["sample_rate"]
         .unique()
         .map(lambda found: tuple(sorted(map(int, found))))
@@ -184,10 +185,11 @@ def of_status(manifest: pd.DataFrame, status: str = READ) -> pd.DataFrame:
     return manifest[manifest["status"] == status].reset_index(drop=True)
 
 
-def paths(dataset: str) -> dict[str, Path]:
-    """Return the path of each recording of a dataset."""
-    folder = project.raw(dataset)
-    return {row.recording: folder / row.path for row in read(dataset).itertuples()}
+def paths(dataset: str) -> place.Paths:
+    """Return the path of each recording of a dataset; given features have none."""
+    card = load_card(dataset)
+    recordings = read(dataset) if card.has_sound else pd.DataFrame(columns=COLUMNS)
+    return place.Paths(card, dict(zip(recordings["recording"], recordings["path"], strict=True)))
 
 
 def classes_of(recordings: pd.DataFrame) -> list[str]:

@@ -26,11 +26,16 @@ def save(folder: Path, to: Path) -> None:
     Parameters
     ----------
     folder : with model.safetensors and config.json
+
+    Raises
+    ------
+    EarshotError
+        If the model takes no sound, but features that were given.
     """
     import mlflow.pyfunc
 
     facts, _ = model_folder.read(folder)
-    rate = facts["input"]["sample_rate"]
+    rate = model_folder.input_of(facts).sample_rate
     tone = 0.1 * np.sin(2 * np.pi * 440 / rate * np.arange(round(facts["seconds"] * rate)))
     mlflow.pyfunc.save_model(
         to,

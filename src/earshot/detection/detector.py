@@ -57,13 +57,14 @@ class Detector:
         """
         settings, weights = model_folder.read(folder)
         try:
+            _ = model_folder.input_of(settings).sample_rate  # a model of given features says that it takes no sound
             found = cls(settings, model_folder.restore(settings, weights), hop or settings["hop"])
             if not hop and found.of_clips:
                 found = replace(found, hop=found.length)
             _ = found.classes, found.sample_rate, found.length
         except (EarshotError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             said = error if isinstance(error, EarshotError) else f"{error!r}. Train it again"
-            raise EarshotError(f"{folder / 'config.json'} does not describe a model: {said}") from None
+            raise EarshotError(f"{folder / 'config.json'} does not describe a model that takes sound: {said}") from None
         return found
 
     @property

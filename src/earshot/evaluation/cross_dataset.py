@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from earshot import inputs, processes, project
-from earshot.datasets import manifest
+from earshot.datasets import manifest, place
 from earshot.datasets.card import Card, load_card, trained_on
 from earshot.datasets.union import overlap
 from earshot.errors import EarshotError
@@ -43,7 +43,7 @@ def evaluate_on(dataset: str, on: str, experiment: Experiment, wiring: str) -> p
     torch.set_num_threads(1)
     cfg = compose([override("dataset", on), *experiment.overrides])
     data = prepare.load(cfg)
-    whole = spans.grouped_spans(data.card, manifest.read(on), read_params(), project.raw(on))
+    whole = spans.grouped_spans(data.card, manifest.read(on), read_params(), place.folder(data.card))
     cut = windows_in(whole, data.input, window_of(cfg.windows, data.card.task))
     frames = []
     for trained in grouped_models(dataset, experiment.name, wiring):
@@ -69,7 +69,7 @@ def same_task(on: str, params: dict[str, Any]) -> list[str]:
     """
     tested = load_card(on)
     cards = [load_card(name) for name in trained_on(params["datasets"])]
-    found = [card.name for card in cards if card.task == tested.task and not overlap(card, tested)]
+    found = [card.name for card in cards if _is_like(card, tested)]
     if not found:
         raise EarshotError(
             f"params.yaml's datasets have none of task '{tested.task}' besides {on}: say which one with --of"
@@ -86,6 +86,8 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
         If `dataset` has no trained models, none can be tested on `on`, or a stage fails, see above.
     """
     card = load_card(dataset)
+    if silent := [name for name in (dataset, on) if not load_card(name).has_sound]:
+        raise EarshotError(f"{silent[0]} is a table of features: its models and those of other datasets share no input")
     if card.test_only or not project.models(dataset).is_dir():
         raise EarshotError(f"{project.models(dataset)} is missing: there are no models of {dataset} to test")
     made = {("download", on): project.raw(on), ("manifest", on): project.manifest(on)}
@@ -102,11 +104,18 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
 
 
 def others(dataset: str, params: dict[str, Any]) -> list[str]:
-    """List the other datasets in params.yaml with the same task and classes that share no recordings with this one."""
+    """List the other datasets in params.yaml with the same task and classes that share no recordings with this one.
+
+    Given features have none.
+    """
     card = load_card(dataset)
-    cards = [load_card(name) for name in params["datasets"]]
-    same = [other for other in cards if other.task == card.task and not overlap(card, other)]
+    same = [other for other in map(load_card, params["datasets"]) if _is_like(card, other)]
     return [other.name for other in same if _classes(other.name) == _classes(dataset)]
+
+
+def _is_like(card: Card, other: Card) -> bool:
+    with_sound = card.has_sound and other.has_sound
+    return with_sound and card.task == other.task and not overlap(card, other)
 
 
 def _classes(dataset: str) -> list[str]:

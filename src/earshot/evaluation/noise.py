@@ -134,6 +134,8 @@ def jobs(dataset: str, params: dict[str, Any], inputs: list[str]) -> list[Job]:
 
 def setting_for(card: Card, params: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """Return the noise setting of a dataset in params.yaml, or None and the reason why there is nothing to do."""
+    if not card.has_sound:
+        return None, "no noise: it is a table of features, which no sound can be mixed into"
     setting = params["noise"].get(card.task)
     if card.test_only:
         return None, "no noise: it is for testing alone"

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from earshot import files, processes, project
-from earshot.datasets import manifest
+from earshot.datasets import manifest, place
 from earshot.datasets.card import Card, channel_of, load_card
 from earshot.errors import EarshotError
 from earshot.explore import SECONDS, classes, page, tracks
@@ -41,9 +41,10 @@ def explore(dataset: str, folder: Path, workers: int) -> Path:
     card = load_card(dataset)
     table = _manifest(card)
     read = manifest.of_status(table)
+    place.verify(card, read["path"])
     recordings = manifest.by_event_class(read.assign(whole=read["seconds"]))
     recordings["start"] = recordings["start"].clip(upper=(recordings["whole"] - LEAST).clip(lower=0))
-    recordings["file"] = [project.raw(dataset) / path for path in recordings["path"]]
+    recordings["file"] = [place.folder(card) / path for path in recordings["path"]]
     recordings["channel"] = recordings["path"].map(channel_of(card)).astype(object)
     recordings["picture"] = _picture_names(recordings)
     recordings["level"] = _draw_tracks(recordings, folder, card, workers)
@@ -71,6 +72,8 @@ def _manifest(card: Card) -> pd.DataFrame:
     path = project.manifest(card.name)
     if not card.holds_recordings:
         raise EarshotError(f"{card.name} holds no recordings ({card.title}): explore the dataset that needs it")
+    if not card.has_sound:
+        raise EarshotError(f"{card.name} is a table of features ({card.layout.file}): there is no sound to look at")
     if not path.exists():
         raise EarshotError(
             f"{path} is missing. Add {card.name} to datasets in params.yaml where it is not there, and run "

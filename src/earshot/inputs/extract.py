@@ -23,10 +23,11 @@ import threadpoolctl
 from tqdm import tqdm
 
 from earshot import files, inputs, project, provenance
-from earshot.datasets import manifest
+from earshot.datasets import manifest, place
 from earshot.datasets.card import Card
 from earshot.datasets.reading import PLAIN, Reading, reading_of
 from earshot.errors import EarshotError
+from earshot.inputs import from_table
 from earshot.processes import keep_memory, leave_with_parent
 
 WARM_SECONDS = 4  # longer than most windows
@@ -143,7 +144,10 @@ def write(path: Path, tables: Iterator[pa.Table], recipe: dict[str, Any]) -> Non
 
 
 def extract(card: Card, input_name: str, params: dict[str, Any], workers: int) -> None:
-    """Write an input representation of all recordings of a dataset."""
+    """Write an input representation of all recordings of a dataset; features that it gives are taken as they are."""
+    if not card.has_sound:
+        from_table.write(card, input_name)
+        return
     built = inputs.build(input_name, params, card.task, card.clips)
     recipe = inputs.recipe(input_name, built)
     recordings = manifest.read(card.name)
@@ -151,7 +155,8 @@ def extract(card: Card, input_name: str, params: dict[str, Any], workers: int) -
     keys = {reading: cache_key(built, recipe, reading) for reading in dict.fromkeys(readings)}
     names = [(keys[reading], sha256) for reading, sha256 in zip(readings, recordings["sha256"], strict=True)]
     cached = [project.cache("features", input_name, key, f"{sha256}.npy") for key, sha256 in names]
-    raw = project.raw(card.name)
+    raw = place.folder(card)
+    place.verify(card, [path for kept, path in zip(cached, recordings["path"], strict=True) if not kept.exists()])
     jobs = [(kept, raw / path) for kept, path in zip(cached, recordings["path"], strict=True)]
     known = sum(kept.exists() for kept in cached)
     for reading in keys:

@@ -55,8 +55,9 @@ def audit(card: Card) -> dict[str, Any]:
     -------
     `duplicates` (stretches, seconds, how many are in two recordings, identical files set aside), `protocols`
     (see `summary`), `left_out` (recordings by reason, see `splits.left_out`), `leaking` (for each protocol that must
-    not leak: a line for each of the first leaking windows) and `hints` (see `leaks.hints`); where the dataset has
-    published folds, `published_folds` says whether they are leak-free and so used
+    not leak: a line for each of the first leaking windows) and `hints` (see `leaks.hints`; none without sound). Where
+    the dataset has published folds, `published_folds` says whether they are leak-free and so used; where features are
+    given, `table` is the name of their file
     """
     params, dataset = read_params(), card.name
     window = dict(window_of(params["windows"], card.task))
@@ -75,7 +76,8 @@ def audit(card: Card) -> dict[str, Any]:
         "protocols": {protocol: summary(table) for protocol, table in tables.items()},
         "left_out": {protocol: left_out(card, recordings, split) for protocol, split in splits.items()},
         "leaking": {name: describe_leaking(tables[name]) for name in LEAK_FREE if name in tables},
-        "hints": _hints(dataset, splits, window),
+        "hints": _hints(dataset, splits, window) if card.has_sound else {},
+        **({} if card.has_sound else {"table": card.layout.file}),
     }
     if "grouped" in splits and (judged := judge_folds(splits["grouped"], manifest.read(dataset))):
         found["published_folds"] = str(judged)
@@ -114,6 +116,8 @@ def _hints(dataset: str, splits: dict[str, pd.DataFrame], window: dict[str, floa
 def describe(card: Card, found: dict[str, Any]) -> str:
     """Describe the findings of an audit in lines of text."""
     twice = found["duplicates"]
+    if "table" in found:
+        return _describe_table(card, found)
     said = [
         f"{card.label}: {twice['stretches']} stretches sound twice ({twice['seconds']:.0f} s), "
         f"{twice['across_recordings']} of them in two recordings; {twice['identical_files']} identical files set aside"
@@ -140,6 +144,22 @@ def describe(card: Card, found: dict[str, Any]) -> str:
     return "\n".join(said)
 
 
+def _describe_table(card: Card, found: dict[str, Any]) -> str:
+    """Describe what can be told of a table of features."""
+    said = [
+        f"{card.label}: there is no sound to be audited, only {found['table']}. "
+        f"{found['duplicates']['stretches']} pairs of its rows hold the same numbers; copies that differ aren't found"
+    ]
+    for protocol, shares in found["protocols"].items():
+        said.append(
+            f"  {protocol}: {shares['duplicate']:.1%} of {shares['windows']} tested rows are in training too, by their "
+            f"numbers; {shares['group']:.1%} have their group there"
+        )
+    if "published_folds" in found:
+        said.append(f"  {found['published_folds']}")
+    return "\n".join(said)
+
+
 def check(card: Card, found: dict[str, Any]) -> None:
     """Check that the splits that must not leak do not.
 
@@ -153,6 +173,7 @@ def check(card: Card, found: dict[str, Any]) -> None:
             raise EarshotError(
                 f"the {protocol} split of {card.name} leaks: training has heard test windows:\n  "
                 + "\n  ".join(named)
-                + "\nGive what belongs together one group in the card's table of groups, list a copy under the card's "
-                "known_bad, or set split.unite_duplicates in params.yaml to true"
+                + "\nGive what belongs together one group in the card's table of groups, "
+                + ("list a copy under the card's known_bad" if card.has_sound else "leave one of two equal rows out")
+                + ", or set split.unite_duplicates in params.yaml to true"
             )

@@ -11,11 +11,11 @@ import pandas as pd
 import soxr
 from tqdm import tqdm
 
-from earshot import project
 from earshot.audio import decode
+from earshot.datasets import place
 from earshot.datasets.card import Card
 from earshot.datasets.reading import PLAIN, ReadingOf
-from earshot.leaks import conditions, duplicates
+from earshot.leaks import conditions, duplicates, equal_rows
 from earshot.leaks.fingerprint import FULL_SCALE, SAMPLE_RATE
 
 Described = tuple[np.ndarray, pd.DataFrame]
@@ -28,7 +28,8 @@ def _described(
 
     What pads a window is no sound that could occur twice.
     """
-    raw = project.raw(card.name)
+    place.verify(card, recordings["path"])
+    raw = place.folder(card)
     for row in tqdm(recordings.itertuples(), total=len(recordings), desc=f"fingerprint {card.label}", disable=None):
         samples, sample_rate = decode.read(raw / row.path)
         mono = decode.mono(samples, reading(row.path).channel)
@@ -44,8 +45,11 @@ def scan(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the stretches that sound twice in a dataset (see `duplicates.find`), and the conditions of its windows.
 
+    Without sound these are the rows of features that are alike, and no conditions.
     The samples wait on disk meanwhile, so that memory doesn't grow with the recordings.
     """
+    if not card.has_sound:
+        return equal_rows.find(recordings, window["length"]), pd.DataFrame(columns=["recording", "start"])
     described, kept = [], []
     with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
         for number, (samples, rows) in enumerate(_described(card, recordings, window, reading)):

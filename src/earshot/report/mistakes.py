@@ -6,7 +6,7 @@ hundreds of megabytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from earshot.audio import clips, decode, spectrum
 from earshot.audio.spectrogram_image import spectrogram_image
 from earshot.datasets import manifest
 from earshot.datasets.card import channel_of, load_card
+from earshot.datasets.experiments import experiments_on
 from earshot.errors import EarshotError
 from earshot.files import write_text
 from earshot.metrics import classification, labels
 from earshot.metrics.surest import surest
 from earshot.pages import html
 from earshot.report.results import read_cells
-from earshot.settings import compared, experiments_of, read_params
+from earshot.settings import compared, read_params
 from earshot.tracking import links
 
 TEMPLATE = Path(__file__).parent / "mistakes.html.j2"
@@ -145,7 +146,7 @@ def _predictions(cell: MatrixCell) -> pd.DataFrame:
     """Return the predictions that the confusion matrix counts, over all seeds; checks every name in `cell`."""
     settings = compared(read_params())
     _check("dataset", cell.dataset, settings["datasets"])
-    _check("experiment", cell.experiment, (experiment.name for experiment in experiments_of(settings)))
+    _check("experiment", cell.experiment, (each.name for each in experiments_on(load_card(cell.dataset), settings)))
     cells = read_cells(cell.dataset, cell.input, cell.model, settings)
     _check("protocol", cell.protocol, [each.protocol for each in cells])
     _check("wiring", cell.wiring, [each.wiring for each in cells])
@@ -163,13 +164,15 @@ def _check(kind: str, name: str, names: Iterable[str]) -> None:
 
 
 def _window(
-    window: dict[str, Any], classes: list[str], paths: dict[str, Path], channel: decode.Channel
+    window: dict[str, Any], classes: list[str], paths: Mapping[str, Path], channel: decode.Channel
 ) -> dict[str, Any]:
-    """Return a window with its probabilities by class, its sound and its picture."""
-    path = paths[window["recording"]]
+    """Return a window with its probabilities by class, its sound and its picture, where it has sound."""
+    path = paths.get(window["recording"])
+    probabilities = {name: window[classification.PROBABILITY + name] for name in classes}
+    if path is None:  # features were given
+        return {**window, "probabilities": probabilities, "sound": None}
     try:
         samples = clips.excerpt(path, window["start"], window["seconds"], channel)
     except ValueError as error:
         raise EarshotError(f"{path} can't be read ({error}). Run `dvc repro`") from None
-    probabilities = {name: window[classification.PROBABILITY + name] for name in classes}
     return {**window, "probabilities": probabilities, "sound": clips.mp3(samples), "picture": picture(samples)}

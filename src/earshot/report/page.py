@@ -74,8 +74,11 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
             if not results.multi_label
         ],
         "multi_label": results.multi_label,
-        "examples": examples.examples(results.card.name, list(frames[pairs[0].title].values())[-1], right=False),
+        "examples": examples.examples(results.card.name, list(frames[pairs[0].title].values())[-1], right=False)
+        if results.card.has_sound
+        else [],
         "absent": _absent(results),
+        "left_out": results.left_out,
     }
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 
 from earshot import project
 from earshot.datasets.card import Card, load_card
+from earshot.datasets.experiments import experiments_on, left_out
 from earshot.errors import EarshotError
 from earshot.files import read_json, read_recipe, read_table, reading
 from earshot.metrics import classification, labels
-from earshot.settings import experiments_of
 
 CELL = ["wiring", "protocol", "seed"]
 RUN = [*CELL, "fold"]
@@ -41,7 +41,7 @@ class DatasetResults:
 
     `cells` holds the predictions by experiment and setting, `audit` the result of the leak audit; `noise` and
     `cross_dataset` are the windows that the stages of those names scored; `noise_settings` is the task's part of
-    `noise` in params.yaml, None where it has none.
+    `noise` in params.yaml, None where it has none; `left_out` says which experiments the dataset doesn't allow.
     """
 
     card: Card
@@ -51,6 +51,7 @@ class DatasetResults:
     noise: pd.DataFrame
     noise_settings: dict[str, Any] | None
     cross_dataset: pd.DataFrame
+    left_out: str = ""
 
     @property
     def multi_label(self) -> bool:
@@ -69,18 +70,21 @@ def read_results(dataset: str, settings: dict[str, Any]) -> DatasetResults:
     manifest = project.manifest_counts(dataset)
     counts = read_json(manifest)
     _checked(manifest, counts, ["read", "set_aside", "classes", "seconds", "warnings"])
-    cells = [cell for one in experiments_of(settings) for cell in read_cells(dataset, one.input, one.model, settings)]
+    card = load_card(dataset)
+    compared = experiments_on(card, settings)
+    cells = [cell for one in compared for cell in read_cells(dataset, one.input, one.model, settings)]
     found = project.audit(dataset)
     audit = _checked(found, read_json(found), ["protocols", "hints"])
     noise = project.noise(dataset)
     return DatasetResults(
-        card=load_card(dataset),
+        card=card,
         counts=counts,
         cells=cells,
         audit=audit,
         noise=read_table(noise),
         noise_settings=read_recipe(noise)["asked"],
         cross_dataset=read_table(project.cross_dataset(dataset)),
+        left_out=left_out(card, settings),
     )
 
 

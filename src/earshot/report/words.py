@@ -109,6 +109,8 @@ def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any
             f"Scored its way, the same experiment reaches {_accuracy(top, 'published')} here; on groups that it never "
             f"heard, {_accuracy(top, 'grouped')}. New recordings would get the second number at best."
         )
+    if "table" in audit:
+        return [*found, *_why_of_table(audit)]
     if shares := audit["protocols"].get("published"):
         found.append(
             f"The audit: training has heard {percent(shares['leaking'])} of the windows that the published split tests "
@@ -134,6 +136,27 @@ def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any
             "Level, bandwidth and sample rate alone name the class of unheard groups with a balanced accuracy of "
             f"{score(hint['balanced_accuracy'])} (by chance {score(hint['chance'])}): a model may learn these instead."
         )
+    return found
+
+
+def _why_of_table(audit: dict[str, Any]) -> list[str]:
+    """Report what can be told of a table of features."""
+    found = [
+        f"No sound was there to be audited: the dataset is a table of features, {audit['table']}. Only rows with the "
+        "same numbers are found; a recording that is in it twice, but cut or encoded otherwise, is not."
+    ]
+    if shares := audit["protocols"].get("published"):
+        found.append(
+            f"Training has {percent(shares['duplicate'])} of the rows that the published split tests, by their "
+            f"numbers, and it knows the group of {percent(shares['group'])}."
+        )
+    if shares := audit["protocols"].get("grouped"):
+        found.append(
+            f"Of the grouped split's {whole(shares['windows'])} rows it has {percent(shares['duplicate'])}, and it "
+            f"knows the group of {percent(shares['group'])}."
+        )
+    if folds := audit.get("published_folds"):
+        found.append(f"The dataset's {folds}.")
     return found
 
 

@@ -240,6 +240,7 @@ def make(
     some and they are leak-free, see `published_folds`.
     """
     setting, window = params["split"], window_of(params["windows"], card.task)
+    recordings = recordings.fillna({"seconds": window["length"]})  # a row of given features counts as one window
     if protocol not in PROTOCOLS:
         raise EarshotError(f"protocols in params.yaml: '{protocol}' is none of {', '.join(PROTOCOLS)}")
     spans = grouped_spans(card, recordings, params, folder)

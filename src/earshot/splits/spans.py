@@ -10,7 +10,16 @@ import numpy as np
 import pandas as pd
 
 from earshot.datasets import manifest, union
-from earshot.datasets.card import Card, ClassFolders, Events, Groups, LongRecordings, Table, members_of
+from earshot.datasets.card import (
+    Card,
+    ClassFolders,
+    Events,
+    FeatureTable,
+    Groups,
+    LongRecordings,
+    Table,
+    members_of,
+)
 from earshot.datasets.tables import numbers, read_table
 from earshot.errors import EarshotError
 from earshot.settings import window_of
@@ -169,7 +178,7 @@ def _guarded_blocks(card: Card, spans: pd.DataFrame, params: dict) -> pd.DataFra
 
 def train_only(card: Card) -> list[str]:
     """Return the classes that the card excludes from the test parts of the grouped protocol."""
-    named = card.layout.groups if isinstance(card.layout, ClassFolders | Events) else card.layout
+    named = card.layout.groups if isinstance(card.layout, ClassFolders | Events | FeatureTable) else card.layout
     return named.train_only if isinstance(named, Groups | Table) else []
 
 

@@ -6,7 +6,8 @@ from tqdm import tqdm
 
 from earshot import processes, project
 from earshot.datasets.card import Card
-from earshot.settings import Experiment, experiments_of, read_params
+from earshot.datasets.experiments import experiments_on
+from earshot.settings import Experiment, read_params
 from earshot.stages import nothing_to_make, stage, workers
 
 
@@ -25,7 +26,7 @@ def main(card: Card, workers: int) -> None:
         folder, metrics = project.predictions(card.name, "").parent, project.metrics(card.name, "").parent
         nothing_to_make(card, folder, read_by_dvc=(metrics,))
         return
-    todo = [(card.name, experiment) for experiment in experiments_of(read_params())]
+    todo = [(card.name, experiment) for experiment in experiments_on(card, read_params())]
     with processes.pool(workers) as pool:
         for lines in processes.each(pool, evaluate, todo, f"test {card.name}"):
             tqdm.write("\n".join(lines))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from earshot.datasets.card import Card
+from earshot.datasets.experiments import experiments_on, left_out
 from earshot.inputs.extract import extract
-from earshot.settings import experiments_of, read_params
+from earshot.settings import read_params
 from earshot.stages import stage, workers
 
 
@@ -16,7 +17,9 @@ from earshot.stages import stage, workers
 def main(card: Card, names: tuple[str, ...], workers: int) -> None:
     """Write data/features/DATASET/INPUT.parquet; by default for each INPUT in params.yaml."""
     params = read_params()
-    for name in names or dict.fromkeys(experiment.input for experiment in experiments_of(params)):
+    if told := left_out(card, params):
+        print(told)
+    for name in names or dict.fromkeys(experiment.input for experiment in experiments_on(card, params)):
         extract(card, name, params, workers)
 
 

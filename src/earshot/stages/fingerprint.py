@@ -19,6 +19,9 @@ def main(card: Card) -> None:
     duplicates, conditions = scan.scan(card, manifest.read(card.name), window, reading)
     files.write_table(project.conditions(card.name), conditions, {"dataset": card.name})
     files.write_table(project.duplicates(card.name), duplicates, {"dataset": card.name})
+    if not card.has_sound:
+        print(f"{card.label}: no sound to listen to; {len(duplicates)} pairs of rows hold the same numbers")
+        return
     across = (duplicates["recording_a"] != duplicates["recording_b"]).sum()
     print(
         f"{card.label}: {len(duplicates)} stretches sound twice ({duplicates['seconds'].sum():.0f} s), "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from earshot import files, project
 from earshot.audio.files import told
-from earshot.datasets import examine, ignored, manifest
+from earshot.datasets import examine, ignored, manifest, place
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.settings import PADS, pad_of, read_params, window_of
@@ -18,11 +18,15 @@ def main(card: Card) -> None:
         raise EarshotError(f"{card.name} holds no recordings: take it out of datasets in params.yaml ({card.title})")
     params = read_params()
     shortest, pad = window_of(params["windows"], card.task)["length"], pad_of(params["windows"], card.task)
-    frame = examine.build(card, project.raw(card.name), shortest, params["manifest"]["silence_dbfs"], pad != PADS[0])
-    others = ignored.find(card, project.raw(card.name), frame["path"])
+    folder = place.folder(card)
+    frame = examine.build(card, folder, shortest, params["manifest"]["silence_dbfs"], pad != PADS[0])
+    if card.has_sound:
+        place.check(card, frame.dropna(subset="sha256").set_index("path")["sha256"].to_dict())
+    others = ignored.find(card, folder, frame["path"])
     counts = manifest.counts(frame, others.counts)
     counts["warnings"] += others.warnings
-    print(f"{card.label}: {counts['read']} files read, set aside: {told(counts['set_aside'])}", end="")
+    what = "files" if card.has_sound else f"rows of {card.layout.file}"
+    print(f"{card.label}: {counts['read']} {what} read, set aside: {told(counts['set_aside'])}", end="")
     unnamed = {why: number for why, number in others.counts.items() if why != ignored.NAMED}
     print(f"; ignored: {told(unnamed)}" if unnamed else "")
     if counts["padded"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from earshot import files, project
-from earshot.datasets import manifest
+from earshot.datasets import manifest, place
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.settings import read_params, window_of
@@ -28,7 +28,7 @@ def main(card: Card) -> None:
     for label, number in without_window(recordings, window).items():
         print(f"{card.label}: {number} events of {label} are not used: another class is heard in every window of each")
     for protocol in params["protocols"]:
-        split = make(protocol, card, recordings, duplicates, params, project.raw(card.name))
+        split = make(protocol, card, recordings, duplicates, params, place.folder(card))
         untested = train_only(card) if protocol == "grouped" else []
         judged = judge_folds(split, recordings) if protocol == "grouped" else None
         check_parts(split, classes, untested, card.name, bool(judged and judged.used))

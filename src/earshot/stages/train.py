@@ -9,8 +9,9 @@ import pandas as pd
 
 from earshot import files, project
 from earshot.datasets.card import Card
+from earshot.datasets.experiments import experiments_on, left_out
 from earshot.errors import EarshotError
-from earshot.settings import experiments_of, read_params
+from earshot.settings import read_params
 from earshot.stages import nothing_to_make, stage, workers
 from earshot.training.experiments import configs_of, train_all
 
@@ -22,7 +23,10 @@ def main(card: Card, workers: int) -> None:
     if card.test_only:
         nothing_to_make(card, project.models(card.name), read_by_dvc=(project.history(card.name, "").parent,))
         return
-    compared = experiments_of(read_params())
+    params = read_params()
+    compared = experiments_on(card, params)
+    if told := left_out(card, params):
+        print(told)
     configs = [cfg for experiment in compared for cfg in configs_of(card.name, card.task, experiment)]
     if not configs:
         raise EarshotError("params.yaml asks for no run: experiments, protocols, wirings and seeds each need an entry")

@@ -28,7 +28,8 @@ def examples(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[
 
     Returns
     -------
-    label, predicted, probability, recording, start (seconds) and the sound as the data address of an MP3
+    label, predicted, probability, recording, start (seconds) and the sound as the data address of an MP3, None where
+    features were given
     """
     frame = intervals.pool(predictions, intervals.WINDOW)
     chosen = surest(frame[(frame["label"] == frame["predicted"]) == right], MOST, PER_CLASS)
@@ -36,10 +37,14 @@ def examples(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[
     return [
         {
             **{name: getattr(row, name) for name in ("label", "predicted", "probability", "recording", "start")},
-            "sound": mp3(excerpt(paths[row.recording], row.start, min(row.seconds, SECONDS))),
+            "sound": _sound(paths.get(row.recording), row),
         }
         for row in chosen.sort_values(["label", "probability"], ascending=[True, False], kind="stable").itertuples()
     ]
+
+
+def _sound(path: Path | None, row: Any) -> str | None:
+    return path and mp3(excerpt(path, row.start, min(row.seconds, SECONDS)))
 
 
 def page(dataset: str, predictions: pd.DataFrame, part: str) -> str:

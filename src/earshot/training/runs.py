@@ -99,18 +99,18 @@ def _is_logged(cfg: DictConfig, data: Data, folder: Path) -> bool:
 
 def _log_settings(run: logger.Run, cfg: DictConfig, data: Data, out: Path, parts: dict[str, Windows]) -> None:
     """Log the settings of this run and its datasets."""
-    run.params({"dataset": data.card.name, **logger.flatten(_params(cfg, data.card.task))})
+    run.params({"dataset": data.card.name, **logger.flatten(_params(cfg, data))})
     run.tag(store.FOLDER_TAG, str(out))
     run.text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
     for part, windows in parts.items():
         run.dataset(data.card.name, data.digest, str(data.path), f"{part}, {len(windows)} windows")
 
 
-def _params(cfg: DictConfig, task: str) -> dict[str, Any]:
+def _params(cfg: DictConfig, data: Data) -> dict[str, Any]:
     """Return the settings of this run, without those of other inputs, tasks and runs."""
     everything = OmegaConf.to_container(cfg, resolve=True)
-    features = everything["features"][cfg.input]
-    window = window_of(everything["windows"], task)
+    features = everything["features"][cfg.input] if data.card.has_sound else {"table": data.card.layout.file}
+    window = window_of(everything["windows"], data.card.task)
     return {key: everything[key] for key in LOGGED} | {"features": features or {}, "window": window}
 
 

@@ -102,6 +102,11 @@ def _obtain(card: Card, work: Path) -> Path:
     state = "verified" if verified else "unverified (the card has no checksum)"
     if source.generated:
         origin, state = local.generate(card, files), "made by code"
+    elif source.in_place:
+        print(f"{card.name}: {local.list_folder(card, files, listed)}\n  licence: {card.licence}")
+        return files
+    elif source.is_remote:
+        origin = local.copy_remote(card, files, listed)
     elif source.folder:
         origin = local.copy_folder(card, files, listed)
     else:

@@ -1,4 +1,4 @@
-"""A dataset that needs no network: made by code, or copied from a folder of this machine."""
+"""A dataset that is made by code, or copied from or listed in a folder."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import importlib
 import inspect
 import shutil
 from collections import Counter
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from earshot import project
 from earshot.audio import files as sound_files
+from earshot.audio.suffixes import AUDIO_SUFFIXES
+from earshot.datasets import place
 from earshot.datasets.card import Card, card_path
+from earshot.datasets.download import bucket
 from earshot.datasets.download.checksums import Mismatch, check_folder
 from earshot.datasets.names import check_text
 from earshot.errors import EarshotError
+from earshot.files import digest, write_json
 
 
 def generate(card: Card, files: Path) -> str:
@@ -48,37 +52,104 @@ def copy_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
     EarshotError
         If there is no such folder, it holds no recordings or the project itself, or differs from the list.
     """
-    folder = project.workspace() / Path(card.source.folder).expanduser()
-    key = f"{card_path(card.name)}: source.folder: {folder}"
+    folder, names = _found(card, files, listed)
+    for name in tqdm(names, desc=card.name, unit="file", leave=False, disable=None):
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
+        # a copy, since DVC makes the files that it links to read-only, and these belong to the user
+        shutil.copyfile(folder / name, files / name)
+    _check_list(card, files, listed, _key(card, folder))
+    return str(folder)
+
+
+def copy_remote(card: Card, files: Path, listed: dict[str, str]) -> str:
+    """Copy the files of a folder at an address, such as s3://BUCKET/PREFIX, as `copy_folder` does; return the address.
+
+    Raises
+    ------
+    EarshotError
+        If it can't be read, holds no recordings, or differs from the list.
+    """
+    address = card.source.folder
+    key = f"{card_path(card.name)}: source.folder: {address}"
+    found = bucket.names(address, key)
+    chosen = {name: path for name, path in found.items() if not listed or name in listed}
+    _check_recordings(card, list(chosen), key)
+    bucket.copy(address, chosen, files, key)
+    _check_list(card, files, listed, key)
+    return address
+
+
+def list_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
+    """Write the list of the files that are read in place, `{name: sha256}`, to `files`; describe them.
+
+    Raises
+    ------
+    EarshotError
+        As `copy_folder` does, or if a name can't be listed.
+    """
+    folder, names = _found(card, files, listed)
+    if odd := [name for name in names if not _is_unicode(name)]:
+        raise EarshotError(f"{_key(card, folder)}: the name {odd[0]!a} is not UTF-8: rename the file")
+    with ThreadPoolExecutor() as pool:
+        digests = pool.map(digest, [folder / name for name in names])
+        digests = list(tqdm(digests, total=len(names), desc=card.name, unit="file", leave=False, disable=None))
+    found = dict(zip(names, digests, strict=True))
+    if wrong := [name for name, sha256 in listed.items() if found.get(name) != sha256]:
+        fault = "wrong bytes (SHA-256 differs)" if wrong[0] in found else "missing"
+        raise EarshotError(f"{_key(card, folder)} differs from {card.source.checksums}: {fault}: {wrong[0]}")
+    write_json(files / place.LIST, found)
+    size = sum((folder / name).stat().st_size for name in names)
+    return f"{len(names)} files, {size / 1e6:.3g} MB, listed, to be read in {folder}"
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:  # Python's stand-ins for bytes that are no UTF-8
+        return False
+
+
+def _key(card: Card, folder: Path) -> str:
+    return f"{card_path(card.name)}: source.folder: {folder}"
+
+
+def _found(card: Card, files: Path, listed: dict[str, str]) -> tuple[Path, list[str]]:
+    """Return the card's folder and the names of its visible files, or of those that are `listed`."""
+    folder = place.own_folder(card.source.folder)
+    key = _key(card, folder)
     if not folder.is_dir():
         raise EarshotError(f"{key} is not a folder")
     if files.is_relative_to(folder.resolve()):
         raise EarshotError(f"{key} contains the project's own data; name the folder of the recordings alone")
     found = sound_files.find(folder)
-    recordings, left_out = _chosen(found, folder, listed)
-    if not recordings:
+    names, left_out = _chosen(found, folder, listed)
+    recordings = {path.relative_to(folder).as_posix() for path in found.recordings}
+    if card.has_sound and not recordings.intersection(names):
         raise EarshotError(f"{key} holds no recordings. What is there: {sound_files.told(found.counts)}")
-    names = sorted(recordings)
     check_text(names, key)
     if left_out:
         print(f"{card.name}: not copied: {sound_files.told(dict(Counter(left_out.values())))}")
     for name, why in left_out.items():
         if why in sound_files.NOT_FOLLOWED:
             print(f"  not followed: {name}, a {why}")
-    for name in tqdm(names, desc=card.name, unit="file", leave=False, disable=None):
-        (files / name).parent.mkdir(parents=True, exist_ok=True)
-        # a copy, since DVC makes the files that it links to read-only, and these belong to the user
-        shutil.copyfile(folder / name, files / name)
+    return folder, sorted(names)
+
+
+def _check_recordings(card: Card, names: list[str], key: str) -> None:
+    if card.has_sound and not any(PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES for name in names):
+        raise EarshotError(f"{key} holds no recordings ({', '.join(sorted(AUDIO_SUFFIXES))})")
+
+
+def _check_list(card: Card, files: Path, listed: dict[str, str], key: str) -> None:
     try:
         if listed:
             check_folder(files, listed)
     except Mismatch as mismatch:
         raise EarshotError(f"{key} differs from {card.source.checksums}: {mismatch}") from None
-    return str(folder)
 
 
 def _chosen(found: sound_files.Found, folder: Path, listed: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Return the names of the files to copy, none where no recording is among them, and why each other is not."""
+    """Return the names of the files to take, and why each other is not taken."""
     visible = dict.fromkeys(found.recordings) | {
         path: why if why in (sound_files.HIDDEN, sound_files.SPECIAL, *sound_files.NOT_FOLLOWED) else None
         for path, why in found.ignored.items()
@@ -86,6 +157,5 @@ def _chosen(found: sound_files.Found, folder: Path, listed: dict[str, str]) -> t
     why = {path.relative_to(folder).as_posix(): reason for path, reason in visible.items()}
     if listed:
         why = {name: reason or (None if name in listed else "not in the list") for name, reason in why.items()}
-    recordings = {path.relative_to(folder).as_posix() for path in found.recordings}
     names = [name for name, reason in why.items() if reason is None]
-    return names if recordings.intersection(names) else [], {name: r for name, r in why.items() if r is not None}
+    return names, {name: reason for name, reason in why.items() if reason is not None}

@@ -1,0 +1,164 @@
+"""Where a dataset's files are: in data/raw/DATASET, or where they were when its card says `copy: false`.
+
+In place, data/raw/DATASET holds a list of the files with their checksums alone. What is read is compared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from earshot import project
+from earshot.datasets.card import Card, card_path
+from earshot.errors import EarshotError
+from earshot.files import digest, read_json
+
+LIST = "files.json"
+
+
+def folder(card: Card) -> Path:
+    """Return the folder of a dataset's files.
+
+    Raises
+    ------
+    EarshotError
+        If they are read in place, and the folder is missing or a table that the card names has changed.
+    """
+    if not card.in_place:
+        return project.raw(card.name)
+    verify(card, _tables(card))
+    return _own_folder(card)
+
+
+def own_folder(source_folder: str) -> Path:
+    """Return the folder that a card names; `~` and paths relative to the project's folder are allowed."""
+    return project.workspace() / Path(source_folder).expanduser()
+
+
+def _own_folder(card: Card) -> Path:
+    found = own_folder(card.source.folder)
+    if not found.is_dir():
+        raise EarshotError(
+            f"{found} is not a folder, and the files of {card.name} are read there. Is its drive mounted? Else change "
+            f"source.folder in {card_path(card.name)}"
+        )
+    return found
+
+
+def listed(card: Card) -> dict[str, str]:
+    """Return the SHA-256 of each file of a dataset that is read in place, by its name.
+
+    Raises
+    ------
+    EarshotError
+        If there is no list of them.
+    """
+    path = project.raw(card.name) / LIST
+    if not path.is_file():
+        raise EarshotError(f"{path} is missing. {_again(card)}")
+    return read_json(path)
+
+
+def only_listed(card: Card, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows, which have a `path`, of files that are listed; print how many are new since.
+
+    Raises
+    ------
+    EarshotError
+        If a listed file is gone.
+    """
+    if not card.in_place:
+        return rows
+    known, own = listed(card), _own_folder(card)
+    if gone := [name for name in known if not (own / name).is_file()]:
+        raise EarshotError(f"{own / gone[0]} is gone since the folder was listed. {_again(card)}")
+    found = [row for row in rows if row["path"] in known]
+    if new := [row for row in rows if row["path"] not in known and "/." not in f"/{row['path']}"]:
+        print(f"{card.label}: {len(new)} files in {own} are new since it was listed. {_again(card)}")
+    return found
+
+
+def verify(card: Card, names: Iterable[str]) -> None:
+    """Make sure that files which are read in place are those that were listed.
+
+    Raises
+    ------
+    EarshotError
+        If one has changed or is gone; it says what to run.
+    """
+    if not card.in_place:
+        return
+    own, names = _own_folder(card), list(names)
+    with ThreadPoolExecutor() as pool:
+        check(card, dict(zip(names, pool.map(lambda name: _digest(own / name), names), strict=True)))
+
+
+def check(card: Card, found: Mapping[str, str | None]) -> None:
+    """Compare the SHA-256 of files, by their names, with the list, where a dataset is read in place.
+
+    Raises
+    ------
+    EarshotError
+        As `verify` does.
+    """
+    known = listed(card) if card.in_place else found
+    for name, sha256 in found.items():
+        if sha256 != known.get(name):
+            change = "has changed" if sha256 else "is gone"
+            raise EarshotError(f"{_own_folder(card) / name} {change} since the folder was listed. {_again(card)}")
+
+
+class Paths(Mapping[str, Path]):
+    """The paths of recordings; one that is read in place is verified when it is looked up."""
+
+    def __init__(self, card: Card, names: Mapping[str, str]) -> None:
+        """Take the path of each recording below the folder of the dataset."""
+        self.card, self.names, self.folder = card, dict(names), folder(card)
+
+    def __getitem__(self, recording: str) -> Path:
+        """Return the path of a recording.
+
+        Raises
+        ------
+        EarshotError
+            If it has changed since it was listed.
+        """
+        name = self.names[recording]
+        verify(self.card, [name])
+        return self.folder / name
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the recordings."""
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        """Return how many recordings there are."""
+        return len(self.names)
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return digest(path) if path.is_file() else None
+    except OSError as error:
+        raise EarshotError(f"{path} can't be read: {error.strerror}") from None
+
+
+def _again(card: Card) -> str:
+    name = card.name
+    return f"Take in what has changed: `dvc repro --force --single-item download@{name}`, then `make repro`"
+
+
+def _tables(card: Card) -> list[str]:
+    """Return the listed files that the card's layout names, but for recordings."""
+    named = set(_texts(card.layout.model_dump(exclude={"recordings"}))) if card.layout else set()
+    return [name for name in listed(card) if name in named]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
