@@ -266,6 +266,10 @@ def _contradictions(path: Path, content: dict[str, Any]) -> Iterator[str]:
                 yield f"{section}.{name}.models: there is no conf/model/{wrong}.yaml; {did_you_mean(wrong, models)}"
             if section == "noise" and item["alarm"] == item["background"]:
                 yield f"noise.{name}: alarm and background are both {item['alarm']}, and must be two classes"
+    for task, window in content["windows"].items():
+        for name in ("length", "hop"):
+            if name not in window and name not in content["windows"].get("default", {}):
+                yield f"windows.{task}.{name} is missing: {_RIGHT[name]}"
     crossed = Counter(
         (one, two) for item in content["experiments"].values() for one in item["inputs"] for two in item["models"]
     )
