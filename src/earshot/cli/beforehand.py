@@ -60,5 +60,5 @@ def _check_dataset(card: Card, params: dict) -> None:
         check_cards(card, project.raw(card.name))
     window_of(params["windows"], card.task)
     for_task(params["split"]["folds"], card.task, "split.folds")
-    for name in dict.fromkeys(experiment.input for experiment in experiments_of(params)):
+    for name in dict.fromkeys(experiment.input for experiment in experiments_of(params)) if card.has_sound else ():
         inputs.build(name, params, card.task, card.clips)

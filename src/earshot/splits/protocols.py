@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from earshot.datasets.card import Card, ClassFolders, LongRecordings
+from earshot.datasets.card import Card, ClassFolders, Events, FeatureTable, LongRecordings
 from earshot.datasets.manifest import by_class
 from earshot.errors import EarshotError
 from earshot.metrics import labels as label_text
@@ -142,7 +142,7 @@ def check_groups(spans: pd.DataFrame, classes: Iterable[str], folds: int, datase
 def _more_groups(card: Card, recordings: pd.DataFrame, setting: dict[str, Any]) -> str:
     """Say how a dataset would have more groups in a class."""
     layout = card.layout
-    if isinstance(layout, ClassFolders):
+    if isinstance(layout, ClassFolders | Events | FeatureTable):
         if not layout.groups:
             return "add recordings (without a table of groups, each is one)"
         table = layout.groups.file
