@@ -51,8 +51,8 @@ Name = Annotated[str, Field(pattern=r"^\w+$")]
 Dataset = Annotated[str, Field(pattern=f"^{DATASET}$")]
 Seed = Annotated[int, Field(ge=0, lt=LEAST_SEEDS_TOO_MANY)]
 Seconds = Annotated[float, Finite, Field(gt=0), must("a number of seconds above 0")]
-Inputs = Annotated[list[Name], Once, NotEmpty, must("a list of sections of `features`, each once, such as [log_mel]")]
-Models = Annotated[list[str], Once, NotEmpty, must("a list of files of conf/model/, each once, such as [cnn, lstm]")]
+Inputs = Annotated[list[Name], Once, must("a list of sections of `features`, each once, such as [log_mel]")]
+Models = Annotated[list[str], Once, must("a list of files of conf/model/, each once, such as [cnn, lstm]")]
 ClassName = Annotated[str, must("the name of a class, as text")]
 
 
