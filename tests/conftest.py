@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import shutil
 import signal
@@ -23,6 +25,8 @@ import pytest
 import requests
 import soundfile
 import yaml
+
+from earshot import processes
 
 PROJECT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -53,6 +57,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("process")
 
 
+@functools.cache
+def _warm_workers() -> None:
+    """Have all pools of this process fork their workers from one that has imported what training needs."""
+    processes.pool(1, "earshot.training.runs", "earshot.evaluation.test").shutdown()
+    multiprocessing.forkserver.ensure_running()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item):
     """Refuse Python processes in tests without the mark `process`, so that `make check` stays quick.
@@ -60,6 +71,7 @@ def pytest_runtest_protocol(item: pytest.Item):
     Tools that take milliseconds (git, make, ffmpeg) may run in any test.
     """
     if item.get_closest_marker("process"):
+        _warm_workers()
         return (yield)
     with pytest.MonkeyPatch.context() as patch:
         begin = subprocess.Popen.__init__

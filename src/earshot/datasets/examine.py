@@ -97,7 +97,7 @@ def _fault_of_sound(level: Level, seconds: float, rules: Rules) -> str | None:
 
 def _fault_of_label(card: Card, row: dict[str, Any], labels: set[str]) -> str | None:
     """Return why a label is invalid: no class folder, or a file named after another class; None if it is valid."""
-    if row["label"] is None:
+    if row["label"] is None and STRETCHES not in row:
         return "no class folder"
     if not isinstance(card.layout, ClassFolders):
         return None

@@ -139,5 +139,5 @@ def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int
                 f"{card.label}: {experiment.name} is not tested on {other}, since {experiment.input} is of windows for "
                 "one of them and of whole recordings for the other; `by_window: true` in a card makes it windows"
             )
-    with processes.pool(workers) as pool:
+    with processes.pool(workers, "earshot.batches.prepare", "earshot.trained.predict") as pool:
         return list(processes.each(pool, evaluate_on, todo, card.label))

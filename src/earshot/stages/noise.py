@@ -18,7 +18,7 @@ def main(card: Card, workers: int) -> None:
     params = read_params()
     setting, why = noise.setting_for(card, params)
     todo = noise.jobs(card.name, params, setting["inputs"]) if setting else []
-    with processes.pool(workers) as pool:
+    with processes.pool(workers, "earshot.batches.prepare", "earshot.trained.predict") as pool:
         frames = list(processes.each(pool, noise.score, [(job,) for job in todo], f"noise on {card.label}"))
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=noise.COLUMNS)
     files.write_table(project.noise(card.name), found, {"dataset": card.name, "asked": setting})
