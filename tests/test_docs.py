@@ -98,7 +98,7 @@ def test_every_command_is_one_that_works(command):
 
 def test_the_cards_in_the_documents_load():
     cards = [content for _, block in blocks("yaml") if "citation" in (content := yaml.safe_load(block))]
-    assert len(cards) == 8
+    assert len(cards) == 7
     for content in cards:
         assert Card(name="mine", **content).holds_recordings
 

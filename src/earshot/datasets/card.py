@@ -363,7 +363,7 @@ class Card(_Part):
         if self.union:
             return all(member.clips for member in members_of(self).values())
         whole = isinstance(self.layout, Table) and not self.layout.start
-        return whole or isinstance(self.layout, ClassFolders)
+        return whole or isinstance(self.layout, ClassFolders | FeatureTable)
 
     @property
     def multi_label(self) -> bool:

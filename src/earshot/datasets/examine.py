@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -55,8 +54,6 @@ class Rules:
 def examine(path: Path, rules: Rules) -> dict[str, Any]:
     """Decode one recording and return its properties, or why it is set aside; memory does not grow with its length."""
     facts: dict[str, Any] = {"sha256": digest(path), "reason": None}
-    if _printable(str(path)) != str(path):
-        return facts | {"reason": "its name is not UTF-8, rename it"}
     if path.stat().st_size == 0:
         return facts | {"reason": "empty"}
     level = Level(rules.channel)
@@ -69,11 +66,6 @@ def examine(path: Path, rules: Rules) -> dict[str, Any]:
     facts |= {"seconds": seconds, "sample_rate": sample_rate, "channels": level.channels, "peak": level.peak}
     facts["padded"] = max(0.0, rules.shortest - seconds) if rules.pads else 0.0
     return facts | {"reason": _fault_of_sound(level, seconds, rules)}
-
-
-def _printable(text: str) -> str:
-    """Return a text that a table can hold: bytes of a file's name that are not UTF-8 as their numbers."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def _fault_of_file(said: str) -> str:
@@ -122,7 +114,7 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float, pads: 
     """
     rows = listing.recordings_of(card, folder)
     if not card.has_sound:
-        return pd.DataFrame([{"status": READ} | row for row in rows]).reindex(columns=COLUMNS)
+        return pd.DataFrame([{"status": READ, "padded": 0.0} | row for row in rows]).reindex(columns=COLUMNS)
     channel, key = channel_of(card), f"{window_key(card)}.length"
 
     def rules(row: dict[str, Any]) -> Rules:
@@ -137,7 +129,6 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float, pads: 
     known_bad = known_bad_of(card)
     first_with: dict[str, str] = {}
     for row in rows:
-        row |= {key: _printable(value) for key, value in row.items() if isinstance(value, str)}
         row["reason"] = row["reason"] or _fault_of_label(card, row, labels)
         if row["reason"] is None and first_with.setdefault(row["sha256"], row["recording"]) != row["recording"]:
             row["reason"] = "duplicate bytes"

@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from earshot.datasets.card import Card, ClassFolders, Events, FeatureTable, LongRecordings
-from earshot.datasets.manifest import by_class
+from earshot.datasets.manifest import by_class, classes_of
 from earshot.errors import EarshotError
 from earshot.metrics import labels as label_text
 from earshot.params import PROTOCOLS
@@ -265,7 +265,7 @@ def make(
     judged = published_folds.judge(spans[tested], recordings.set_index("recording")["group"])
     folds = None if judged and judged.used else for_task(setting["folds"], card.task, "split.folds")
     if folds is not None:
-        classes = sorted(set(label_text.classes_of(recordings["label"])) - set(train_only(card)))
+        classes = sorted(set(classes_of(recordings)) - set(train_only(card)))
         check_groups(spans[tested], classes, folds, card.name, shared, _more_groups(card, recordings, setting))
     split = grouped(
         spans[tested].reset_index(drop=True),
