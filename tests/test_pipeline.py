@@ -83,9 +83,17 @@ def test_one_setting_of_one_model_trains_its_runs_alone(pipeline):
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory) -> Pipeline:
-    """A pipeline of one experiment that has run once, to the end."""
-    made = Pipeline(tmp_path_factory.mktemp("one"), ("horns",))
+def killed(tmp_path_factory) -> Pipeline:
+    """A pipeline of one experiment that was killed in three stages, each time with its stage, and then ran to the end."""
+    made = Pipeline(tmp_path_factory.mktemp("killed"), ("horns",))
+    for stage, after in (("download", 0.2), ("features", 1.0), ("train", 7.0)):
+        process = made.start()
+        child = wait_for(process, f"earshot.stages.{stage}")
+        time.sleep(after)
+        family = [child, *descendants(child)]
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not left_running(family, 30), "a stage outlived the dvc that started it"
     # as in a shell where the environment was not activated
     made.run("env", "PATH=/usr/bin:/bin", str(BIN / "earshot"), "repro")
     return made
@@ -96,28 +104,11 @@ def weights_of(pipeline: Pipeline) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))}
 
 
-def test_forced_it_gives_the_same_bytes_weights_included(one):
-    before, weights = one.lock, weights_of(one)
-    shutil.rmtree(one.data("cache"))
-    one.repro("--force")
-    assert one.lock == before and weights_of(one) == weights and len(weights) == 4
-
-
-def test_killed_in_three_stages_it_goes_on_to_the_same_end(one):
-    expected, weights = one.lock, weights_of(one)
-    for folder in (*one.data().glob("*/"), one.root / ".dvc" / "cache"):
-        shutil.rmtree(folder)
-    (one.root / "dvc.lock").unlink()
-    for stage, after in (("download", 0.2), ("features", 1.0), ("train", 7.0)):
-        process = one.start()
-        child = wait_for(process, f"earshot.stages.{stage}")
-        time.sleep(after)
-        family = [child, *descendants(child)]
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        assert not left_running(family, 30), "a stage outlived the dvc that started it"
-    one.repro()
-    assert one.lock == expected and weights_of(one) == weights
+def test_forced_it_gives_the_same_bytes_as_after_it_was_killed_weights_included(killed):
+    before, weights = killed.lock, weights_of(killed)
+    shutil.rmtree(killed.data("cache"))
+    killed.repro("--force")
+    assert killed.lock == before and weights_of(killed) == weights and len(weights) == 4
 
 
 def wait_for(parent: subprocess.Popen, module: str) -> psutil.Process:
