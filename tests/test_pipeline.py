@@ -84,7 +84,7 @@ def test_one_setting_of_one_model_trains_its_runs_alone(pipeline):
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory) -> Pipeline:
-    """A pipeline of one experiment that was killed in three stages, each time with its stage, and then ran to the end."""
+    """A pipeline of one experiment that was killed in three stages, and then ran to the end."""
     made = Pipeline(tmp_path_factory.mktemp("killed"), ("horns",))
     for stage, after in (("download", 0.2), ("features", 1.0), ("train", 7.0)):
         process = made.start()
