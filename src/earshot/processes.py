@@ -137,12 +137,19 @@ def pool(workers: int, *modules: str) -> Executor:
 
 
 def _begin(environment: dict[str, str]) -> None:
-    """End with the parent, also if it died before the worker got here; take over its environment as it is now."""
+    """Prepare a worker: the environment of the process that made the pool, as it is now, and an end with that process.
+
+    The kernel can't see to the end (`leave_with_parent`), since the worker is the child of another process.
+    """
     os.environ.clear()
     os.environ.update(environment)
-    leave_with_parent()
-    if not multiprocessing.parent_process().is_alive():
-        sys.exit("error: the process that started this one is gone")
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    """Wait for a process to end, and end this one."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def each(workers: Executor, work: Callable, todo: Sequence[tuple], label: str, unit: str = "it") -> Iterator[Any]:
