@@ -466,6 +466,11 @@ def around(value: float, margin: float) -> dict:
     return {"difference": value, "low": value - margin, "high": value + margin}
 
 
+def test_of_one_experiment_there_is_one_inflation():
+    text = " ".join(words.answer(made_up(waveform__cnn=(0.95, 0.70)), [], 0.5))
+    assert "As published, it scores 0.250 higher [+0.230, +0.270]." in text
+
+
 def test_the_answer_names_winner_inflation_and_the_gain_of_the_spectrogram():
     text = " ".join(
         words.answer(made_up(waveform__cnn=(0.95, 0.70), log_spectrogram__cnn=(0.93, 0.85)), CONTRASTS, 0.5)

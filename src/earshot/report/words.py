@@ -60,6 +60,9 @@ def inflation(pairs: list[Pair]) -> str:
     order = sorted(pairs, key=lambda pair: pair.inflation.value)
     low, mean, high = order[0], fmean(pair.inflation.value for pair in pairs), order[-1]
     direction = "higher" if mean >= 0 else "lower"
+    if len(pairs) == 1:
+        bounds = interval(low.inflation.low, low.inflation.high, signed)
+        return f"As published, it scores {score(abs(mean))} {direction} {bounds}".rstrip() + "."
     found = (
         f"As published, the same experiments score {score(abs(mean))} {direction} on average: "
         f"from {signed(low.inflation.value)} ({low.title}) to {signed(high.inflation.value)} ({high.title})."
