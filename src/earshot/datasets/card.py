@@ -6,7 +6,7 @@ A card is a file `conf/cards/NAME.yaml`. To add a dataset, add a card.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -381,6 +381,15 @@ class Card(_Part):
     def has_sound(self) -> bool:
         """Whether there are recordings, rather than a table of features in their place."""
         return not isinstance(self.layout, FeatureTable)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text in a nested value, such as a layout's: among them are the names of all its files."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from texts(item)
 
 
 def card_path(name: str) -> Path:

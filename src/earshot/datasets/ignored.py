@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from earshot.audio import files
-from earshot.datasets.card import Card, members_of
+from earshot.datasets.card import Card, members_of, texts
 from earshot.datasets.union import CARDS
 
 NAMED = "table that the card names"  # of groups or segments
@@ -49,14 +48,5 @@ def find(card: Card, folder: Path, recordings: Iterable[str]) -> Ignored:
 def _named(card: Card) -> set[str]:
     """Return the paths that a card may name for another purpose than recordings: every text of its layouts."""
     members = {f"{name}/": member.layout for name, member in members_of(card).items()} or {"": card.layout}
-    named = {prefix + text for prefix, layout in members.items() for text in _texts(layout.model_dump())}
+    named = {prefix + text for prefix, layout in members.items() for text in texts(layout.model_dump())}
     return named | ({CARDS} if card.union else set())
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield every text in a nested value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)

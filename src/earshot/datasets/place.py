@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from earshot import project
-from earshot.datasets.card import Card, card_path
+from earshot.datasets.card import Card, card_path, texts
 from earshot.errors import EarshotError
 from earshot.files import digest, read_json
 
@@ -152,13 +152,5 @@ def _again(card: Card) -> str:
 
 def _tables(card: Card) -> list[str]:
     """Return the listed files that the card's layout names, but for recordings."""
-    named = set(_texts(card.layout.model_dump(exclude={"recordings"}))) if card.layout else set()
+    named = set(texts(card.layout.model_dump(exclude={"recordings"}))) if card.layout else set()
     return [name for name in listed(card) if name in named]
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
