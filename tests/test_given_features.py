@@ -154,6 +154,7 @@ def test_rows_with_the_same_numbers_are_found(compared):
     assert found[["recording_a", "recording_b"]].to_numpy().tolist() == [table["filename"][:2].tolist()]
     assert "1 pairs of rows hold the same numbers" in said["fingerprint"]
     assert "there is no sound to be audited" in said["audit"]
+    assert "recordings not in the grouped split: 2 (no group in who.csv)" in said["audit"]
     shares = files.read_json(project.data("audit", "birds.json"))["protocols"]
     assert shares["grouped"]["leaking"] == 0
 

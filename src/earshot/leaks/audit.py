@@ -157,6 +157,7 @@ def _describe_table(card: Card, found: dict[str, Any]) -> str:
         )
     if "published_folds" in found:
         said.append(f"  {found['published_folds']}")
+    said += [f"  {line}" for line in starmap(described, found["left_out"].items()) if line]
     return "\n".join(said)
 
 

@@ -124,10 +124,7 @@ def why(pairs: list[Pair], tutorial: dict[str, Any] | None, audit: dict[str, Any
         found.append(
             f"Of the grouped split's {whole(shares['windows'])} windows it has heard {percent(shares['leaking'])}."
         )
-    if folds := audit.get("published_folds"):
-        found.append(f"The dataset's {folds}.")
-    lacking = filter(None, starmap(described, audit.get("left_out", {}).items()))
-    found += [f"{line[0].upper()}{line[1:]}." for line in lacking]
+    found += _of_folds(audit)
     if hint := audit["hints"].get("group"):
         found.append(
             "A window gives its group away: the most alike training window that shares no samples with it is of the "
@@ -158,9 +155,14 @@ def _why_of_table(audit: dict[str, Any]) -> list[str]:
             f"Of the grouped split's {whole(shares['windows'])} rows it has {percent(shares['duplicate'])}, and it "
             f"knows the group of {percent(shares['group'])}."
         )
-    if folds := audit.get("published_folds"):
-        found.append(f"The dataset's {folds}.")
-    return found
+    return found + _of_folds(audit)
+
+
+def _of_folds(audit: dict[str, Any]) -> list[str]:
+    """Say whether the published folds are used, and which recordings a split lacks."""
+    folds = audit.get("published_folds")
+    lacking = filter(None, starmap(described, audit.get("left_out", {}).items()))
+    return ([f"The dataset's {folds}."] if folds else []) + [f"{line[0].upper()}{line[1:]}." for line in lacking]
 
 
 def robustness(ladder: list[dict[str, Any]], other: list[dict[str, Any]], alarm: str) -> list[str]:
