@@ -15,7 +15,8 @@ from earshot import files, inputs
 from earshot.batches import prepare
 from earshot.cli import main
 from earshot.datasets import feature_table, manifest
-from earshot.datasets.card import FeatureTable, load_card
+from earshot.datasets.card import load_card
+from earshot.datasets.layouts import FeatureTable
 from earshot.detection.detector import Detector
 from earshot.errors import EarshotError
 from earshot.report import mistakes

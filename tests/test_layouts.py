@@ -229,7 +229,7 @@ def test_a_fault_of_a_table_is_one_line(changes, rows, told, urban):
 )
 def test_a_fault_of_a_pattern_is_told_with_its_key(path, told, project):
     table_card(project, path=path)
-    with pytest.raises(EarshotError, match=rf"layout\.table\.path: .*{told}"):
+    with pytest.raises(EarshotError, match=rf"layout\.path: .*{told}"):
         load_card("urban")
 
 

@@ -10,246 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from earshot import project
-from earshot.datasets.names import plain_relative
+from earshot.datasets.layouts import KINDS, ClassFolders, FeatureTable, Layout, Table
+from earshot.datasets.schema import Part
+from earshot.datasets.sources import Source
 from earshot.errors import EarshotError
 from earshot.params import DATASET, RULE, must, read_yaml, shown, told_type
-
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-Url = Annotated[str, Field(pattern="^https?://")]
-Bytes = Annotated[int, Field(gt=0)]
-Module = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
-KINDS = ("class_folders", "long_recordings")  # of layout; pydantic names them in the place of a fault
-InFolder = Annotated[str, AfterValidator(plain_relative)]
-COLUMN = re.compile(r"\{([^{}]+)\}")  # in the pattern of a table's paths
-
-
-def _with_a_column(pattern: str) -> str:
-    if not COLUMN.search(pattern):
-        raise ValueError(f"names no column: write {{{pattern}}} for the column called {pattern}")
-    return pattern
-
-
-Pattern = Annotated[InFolder, AfterValidator(_with_a_column)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RemoteFile(_Part):
-    """A file to download: its path in the dataset's folder, and its URLs in the order they are tried.
-
-    `md5` is for what its publisher lists no better checksum of.
-    """
-
-    path: InFolder
-    urls: list[Url] = []
-    sha256: Sha256 | None = None
-    md5: Md5 | None = None
-    bytes: Bytes | None = None
-
-    @property
-    def checksum(self) -> str | None:
-        """The SHA-256, or else the MD5."""
-        return self.sha256 or self.md5
-
-
-class Archive(RemoteFile):
-    """A tar or zip to download and unpack.
-
-    `strip` leading folders are removed from the names of its members. Members that match the pattern `members` are
-    unpacked; if the source has `checksums`, those listed there. If the contents need to be converted, `convert`
-    names a module in `earshot.datasets` whose `convert(unpacked, out)` does so.
-    """
-
-    strip: Annotated[int, Field(ge=0)] = 0
-    members: str = "*"
-    max_unpacked_bytes: Bytes
-    convert: Module | None = None
-
-
-class GeneratedBy(_Part):
-    """A synthetic dataset: the module in `earshot.datasets.synthetic` that generates it, and its arguments."""
-
-    module: Module
-    arguments: dict[str, int | float | str] = {}
-
-
-class Source(_Part):
-    """The source of the recordings.
-
-    `files` are downloaded one by one; an `archive` is unpacked; a `folder` on this machine is copied
-    (`~` and paths relative to the project's folder are allowed), or with `copy: false` only listed, and its files are
-    read where they are; it may be at an address that fsspec knows (`s3://BUCKET/PREFIX`). A dataset can be `generated`.
-    `checksums` names a file in sha256sum's or md5sum's format beside the card, with a line for each file of the
-    dataset. Exactly these files are taken then, and a mirror may hold them one by one instead of the public archive. A
-    source with nothing but `checksums` is available from a mirror only.
-    """
-
-    files: list[RemoteFile] = []
-    archive: Archive | None = None
-    folder: str | None = None
-    copied: Annotated[bool, Field(alias="copy")] = True
-    generated: GeneratedBy | None = None
-    checksums: InFolder | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Source:
-        given = [name for name in ("files", "archive", "folder", "generated") if getattr(self, name)]
-        if len(given) > 1 or not (given or self.checksums):
-            raise ValueError(f"needs one of files, archive, folder, generated or checksums; has {given or 'none'}")
-        if self.checksums and given in (["files"], ["generated"]):
-            raise ValueError("checksums are for an archive, a folder or a mirror; give each of files its sha256")
-        if self.in_place and not self.folder:
-            raise ValueError("copy: false is for a folder, whose files are read where they are")
-        if self.in_place and self.is_remote:
-            raise ValueError(f"copy: false is for a folder of this machine; what is at {self.folder} has to be copied")
-        return self
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether the folder is at an address, such as s3://BUCKET/PREFIX."""
-        return self.folder is not None and "://" in self.folder
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the files are read where they are."""
-        return not self.copied
-
-
-class Groups(_Part):
-    """A CSV in the dataset's folder with the groups that must not be on two sides of a split, such as artists.
-
-    `file` is the CSV; `filename`, `group` and `fold` are the names of its columns: the recording's file name
-    without folders, its group, and the fold in which it is tested where the dataset has a published split.
-    With `match: stem` the suffixes of file names don't count: `blues.00000.wav` is `blues.00000.au`.
-    A class with too few groups to be tested without a leak can be listed under `train_only`.
-    """
-
-    file: InFolder
-    filename: str = "filename"
-    group: str = "group"
-    fold: str | None = None
-    match: Literal["name", "stem"] = "name"
-    train_only: list[str] = []
-
-
-class ClassFolders(_Part):
-    """Short recordings in a folder for each class: `FOLDER/CLASS/NAME.wav`.
-
-    `named_after_class` says that files are called CLASS.NUMBER.wav, as GTZAN's: one that is called after another class
-    than its folder's is then set aside.
-    """
-
-    kind: Literal["class_folders"]
-    folder: str = "."
-    groups: Groups | None = None
-    named_after_class: bool = False
-
-
-class LongRecordings(_Part):
-    """One long recording per class: `{class: file}`.
-
-    `segments` maps a class to a CSV (`start_sample, end_sample, source`) of the stretches it was assembled from,
-    where they are known; each source is a group.
-    """
-
-    kind: Literal["long_recordings"]
-    recordings: dict[str, InFolder]
-    segments: dict[str, InFolder] = {}
-
-
-class Events(_Part):
-    """Recordings in a folder, and label files that say from when to when each class is heard.
-
-    `format` is one of `annotations.formats`. `labels` is one table of all recordings, or a pattern with `{stem}` (a
-    recording's name without its suffix), `{name}` (with it) or `{path}` (the path below `folder`, without the suffix):
-    a label file beside each recording, or below the dataset's folder if the pattern has a slash. `columns` names those
-    of a `csv` or `raven` table. `background` is the class of what no event covers; without it that is not used. A
-    recording without labels is set aside, unless `unlabelled` says that all of it is background. `groups` are as for
-    class folders.
-    """
-
-    kind: Literal["events"]
-    folder: str = "."
-    format: Literal["audacity", "raven", "dcase", "audioset", "csv"]
-    labels: InFolder
-    columns: dict[Literal["file", "start", "end", "label", "score", "low", "high"], str] = {}
-    background: Annotated[str, Field(min_length=1)] | None = None
-    unlabelled: Literal["set_aside", "background"] = "set_aside"
-    groups: Groups | None = None
-
-    @property
-    def has_pattern(self) -> bool:
-        """Whether each recording has a label file of its own."""
-        return "{" in self.labels
-
-    @model_validator(mode="after")
-    def _keys_that_fit(self) -> Events:
-        unknown = set(re.findall("{(.*?)}", self.labels)) - {"stem", "name", "path"}
-        if unknown or self.labels.count("{") != self.labels.count("}"):
-            raise ValueError(f"labels is '{self.labels}': a pattern has {{stem}}, {{name}} or {{path}}, and no others")
-        if self.format == "audacity" and not self.has_pattern:
-            raise ValueError("labels must be a pattern such as '{stem}.txt': a label track of Audacity names no file")
-        if self.columns and self.format not in ("csv", "raven"):
-            raise ValueError(f"columns are for csv and raven; those of {self.format} are always the same")
-        if self.unlabelled == "background" and not self.background:
-            raise ValueError("unlabelled: background needs background: CLASS")
-        return self
-
-
-class FeatureTable(_Part):
-    """A CSV of features in place of recordings: a row for each recording.
-
-    `filename` and `label` name two of its columns. The features are `columns`, by default all others but those
-    under `leave_out` and those that `groups` names of the same file.
-    """
-
-    kind: Literal["features"]
-    file: InFolder
-    filename: str = "filename"
-    label: str = "label"
-    columns: list[str] = []
-    leave_out: list[str] = []
-    groups: Groups | None = None
-
-
-class Table(_Part):
-    """Recordings that a table lists: a CSV or TSV in the dataset's folder with a row for each.
-
-    `path` is the pattern of a recording's path in the dataset's folder, with columns in braces, such as
-    `audio/fold{fold}/{slice_file_name}` or `clips/{id}.wav`. `label`, `group` and `fold` are the names of columns:
-    the class, what must not be on two sides of a split (by default each recording is a group of its own), and the
-    fold in which the recording is tested where the dataset has published folds. `train_only` is as in `Groups`.
-
-    `start` and `end` are columns, too, in seconds: a row is then a clip of a longer recording, which may have several,
-    and what is in no clip is not used.
-
-    In a multi-label dataset a recording has any number of labels; `separator` is what stands between them, such as ",".
-    """
-
-    kind: Literal["table"]
-    file: InFolder
-    path: Pattern
-    label: str = "label"
-    separator: Annotated[str, Field(min_length=1)] | None = None
-    group: str | None = None
-    fold: str | None = None
-    start: str | None = None
-    end: str | None = None
-    train_only: list[str] = []
-
-    @model_validator(mode="after")
-    def _start_and_end(self) -> Table:
-        if bool(self.start) != bool(self.end):
-            raise ValueError("start and end go together: each names a column, in seconds")
-        if self.start and self.separator:
-            raise ValueError("a clip has one label: leave out separator, or start and end")
-        return self
 
 
 def _as_list(labels: object) -> object:
@@ -271,7 +39,7 @@ def _each_once(classes: dict[str, list[str]]) -> dict[str, list[str]]:
 ClassMap = Annotated[dict[str, Labels], Field(min_length=1), AfterValidator(_each_once)]
 
 
-class Member(_Part):
+class Member(Part):
     """A dataset in a union; `classes` takes the place of the map in the member's own card."""
 
     classes: ClassMap | None = None
@@ -289,7 +57,7 @@ def _by_name(union: object) -> object:
 Union = Annotated[dict[str, Member], Field(min_length=2), BeforeValidator(_by_name)]
 
 
-class Card(_Part):
+class Card(Part):
     """A dataset card.
 
     A dataset has a `source` and a `layout`; or it is a `union` of others, whose recordings and groups stay apart by
@@ -315,9 +83,7 @@ class Card(_Part):
     citation: str
     source: Source | None = None
     union: Union | None = None
-    layout: (
-        Annotated[ClassFolders | LongRecordings | Table | Events | FeatureTable, Field(discriminator="kind")] | None
-    ) = None
+    layout: Layout | None = None
     needs: str | None = None
     test_only: bool = False
     by_window: bool = False

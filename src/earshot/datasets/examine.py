@@ -14,7 +14,8 @@ from tqdm import tqdm
 from earshot.audio import decode
 from earshot.audio.level import Level
 from earshot.datasets import listing, stretches
-from earshot.datasets.card import Card, ClassFolders, channel_of, known_bad_of
+from earshot.datasets.card import Card, channel_of, known_bad_of
+from earshot.datasets.layouts import ClassFolders
 from earshot.datasets.manifest import (
     COLUMNS,
     LEFT_OUT,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from earshot.datasets.card import FeatureTable
+from earshot.datasets.layouts import FeatureTable
 from earshot.datasets.tables import numbers, read_table
 from earshot.errors import EarshotError
 

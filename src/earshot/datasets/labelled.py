@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from earshot.audio import files
 from earshot.datasets.annotations import audioset, formats
 from earshot.datasets.annotations.annotation import Annotation
-from earshot.datasets.card import Events
+from earshot.datasets.layouts import Events
 from earshot.errors import EarshotError
 
 

@@ -12,17 +12,8 @@ import pandas as pd
 
 from earshot.audio import files
 from earshot.datasets import class_map, feature_table, labelled, place, table_layout, union
-from earshot.datasets.card import (
-    Card,
-    ClassFolders,
-    Events,
-    FeatureTable,
-    Groups,
-    LongRecordings,
-    Table,
-    card_path,
-    members_of,
-)
+from earshot.datasets.card import Card, card_path, members_of
+from earshot.datasets.layouts import ClassFolders, Events, FeatureTable, Groups, LongRecordings, Table
 from earshot.datasets.names import check_text
 from earshot.datasets.tables import read_table
 from earshot.errors import EarshotError

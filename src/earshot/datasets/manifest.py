@@ -9,7 +9,8 @@ from pandas.api.types import is_list_like
 
 from earshot import files, project
 from earshot.datasets import place
-from earshot.datasets.card import Card, ClassFolders, Events, FeatureTable, Table, load_card
+from earshot.datasets.card import Card, load_card
+from earshot.datasets.layouts import ClassFolders, Events, FeatureTable, Table
 from earshot.datasets.stretches import BEYOND, OVERLAP, UNMAPPED, UNREAD, USED, WHOLE
 from earshot.metrics import labels
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from earshot.audio import files
 from earshot.datasets.annotations.annotation import Annotation, annotation
-from earshot.datasets.card import COLUMN, Table
+from earshot.datasets.layouts import COLUMN, Table
 from earshot.datasets.manifest import LEFT_OUT
 from earshot.datasets.names import plain_relative
 from earshot.datasets.tables import read_table

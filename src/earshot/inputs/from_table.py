@@ -9,8 +9,9 @@ from typing import Any
 
 from earshot import files, inputs, project
 from earshot.datasets import feature_table, manifest, place
-from earshot.datasets.card import Card, FeatureTable
+from earshot.datasets.card import Card
 from earshot.datasets.experiments import GIVEN, check_input
+from earshot.datasets.layouts import FeatureTable
 from earshot.inputs.given import Given
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from earshot.datasets.card import Card, ClassFolders, Events, FeatureTable, LongRecordings
+from earshot.datasets.card import Card
+from earshot.datasets.layouts import ClassFolders, Events, FeatureTable, LongRecordings
 from earshot.datasets.manifest import by_class, classes_of
 from earshot.errors import EarshotError
 from earshot.metrics import labels as label_text

@@ -10,16 +10,8 @@ import numpy as np
 import pandas as pd
 
 from earshot.datasets import manifest, union
-from earshot.datasets.card import (
-    Card,
-    ClassFolders,
-    Events,
-    FeatureTable,
-    Groups,
-    LongRecordings,
-    Table,
-    members_of,
-)
+from earshot.datasets.card import Card, members_of
+from earshot.datasets.layouts import ClassFolders, Events, FeatureTable, Groups, LongRecordings, Table
 from earshot.datasets.tables import numbers, read_table
 from earshot.errors import EarshotError
 from earshot.settings import window_of

@@ -1,0 +1,96 @@
+"""Where a dataset comes from, as its card says: addresses, archives, folders, code."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from earshot.datasets.schema import InFolder, Part
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Url = Annotated[str, Field(pattern="^https?://")]
+Bytes = Annotated[int, Field(gt=0)]
+Module = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+
+
+class RemoteFile(Part):
+    """A file to download: its path in the dataset's folder, and its URLs in the order they are tried.
+
+    `md5` is for what its publisher lists no better checksum of.
+    """
+
+    path: InFolder
+    urls: list[Url] = []
+    sha256: Sha256 | None = None
+    md5: Md5 | None = None
+    bytes: Bytes | None = None
+
+    @property
+    def checksum(self) -> str | None:
+        """The SHA-256, or else the MD5."""
+        return self.sha256 or self.md5
+
+
+class Archive(RemoteFile):
+    """A tar or zip to download and unpack.
+
+    `strip` leading folders are removed from the names of its members. Members that match the pattern `members` are
+    unpacked; if the source has `checksums`, those listed there. If the contents need to be converted, `convert`
+    names a module in `earshot.datasets` whose `convert(unpacked, out)` does so.
+    """
+
+    strip: Annotated[int, Field(ge=0)] = 0
+    members: str = "*"
+    max_unpacked_bytes: Bytes
+    convert: Module | None = None
+
+
+class GeneratedBy(Part):
+    """A synthetic dataset: the module in `earshot.datasets.synthetic` that generates it, and its arguments."""
+
+    module: Module
+    arguments: dict[str, int | float | str] = {}
+
+
+class Source(Part):
+    """The source of the recordings.
+
+    `files` are downloaded one by one; an `archive` is unpacked; a `folder` on this machine is copied
+    (`~` and paths relative to the project's folder are allowed), or with `copy: false` only listed, and its files are
+    read where they are; it may be at an address that fsspec knows (`s3://BUCKET/PREFIX`). A dataset can be `generated`.
+    `checksums` names a file in sha256sum's or md5sum's format beside the card, with a line for each file of the
+    dataset. Exactly these files are taken then, and a mirror may hold them one by one instead of the public archive. A
+    source with nothing but `checksums` is available from a mirror only.
+    """
+
+    files: list[RemoteFile] = []
+    archive: Archive | None = None
+    folder: str | None = None
+    copied: Annotated[bool, Field(alias="copy")] = True
+    generated: GeneratedBy | None = None
+    checksums: InFolder | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Source:
+        given = [name for name in ("files", "archive", "folder", "generated") if getattr(self, name)]
+        if len(given) > 1 or not (given or self.checksums):
+            raise ValueError(f"needs one of files, archive, folder, generated or checksums; has {given or 'none'}")
+        if self.checksums and given in (["files"], ["generated"]):
+            raise ValueError("checksums are for an archive, a folder or a mirror; give each of files its sha256")
+        if self.in_place and not self.folder:
+            raise ValueError("copy: false is for a folder, whose files are read where they are")
+        if self.in_place and self.is_remote:
+            raise ValueError(f"copy: false is for a folder of this machine; what is at {self.folder} has to be copied")
+        return self
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the folder is at an address, such as s3://BUCKET/PREFIX."""
+        return self.folder is not None and "://" in self.folder
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the files are read where they are."""
+        return not self.copied
