@@ -25,6 +25,7 @@ import pytest
 import requests
 import soundfile
 import yaml
+from click.testing import CliRunner
 
 from earshot import processes
 
@@ -228,6 +229,13 @@ def noise(seconds: float, sample_rate: int, seed: int = 0, channels: int = 1) ->
     """Return white noise of peak 0.5 or so: float32, shape (n, channels)."""
     rng = np.random.default_rng(seed)
     return (0.1 * rng.standard_normal((round(seconds * sample_rate), channels))).clip(-0.9, 0.9).astype(np.float32)
+
+
+def invoke(command, *arguments, code: int = 0) -> str:
+    """Run a command of click's in this process; return its output once it has ended with `code`."""
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == code, done.output
+    return done.output
 
 
 def tone(frequency: float, seconds: float, sample_rate: int, seed: int = 0) -> np.ndarray:

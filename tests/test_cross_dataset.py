@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import Project, noise, tone, write_audio
+from conftest import Project, invoke, noise, tone, write_audio
 from earshot import files, project
 from earshot.audio.mix import mixed as mixed_sound
 from earshot.cli import main
@@ -26,14 +26,7 @@ from earshot.stages import manifest as manifest_stage
 from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
 from earshot.stages import train as train_stage
-
-RATE = 4000
-
-
-def invoke(command, *arguments, code=0):
-    done = CliRunner().invoke(command, arguments)
-    assert done.exit_code == code, done.output
-    return done.output
+from tiny import FEATURES, RATE
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +41,7 @@ def towns(tmp_path_factory):
             datasets=["here", "there"],
             audio={"sample_rate": RATE},
             experiments={"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
-            features=params["features"]
-            | {"log_mel": params["features"]["log_mel"] | {"n_mels": 16, "n_fft": 256, "hop_length": 80}},
+            features=params["features"] | {"log_mel": params["features"]["log_mel"] | FEATURES["log_mel"]},
             split=params["split"] | {"block_seconds": 8.0, "folds": {"default": 3}},
             noise={"sirens": params["noise"]["sirens"] | {"snr_db": [20, -20], "inputs": ["log_mel"]}},
             protocols=["grouped"],

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import PROJECT, noise, tone, write_audio
+from conftest import PROJECT, invoke, noise, tone, write_audio
 from earshot import files
 from earshot.datasets import class_map, manifest
 from earshot.datasets.annotations.annotation import Annotation
@@ -26,7 +26,6 @@ from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import split as split_stage
 from pipelines import RATE, Pipeline
-from tiny import invoke
 
 WINDOW = {"length": 2.0, "hop": 1.0}
 

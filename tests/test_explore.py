@@ -14,14 +14,14 @@ import soundfile
 from click.testing import CliRunner
 from PIL import Image
 
-from conftest import noise, tone, write_audio
+from conftest import invoke, noise, tone, write_audio
 from earshot.audio import decode
 from earshot.cli import main
 from earshot.explore import spectra
 from earshot.explore.dataset import embed
 from earshot.explore.survey import dbfs, survey
 from earshot.stages import manifest as manifest_stage
-from tiny import RATE, invoke
+from tiny import RATE
 
 
 def explore(*arguments) -> str:

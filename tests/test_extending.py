@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import PROJECT, Project, started, tone, write_audio
+from conftest import PROJECT, Project, invoke, started, tone, write_audio
 from earshot import inputs, provenance
 from earshot.batches import prepare
 from earshot.deploy.onnx.graph import Graph
@@ -22,7 +22,7 @@ from earshot.errors import EarshotError
 from earshot.settings import compose
 from earshot.trained import model_folder
 from earshot.training import run_cache
-from tiny import FEATURES, RATE, invoke
+from tiny import FEATURES, RATE
 
 NEW = "band_power-crnn"
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from conftest import left_running, started, tone, write_audio
+from conftest import invoke, left_running, started, tone, write_audio
 from earshot import files, inputs
 from earshot.audio import decode
 from earshot.batches import features, windows
@@ -35,12 +35,6 @@ def birds(project):
         write_audio(path, tone(300 + 100 * number, 3, 16000, seed=number), 16000)
     invoke(manifest_stage.main, "birds")
     return project
-
-
-def invoke(command, *arguments):
-    done = CliRunner().invoke(command, arguments)
-    assert done.exit_code == 0, done.output
-    return done.output
 
 
 def parquet(project, name):

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from click.testing import CliRunner
 
-from conftest import PROJECT, Project
+from conftest import PROJECT, Project, invoke
 from earshot import files, inputs
 from earshot.batches import prepare
 from earshot.cli import main
@@ -37,12 +36,6 @@ CLASSES = ["crow", "owl", "wren"]
 COLUMNS = ["loudness", "pitch_mean", "pitch_var"]
 LAYOUT = {"kind": "features", "file": "birds.csv", "leave_out": ["length"]}
 GROUPS = {"file": "who.csv", "match": "stem", "group": "bird", "fold": "part"}
-
-
-def invoke(command, *arguments, code=0):
-    done = CliRunner().invoke(command, arguments)
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 def birds(per_class: int = 12) -> pd.DataFrame:

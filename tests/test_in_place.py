@@ -6,9 +6,8 @@ import hashlib
 import shutil
 
 import pytest
-from click.testing import CliRunner
 
-from conftest import Project, tone, write_audio
+from conftest import Project, invoke, tone, write_audio
 from earshot import files
 from earshot.cli import main
 from earshot.datasets import manifest, place
@@ -24,12 +23,6 @@ from earshot.stages import split as split_stage
 RATE = 4000
 NAMES = ["horn/horn_0.wav", "other/other_1.wav"]
 AGAIN = "dvc repro --force --single-item download@horns"
-
-
-def invoke(command, *arguments, code=0):
-    done = CliRunner().invoke(command, arguments)
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 @pytest.fixture

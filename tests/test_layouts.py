@@ -15,9 +15,8 @@ import pandas as pd
 import pytest
 import soundfile
 import yaml
-from click.testing import CliRunner
 
-from conftest import PROJECT, noise, write_audio
+from conftest import PROJECT, invoke, noise, write_audio
 from earshot import files
 from earshot.batches.prepare import dataset_of
 from earshot.cli import main
@@ -51,12 +50,6 @@ LAYOUT = {
     "fold": "fold",
 }
 HEADER = "slice_file_name,fsID,fold,classID,class"
-
-
-def invoke(command, *arguments, code=0):
-    done = CliRunner().invoke(command, arguments)
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 def table_rows(folds: int = 3, each: int = 2) -> list[tuple[str, int, int, int, str]]:

@@ -12,11 +12,10 @@ import pandas as pd
 import pytest
 import soundfile
 import soxr
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import PROJECT, Project, noise, tone, write_audio
+from conftest import PROJECT, Project, invoke, noise, tone, write_audio
 from earshot import files
 from earshot.audio import decode
 from earshot.cli import main
@@ -214,12 +213,6 @@ def folders(clips, project):
     """Return a copy of that project for one test."""
     shutil.copytree(clips, project.root, dirs_exist_ok=True)
     return project
-
-
-def invoke(command, *arguments, code=0):
-    done = CliRunner().invoke(command, arguments)
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 def test_groups_that_share_a_recording_are_split_as_one(folders):

@@ -9,12 +9,11 @@ import onnxruntime
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
-from conftest import Project, tone, write_audio
+from conftest import Project, invoke, tone, write_audio
 from earshot.deploy.onnx import export
 from earshot.detection.answer import answer
 from earshot.detection.detector import Detector
@@ -32,6 +31,7 @@ from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
 from earshot.stages import train as train_stage
 from earshot.trained import predict
+from tiny import FEATURES, RATE
 
 CLASSES = ["crow, carrion", "rain", 'wren "2"']
 
@@ -121,14 +121,7 @@ def test_the_loss_is_the_mean_binary_cross_entropy():
     assert heads.loss(logits, targets).item() == pytest.approx(expected, abs=1e-5)
 
 
-RATE = 4000
 PITCH = {"horn": 300, "bell": 900, "whistle": 1500}
-
-
-def invoke(command, *arguments, code=0):
-    done = CliRunner().invoke(command, arguments)
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +136,7 @@ def town(tmp_path_factory):
             datasets=["town"],
             audio={"sample_rate": RATE},
             experiments={"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
-            features=params["features"]
-            | {"log_mel": params["features"]["log_mel"] | {"n_mels": 16, "n_fft": 256, "hop_length": 80}},
+            features=params["features"] | {"log_mel": params["features"]["log_mel"] | FEATURES["log_mel"]},
             split=params["split"] | {"folds": {"default": 3}},
         )
         model = project.root / "conf" / "model" / "cnn.yaml"

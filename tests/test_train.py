@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional
 
-from conftest import PROJECT, started
+from conftest import PROJECT, invoke, started
 from earshot import files, models, provenance
 from earshot.batches import prepare
 from earshot.batches.windows import Windows
@@ -35,7 +35,6 @@ from earshot.stages import train as train_stage
 from earshot.tracking import logger, store
 from earshot.trained import model_folder, predict
 from earshot.training import fit, run_cache, runs
-from tiny import invoke
 
 QUICK = ["model.training.max_epochs=2"]
 EXPERIMENTS = sorted(path.stem for path in (PROJECT / "conf" / "experiment").glob("*.yaml"))

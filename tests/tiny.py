@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from click.testing import CliRunner
-
-from conftest import Project, tone, write_audio
+from conftest import Project, invoke, tone, write_audio
 from earshot.stages import features as features_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
@@ -18,12 +16,6 @@ FEATURES = {
     "log_spectrogram": {"nperseg": 80, "noverlap": 40},
     "log_mel": {"n_mels": 16, "n_fft": 256, "hop_length": 80},
 }
-
-
-def invoke(command, *arguments):
-    done = CliRunner().invoke(command, arguments)
-    assert done.exit_code == 0, done.output
-    return done.output
 
 
 def tiny_project(root: Path) -> Project:

@@ -75,7 +75,7 @@ def only_listed(card: Card, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if gone := [name for name in known if not (own / name).is_file()]:
         raise EarshotError(f"{own / gone[0]} is gone since the folder was listed. {_again(card)}")
     found = [row for row in rows if row["path"] in known]
-    if new := [row for row in rows if row["path"] not in known and "/." not in f"/{row['path']}"]:
+    if new := [row for row in rows if row["path"] not in known]:
         print(f"{card.label}: {len(new)} files in {own} are new since it was listed. {_again(card)}")
     return found
 

@@ -128,9 +128,7 @@ def describe(card: Card, found: dict[str, Any]) -> str:
             f"({shares['overlap']:.1%} share samples with it, {shares['duplicate']:.1%} sound at another place of it); "
             f"{shares['group']:.1%} have their group there"
         )
-    if "published_folds" in found:
-        said.append(f"  {found['published_folds']}")
-    said += [f"  {line}" for line in starmap(described, found["left_out"].items()) if line]
+    said += _of_folds(found)
     if hint := found["hints"].get("group"):
         said.append(
             f"  hint: the most alike training window is of the same group for {hint['found']:.0%} of the published "
@@ -144,6 +142,12 @@ def describe(card: Card, found: dict[str, Any]) -> str:
     return "\n".join(said)
 
 
+def _of_folds(found: dict[str, Any]) -> list[str]:
+    """Say whether the published folds are used, and which recordings a split lacks."""
+    said = [found["published_folds"]] if "published_folds" in found else []
+    return [f"  {line}" for line in (*said, *starmap(described, found["left_out"].items())) if line]
+
+
 def _describe_table(card: Card, found: dict[str, Any]) -> str:
     """Describe what can be told of a table of features."""
     said = [
@@ -155,9 +159,7 @@ def _describe_table(card: Card, found: dict[str, Any]) -> str:
             f"  {protocol}: {shares['duplicate']:.1%} of {shares['windows']} tested rows are in training too, by their "
             f"numbers; {shares['group']:.1%} have their group there"
         )
-    if "published_folds" in found:
-        said.append(f"  {found['published_folds']}")
-    said += [f"  {line}" for line in starmap(described, found["left_out"].items()) if line]
+    said += _of_folds(found)
     return "\n".join(said)
 
 

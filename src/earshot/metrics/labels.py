@@ -23,8 +23,8 @@ def is_set(label: str) -> bool:
 
 
 def are_sets(labels: Iterable[str]) -> bool:
-    """Tell whether labels are of a multi-label dataset: of one, all are sets."""
-    return any(is_set(label) for label in labels)
+    """Tell whether labels are of a multi-label dataset: of one, all are sets, so that the first one tells."""
+    return is_set(next(iter(labels), ""))
 
 
 def names_of(label: str) -> list[str]:
