@@ -46,6 +46,8 @@ def build(name: str, params: Mapping[str, Any], task: str | None, clips: bool) -
     where = f"features.{name} in params.yaml"
     settings = {"sample_rate": params["audio"]["sample_rate"]} | dict(params["features"][name] or {})
     made = _class_of(settings.pop("_target_", None), where)
+    if hasattr(made, "completed"):
+        settings = made.completed(settings)
     window = window_of(params["windows"], task)
     if made.takes_windows:
         clip_seconds = settings.pop("clip_seconds", None)

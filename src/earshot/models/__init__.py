@@ -3,12 +3,16 @@
 A model is a class that conf/model/NAME.yaml names by its `_target_`: a `torch.nn.Module` that is made with the shape of
 its windows, the number of classes and the file's other keys, `Model(n_rows, n_bins, n_classes, **settings)`, and turns
 a batch (B, n_rows, n_bins) into logits, (B, 1) for two classes and else (B, n_classes); see `heads`.
+
+A model may have `solve(x, y, epoch)`, which finds its weights from all training windows at once and takes the place of
+an epoch of gradient steps; and a class method `completed(settings, task, classes, columns)`, which turns names in its
+settings into numbers before the model is made.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -17,11 +21,25 @@ from earshot.errors import EarshotError
 from earshot.models.ann import ANN
 from earshot.models.cnn import CNN
 from earshot.models.fast import faster
+from earshot.models.linear import Linear
 from earshot.models.lstm import LSTM
 from earshot.models.standardiser import Standardiser
+from earshot.models.zero_shot import ZeroShot
 from earshot.settings import WIRINGS, class_named
 
-__all__ = ["ANN", "CNN", "LSTM", "Standardiser", "build", "class_of", "faster", "n_parameters"]
+__all__ = [
+    "ANN",
+    "CNN",
+    "LSTM",
+    "Linear",
+    "Standardiser",
+    "ZeroShot",
+    "build",
+    "class_of",
+    "completed",
+    "faster",
+    "n_parameters",
+]
 FILE = "conf/model/{name}.yaml"
 NO_ARGUMENTS = ("name", "_target_", "plan", "training")  # keys of conf/model/NAME.yaml that others read
 
@@ -57,6 +75,31 @@ def build(
         raise EarshotError(f"{where}: {error}") from None
     first = {"standardiser": Standardiser(n_bins)} if standardised else {}
     return nn.Sequential(OrderedDict(**first, model=model))
+
+
+def completed(
+    settings: Mapping[str, Any], task: str, classes: Sequence[str], columns: Sequence[str] | None, where: str = FILE
+) -> dict[str, Any]:
+    """Return a model's settings with what follows from the dataset and input that it is made for.
+
+    Parameters
+    ----------
+    task, classes : of the dataset
+    columns : the names of the input's numbers, where they have names
+
+    Raises
+    ------
+    EarshotError
+        If the settings don't fit them.
+    """
+    made = class_of(settings, where)
+    if not hasattr(made, "completed"):
+        return dict(settings)
+    try:
+        found: dict[str, Any] = made.completed(settings, task, classes, columns)
+    except ValueError as error:
+        raise EarshotError(f"{where.format(name=settings.get('name'))}: {error}") from None
+    return found
 
 
 def class_of(settings: Mapping[str, Any], where: str = FILE) -> type[nn.Module]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from earshot import backbones
 from earshot.datasets.card import Card
 from earshot.datasets.experiments import experiments_on, left_out
 from earshot.inputs.extract import extract
@@ -19,7 +20,9 @@ def main(card: Card, names: tuple[str, ...], workers: int) -> None:
     params = read_params()
     if told := left_out(card, params):
         print(told)
-    for name in names or dict.fromkeys(experiment.input for experiment in experiments_on(card, params)):
+    names = names or tuple(dict.fromkeys(experiment.input for experiment in experiments_on(card, params)))
+    backbones.obtain_for(params["features"], names)
+    for name in names:
         extract(card, name, params, workers)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from earshot import files, processes, project
+from earshot import backbones, files, processes, project
 from earshot.datasets.card import Card
 from earshot.evaluation import noise
 from earshot.settings import read_params
@@ -17,6 +17,7 @@ def main(card: Card, workers: int) -> None:
     """Write data/noise/DATASET.parquet; empty where params.yaml sets no noise."""
     params = read_params()
     setting, why = noise.setting_for(card, params)
+    backbones.obtain_for(params["features"], setting["inputs"] if setting else [])
     todo = noise.jobs(card.name, params, setting["inputs"]) if setting else []
     with processes.pool(workers, "earshot.batches.prepare", "earshot.trained.predict") as pool:
         frames = list(processes.each(pool, noise.score, [(job,) for job in todo], f"noise on {card.label}"))

@@ -31,10 +31,15 @@ class Classifier(pl.LightningModule):
         self.net, self.optimizer, self.layers = net, optimizer, layers
         self.epoch: Epoch = {}
         self._sums: dict[str, torch.Tensor] = {}  # by part: loss, correct and all windows of the epoch so far
+        self.automatic_optimization = any(p.requires_grad for p in net.parameters()) and not _is_solved(net)
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
-        """Return the loss of a batch (x, y)."""
-        return self._step(batch, "train")
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor | None:
+        """Return the loss of a batch (x, y); a model that solves for its weights does so, and has none to descend."""
+        if _is_solved(self.net):
+            *before, model = self.net.children()
+            model.solve(nn.Sequential(*before)(batch[0]), batch[1], self.current_epoch)
+        loss = self._step(batch, "train")
+        return loss if self.automatic_optimization else None
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
         """Count the loss and accuracy of a batch (x, y)."""
@@ -60,9 +65,16 @@ class Classifier(pl.LightningModule):
             self.epoch |= {f"{part}_loss": loss / windows, f"{part}_accuracy": correct / windows}
         self._sums = {}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimizer of what can be trained."""
+    def configure_optimizers(self) -> torch.optim.Optimizer | None:
+        """Return the optimizer of what can be trained by gradient steps."""
+        if not self.automatic_optimization:
+            return None
         return self.optimizer(params=[p for p in self.parameters() if p.requires_grad])
+
+
+def _is_solved(net: nn.Module) -> bool:
+    """Tell whether the model finds its weights from all windows at once: see `earshot.models`."""
+    return hasattr(list(net.children())[-1], "solve")
 
 
 def _right(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

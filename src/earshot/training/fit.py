@@ -72,6 +72,7 @@ def fit(
     _make_deterministic(cfg)
     shape = (training.length, data.features.rows.shape[1])
     chosen = OmegaConf.to_container(cfg.model, resolve=True)
+    chosen = models.completed(chosen, data.card.task, data.classes, data.input.columns)
     net = models.build(chosen, data.input.standardised, *shape, len(data.classes))
     if data.input.standardised:
         net.standardiser.set(*statistics(training))
@@ -90,7 +91,7 @@ def fit(
         enable_progress_bar=progress_bar,
         num_sanity_val_steps=0,
     )
-    batches = WindowDataModule(training, validation, cfg.model.training.batch_size, cfg.seed)
+    batches = WindowDataModule(training, validation, cfg.model.training.batch_size or len(training), cfg.seed)
     try:
         # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
         torch.set_flush_denormal(True)
@@ -98,6 +99,7 @@ def fit(
     finally:
         torch.set_flush_denormal(False)
     settings = _settings(cfg, data, history) | {
+        "model": chosen,
         "window_shape": shape,
         "seconds": float(training.table["seconds"].iloc[0]),
         "hop": float(window_of(cfg.windows, data.card.task)["hop"]),
@@ -158,7 +160,6 @@ def _settings(cfg: DictConfig, data: Data, history: History) -> dict[str, Any]:
         "classes": data.classes,
         "digest": data.digest,
         "input": data.recipe,
-        "model": OmegaConf.to_container(cfg.model, resolve=True),
         "wiring": cfg.model.get("wiring", WIRINGS[0]),
         "protocol": cfg.protocol,
         "seed": cfg.seed,

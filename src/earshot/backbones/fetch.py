@@ -1,0 +1,72 @@
+"""A card's files, fetched once into data/cache/backbones/ and checked each time they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from earshot import files, project
+from earshot.backbones.card import BackboneCard, card_path, load_card
+from earshot.datasets.download.fetch import Expected, FetchError, fetch
+from earshot.datasets.download.remote import MIRROR, mirror
+from earshot.datasets.sources import RemoteFile
+from earshot.errors import EarshotError
+
+KIND = "backbones"  # the folder's name in a mirror
+
+
+def obtain(card: BackboneCard) -> list[Path]:
+    """Return the verified files of a backbone, fetched where they aren't here; prints from where, and the licence.
+
+    Raises
+    ------
+    EarshotError
+        If a file can't be obtained or is wrong, or the card has no SHA-256 for it.
+    """
+    folder = project.cache(KIND, card.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder.with_suffix(".lock")):
+        return [_obtain(card, file, folder) for file in card.files]
+
+
+def obtain_for(features: Mapping[str, Any], inputs: Iterable[str]) -> None:
+    """Obtain the backbones of some inputs, before the processes that run them start.
+
+    Parameters
+    ----------
+    features : of params.yaml; an input that is a backbone's names it as `backbone`
+    inputs : some of its sections
+    """
+    for name in inputs:
+        if isinstance(named := (features.get(name) or {}).get("backbone"), str):
+            obtain(load_card(named))
+
+
+def _obtain(card: BackboneCard, file: RemoteFile, folder: Path) -> Path:
+    target = folder / file.path
+    if not (target.is_file() and file.sha256 and files.digest(target) == file.sha256):
+        _fetch(card, file, target)
+    if not file.sha256:
+        raise EarshotError(
+            f"{card_path(card.name)} has no sha256 for {file.path}, and what nobody has checked is not opened. What "
+            f"has arrived at {target} has {files.digest(target)}: write that into the card if you trust it"
+        )
+    return target
+
+
+def _fetch(card: BackboneCard, file: RemoteFile, target: Path) -> None:
+    failures = []
+    for address in mirror(KIND, file.path) + file.urls:
+        try:
+            fetch(address, target, target.parent / "parts", Expected(file.sha256, file.bytes))
+        except FetchError as error:
+            failures.append(f"  {address}: {error}")
+        else:
+            print(f"backbone {card.name}: {file.path}, from {address}\n  licence: {card.licence}", flush=True)
+            return
+    raise EarshotError(
+        "\n".join([f"backbone '{card.name}' could not be obtained. Tried:", *failures, f"{MIRROR} can name a mirror."])
+    )

@@ -1,0 +1,115 @@
+"""What a backbone says of each window: its embedding, or its scores."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from earshot import backbones
+from earshot.audio.cut import beginning, stretches
+from earshot.errors import EarshotError
+
+if TYPE_CHECKING:
+    import torch
+
+AT_ONCE = 2**20  # samples in a batch of windows: more gains nothing and takes memory
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A backbone's embedding of each window: shape (T, D), T windows, D numbers.
+
+    `backbone` names a card of conf/backbones/; its sample rate and the SHA-256 of its network are settings too, so that
+    rows of another network are never taken for these. `length` and `hop` are the windows' in seconds; where `hop` is
+    None a recording is one window: its first `length` seconds.
+    """
+
+    backbone: str
+    sha256: str
+    sample_rate: int
+    length: float
+    hop: float | None
+
+    standardised: ClassVar[bool] = True
+    takes_windows: ClassVar[bool] = True
+    output: ClassVar[str] = "embedding"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.length < math.inf:
+            raise ValueError("clip_seconds must be above 0")
+
+    @classmethod
+    def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings of params.yaml with what follows from the backbone that they name."""
+        if not isinstance(name := settings.get("backbone"), str):
+            return dict(settings)
+        card = backbones.load_card(name)
+        return {**settings, "sample_rate": card.sample_rate, "sha256": card.digest or ""}
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Return None: the numbers have no names."""
+        return None
+
+    def extract(self, samples: np.ndarray) -> np.ndarray:
+        """Return the rows of a recording's windows: float32, shape (T, D)."""
+        return np.concatenate(list(self.rows([samples])))
+
+    def rows(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Do the same with a recording that comes in blocks, some windows at a time."""
+        n = round(self.length * self.sample_rate)
+        if self.hop is None:
+            windows = iter([beginning(blocks, n)])
+        else:
+            windows = stretches(blocks, n, self.hop * self.sample_rate, 1)
+        while batch := list(itertools.islice(windows, max(1, AT_ONCE // n))):
+            yield self.of_windows(np.stack(batch))
+
+    def of_windows(self, samples: np.ndarray) -> np.ndarray:
+        """Return the rows of some windows: float32, (B, samples) -> (B, D).
+
+        Raises
+        ------
+        EarshotError
+            If the backbone is another than the one that these settings are of, or gives no such numbers.
+        """
+        backbone = backbones.load(self.backbone)
+        if backbone.card.digest != self.sha256:
+            raise EarshotError(
+                f"conf/backbones/{self.backbone}.yaml is of another network (sha256 {backbone.card.digest}) than asked "
+                f"for ({self.sha256}): take the former card, or run `dvc repro`"
+            )
+        found = backbone.run(samples)
+        if self.output not in found:
+            raise EarshotError(f"the backbone {self.backbone} gives {' and '.join(found)} alone, and no {self.output}")
+        return found[self.output]
+
+    def first_row(self, start: float) -> float:
+        """Return the window that begins at `start` seconds."""
+        return 0.0 if self.hop is None else start / self.hop
+
+    def n_rows(self, length: float) -> int:
+        """Return 1: a window is one row."""
+        return 1
+
+    def finish(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return the batch as it is."""
+        return batch
+
+
+@dataclass(frozen=True)
+class Tags(Embedding):
+    """A backbone's scores of each window: shape (T, C), the probability of each of its C classes."""
+
+    standardised: ClassVar[bool] = False
+    output: ClassVar[str] = "scores"
+
+    @property
+    def columns(self) -> list[str]:
+        """The backbone's classes."""
+        return backbones.load(self.backbone).classes
