@@ -20,7 +20,7 @@ from earshot.batches import features, windows
 from earshot.errors import EarshotError
 from earshot.stages import features as features_stage
 from earshot.stages import manifest as manifest_stage
-from test_inputs import PARAMS
+from test_inputs import OWN
 
 pytestmark = pytest.mark.process  # workers, whatever their number
 
@@ -41,7 +41,7 @@ def parquet(project, name):
     return project.data("features", "birds", f"{name}.parquet")
 
 
-@pytest.mark.parametrize("name", list(PARAMS["features"]))
+@pytest.mark.parametrize("name", OWN)
 def test_the_bytes_do_not_depend_on_the_number_of_workers(birds, name):
     found = []
     for workers in ("1", "2"):

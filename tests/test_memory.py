@@ -13,7 +13,7 @@ import soundfile
 from conftest import PROJECT, Project
 from earshot import files, inputs
 from earshot.inputs import extract
-from test_inputs import PARAMS
+from test_inputs import OWN
 
 pytestmark = pytest.mark.process
 
@@ -105,7 +105,7 @@ print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
 """
 
 
-@pytest.mark.parametrize("name", list(PARAMS["features"]))
+@pytest.mark.parametrize("name", OWN)
 def test_extraction_takes_no_more_memory_for_a_longer_recording(name, tmp_path):
     minutes = {"short": 10, "long": 60}
     for length, n in minutes.items():

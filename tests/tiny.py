@@ -39,6 +39,6 @@ def tiny_project(root: Path) -> Project:
         invoke(manifest_stage.main, dataset)
         invoke(fingerprint_stage.main, dataset)
         invoke(split_stage.main, dataset)
-        for name in features_of:
+        for name in ("waveform", *FEATURES):
             invoke(features_stage.main, dataset, name, "--workers", "1")
     return project

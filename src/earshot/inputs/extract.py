@@ -73,13 +73,21 @@ def begin() -> None:
     """Prepare a worker: one thread, so that workers don't take each other's cores, and memory kept for the next."""
     leave_with_parent()
     keep_memory()
+    _one_thread()
+
+
+def _one_thread() -> None:
     threadpoolctl.threadpool_limits(1)
+    if "torch" in sys.modules:  # a backbone's; it counts its threads by itself
+        sys.modules["torch"].set_num_threads(1)
 
 
 def _warm(built: inputs.Input) -> None:
     """Import and compile what extraction needs, once for all workers that are forked from here."""
+    _one_thread()  # threads of this process would not be there in a forked one, which would wait for them
     noise = np.random.default_rng(0).standard_normal(round(WARM_SECONDS * built.sample_rate))
     next(built.rows([noise.astype(np.float32)]), None)
+    _one_thread()  # torch may have come with it
 
 
 def extract_all(
