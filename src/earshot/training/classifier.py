@@ -17,6 +17,7 @@ from earshot.training.options import Training
 from earshot.training.schedules import schedule
 
 if TYPE_CHECKING:
+    from earshot.augment import Augmenter
     from earshot.tracking.logger import Epoch
     from earshot.training.loss import Loss
 
@@ -38,6 +39,7 @@ class Classifier(pl.LightningModule):
         layers: list[dict[str, Any]],
         training: Training,
         loss: Loss | None = None,
+        augmenter: Augmenter | None = None,
     ):
         """Take the model, an optimizer that only lacks the parameters, and the model's layers.
 
@@ -45,9 +47,11 @@ class Classifier(pl.LightningModule):
         ----------
         training : which schedule and average of weights to use
         loss : of a training step, by default `heads.loss`; validation has that in any case
+        augmenter : changes the windows of a training step; where it mixes labels, `loss` is needed
         """
         super().__init__()
         self.net, self.optimizer, self.layers, self.training_options = net, optimizer, layers, training
+        self.augmenter = augmenter
         self.loss, self.average = loss, averaged(training.averaging, net, training.ema_decay)
         self.epoch: Epoch = {}
         self._sums: dict[str, torch.Tensor] = {}  # by part: loss, correct and all windows of the epoch so far
@@ -58,14 +62,18 @@ class Classifier(pl.LightningModule):
         """What an epoch's scores and weights are of: the averaged model where there is one by then, else the model."""
         return self.average.module if self.average is not None and self.average.n_averaged > 0 else self.net
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor | None:
-        """Return the loss of a batch (x, y); a model that solves for its weights does so, and has none to descend."""
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], number: int) -> torch.Tensor | None:
+        """Return the loss of the epoch's batch (x, y) of that number, counted from 0.
+
+        A model that solves for its weights does so, and has none to descend.
+        """
         x, y = batch
         if _is_solved(self.net):
             *before, model = self.net.children()
             model.solve(nn.Sequential(*before)(x), y, self.current_epoch)
+        x, mixing = self.augmenter(x, self.current_epoch, number) if self.augmenter else (x, None)
         logits = self.net(x)
-        loss = heads.loss(logits, y) if self.loss is None else self.loss(logits, self.loss.targets(y))
+        loss = heads.loss(logits, y) if self.loss is None else self.loss(logits, self.loss.targets(y, mixing))
         self._count("train", loss, logits, y)
         return loss if self.automatic_optimization else None
 

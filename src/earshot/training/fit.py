@@ -26,7 +26,7 @@ from earshot.models.layers import layers_of
 from earshot.processes import keep_memory
 from earshot.settings import PADS, WIRINGS, pad_of, window_of
 from earshot.trained import model_folder, predict
-from earshot.training import options
+from earshot.training import augmenting, options
 from earshot.training.callbacks import History, StopEarly
 from earshot.training.classifier import Classifier
 from earshot.training.loss import Loss, balanced
@@ -80,6 +80,8 @@ def fit(
     net = models.build(chosen, data.input.standardised, *shape, len(data.classes))
     if data.input.standardised:
         net.standardiser.set(*statistics(training))
+    mean = net.standardiser.mean if data.input.standardised else None
+    augmenter = augmenting.augmenter(cfg, data, training, mean)
     layers, net = layers_of(net, shape), models.faster(net)
     history = History(how.checkpoint)
     stopping = [StopEarly(how.early_stopping)] if how.early_stopping else []
@@ -99,7 +101,8 @@ def fit(
     )
     size = how.batch_size or len(training)
     batches = WindowDataModule(training, validation, size, cfg.seed, balanced=how.sampling == "balanced")
-    classifier = Classifier(net, _optimizer(cfg), layers, how, _loss(how, training, len(data.classes)))
+    loss = _loss(how, training, len(data.classes), augmenter is not None and augmenter.mixes)
+    classifier = Classifier(net, _optimizer(cfg), layers, how, loss, augmenter)
     try:
         # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
         torch.set_flush_denormal(True)
@@ -144,10 +147,10 @@ def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
     return optimizer
 
 
-def _loss(how: Training, training: Windows, n_classes: int) -> Loss | None:
+def _loss(how: Training, training: Windows, n_classes: int, mixes: bool) -> Loss | None:
     """Return the loss of a training step where it is another than a model's plain one."""
     weights = balanced(training.labels, n_classes) if how.class_weights == "balanced" else None
-    plain = weights is None and how.label_smoothing == 0
+    plain = weights is None and how.label_smoothing == 0 and not mixes
     return None if plain else Loss(n_classes, training.multi_label, how.label_smoothing, weights)
 
 
@@ -181,6 +184,8 @@ def _settings(cfg: DictConfig, data: Data, history: History) -> dict[str, Any]:
         "fold": cfg.fold,
         "epochs": len(history.epochs),
         "best_epoch": history.weights_epoch,
+        "augmentation": augmenting.recorded(cfg),
+        "optimizer": OmegaConf.to_container(cfg.optimizer, resolve=True),
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from earshot.augment import Mixing
+
 
 class Loss:
     """Cross-entropy against shares of classes, in nats: the mean over windows, and over classes of multi-label ones.
@@ -16,9 +18,10 @@ class Loss:
         """Take the share of a label that goes to all classes alike, and weights as `balanced` gives them."""
         self.n_classes, self.multi_label, self.smoothing, self.weights = n_classes, multi_label, smoothing, weights
 
-    def targets(self, y: torch.Tensor) -> torch.Tensor:
+    def targets(self, y: torch.Tensor, mixing: Mixing | None = None) -> torch.Tensor:
         """Return the shares of classes, (B, C), of class numbers (B,) or of multi-label targets (B, C), unsmoothed."""
-        return y if self.multi_label else functional.one_hot(y, self.n_classes).float()
+        whole = y if self.multi_label else functional.one_hot(y, self.n_classes).float()
+        return mixing.of(whole) if mixing else whole
 
     def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of logits, (B, 1) or (B, C), for shares of classes, (B, C)."""
