@@ -13,18 +13,19 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional
 
+from earshot.augment.draws import Draws
 from earshot.batches import prepare
 from earshot.batches.datamodule import WindowDataModule
 from earshot.errors import EarshotError
 from earshot.models import heads
 from earshot.settings import compose
-from earshot.training import averaging, fit, options, schedules
+from earshot.training import augmenting, averaging, fit, options, runs, schedules
 from earshot.training.callbacks import StopEarly
 from earshot.training.classifier import Classifier
 from earshot.training.groups import groups_of
 from earshot.training.loss import Loss, balanced
 
-CNN = ["experiment=sirens-log_mel-cnn", "model.training.max_epochs=3"]
+CNN = "sirens-log_mel-cnn"
 
 
 class Steps(pl.Callback):
@@ -43,8 +44,8 @@ class Steps(pl.Callback):
         self.epochs.append(len(self.weights) - 1)
 
 
-def trained(*overrides: str) -> tuple[fit.Trained, Steps]:
-    cfg = compose([*CNN, *overrides])
+def trained(*overrides: str, experiment: str = CNN) -> tuple[fit.Trained, Steps]:
+    cfg = compose([f"experiment={experiment}", "model.training.max_epochs=3", *overrides])
     data, steps = prepare.load(cfg), Steps()
     parts = [prepare.part(cfg, data, part) for part in ("train", "validation")]
     return fit.fit(cfg, data, *parts, callbacks=[steps]), steps
@@ -254,7 +255,7 @@ def test_balanced_weights_of_several_labels_weigh_each_class_by_itself():
 
 
 def test_balanced_sampling_draws_rare_classes_as_often(shared):
-    cfg = compose(CNN)
+    cfg = compose([f"experiment={CNN}"])
     windows = prepare.part(cfg, prepare.load(cfg), "train")
     windows.labels = (torch.arange(len(windows)) % 10 == 0).long()
     drawn = [y for _, y in WindowDataModule(windows, windows, 8, seed=0, balanced=True).train_dataloader()]
@@ -304,3 +305,62 @@ def test_a_model_may_ask_for_a_lower_rate_for_some_of_its_parameters():
 def test_adamw_is_adam_but_for_the_decay(project):
     adam, adamw = (OmegaConf.to_container(compose([f"optimizer={name}"]).optimizer) for name in ("adam", "adamw"))
     assert adamw == adam | {"_target_": "torch.optim.AdamW", "weight_decay": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "name"),
+    [("sirens-waveform-cnn", "waveform"), ("genres-log_mel-cnn", "spectrogram")],
+)
+def test_a_training_with_augmentation_repeats_and_says_what_was_done(shared, experiment, name):
+    plain, _ = trained(experiment=experiment)
+    one, two = (trained(f"augmentation={name}", experiment=experiment)[0] for _ in range(2))
+    assert fit.digest(one) == fit.digest(two) != fit.digest(plain)
+    assert plain.settings["augmentation"] == {}
+    assert one.settings["augmentation"]["shift"] == {"p": 0.5, "share": 0.5}
+    assert all(np.isfinite(list(epoch.values())).all() for epoch in one.epochs)
+
+
+def test_background_is_of_the_named_class_of_the_training_part(shared):
+    cfg = compose(["experiment=sirens-waveform-cnn", "augmentation.background={p: 1.0, label: other, snr_db: [0, 0]}"])
+    data = prepare.load(cfg)
+    windows = prepare.part(cfg, data, "train")
+    noise = augmenting.augmenter(cfg, data, windows, None).noise(Draws(0), 50)
+    of_class = windows[torch.nonzero(windows.labels == data.classes.index("other"))[:, 0].tolist()][0]
+    assert all((of_class == window).flatten(1).all(dim=1).any() for window in noise)
+    wrong = compose(["experiment=sirens-waveform-cnn", "augmentation.background={p: 1, label: othr, snr_db: [0, 0]}"])
+    with pytest.raises(EarshotError, match=r"background.label is othr, which is no class; did you mean other\?"):
+        augmenting.augmenter(wrong, data, windows, None)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "operation", "told"),
+    [
+        (
+            "experiment=sirens-log_mel-cnn",
+            "gain={p: 1, db: [0, 1]}",
+            "gain is not for the input log_mel, whose windows are rows",
+        ),
+        (
+            "experiment=sirens-waveform-cnn",
+            "time_masks={p: 1, number: 1, share: 0.1}",
+            "for the input waveform.* are samples",
+        ),
+        (
+            "experiment=genres-summary-ann",
+            "shift={p: 1, share: 0.1}",
+            "for the input summary.*for them there are mixup",
+        ),
+    ],
+)
+def test_an_operation_that_is_not_for_the_input_is_refused(shared, experiment, operation, told):
+    with pytest.raises(EarshotError, match=told) as error:
+        trained(f"augmentation.{operation}", experiment=experiment)
+    assert "\n" not in str(error.value)
+
+
+def test_mlflow_has_what_is_on_and_no_more(trained_on):
+    cfg = compose(["experiment=genres-summary-ann", "augmentation.mixup={p: 1.0, alpha: 0.2}"])
+    params = runs._params(cfg, prepare.load(cfg))
+    assert (
+        params["augmentation"] == {"mixup": {"p": 1.0, "alpha": 0.2}} and params["model"]["training"]["warm_up"] == 0.1
+    )

@@ -80,7 +80,10 @@ class Augmenter:
         for name, change in changes.items():
             if name in self.operations:
                 rows = draws[name].chosen(len(x), self.operations[name].p).to(x.device)
-                x = x.index_copy(0, rows, change(x[rows], draws[name], self.operations[name])) if len(rows) else x
+                if len(rows) == len(x):
+                    x = change(x, draws[name], self.operations[name])
+                elif len(rows):
+                    x = x.index_copy(0, rows, change(x[rows], draws[name], self.operations[name]))
         return x
 
     def _background(self, x: torch.Tensor, draws: Draws, chosen: settings.Background) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import scipy.fft
@@ -12,7 +13,6 @@ from earshot.augment.level import power
 from earshot.augment.settings import Band, Operation, Rate, Room, Tilt
 
 SETTLED = 0.1  # seconds that the responses of bands and tilts may need: silence that follows the window
-STEEPNESS = 4  # order of a band's two filters: 24 dB an octave
 PASSED = 0.9  # share of the lower rate's band that a resampling leaves alone, as soxr's does
 FLAT_BELOW = 50.0  # Hz: down there a tilt goes on no further
 PIVOT = 1000.0  # Hz, where a tilt changes nothing
@@ -39,7 +39,7 @@ def filtered(x: torch.Tensor, parts: Mapping[str, tuple[Operation, Draws]], samp
     if not len(rows):
         return x
     before = x[rows]
-    spectrum = torch.fft.rfft(before[:, :, 0], n) * response[touched].to(x.device)
+    spectrum = torch.fft.rfft(before[:, :, 0], n).mul_(response[touched].to(x.device))
     after = torch.fft.irfft(spectrum, n)[:, : x.shape[1], None]
     restored = (power(before) / torch.maximum(power(after), LEAST**2 * power(before)).clamp_min(1e-20)).sqrt()
     return x.index_copy(0, rows, after * restored)
@@ -60,16 +60,20 @@ def room(frequencies: torch.Tensor, n: int, draws: Draws, settings: Room) -> tor
 
 
 def band(frequencies: torch.Tensor, n: int, draws: Draws, settings: Band) -> torch.Tensor:
-    """Return the magnitudes of Butterworth's high-pass and low-pass, one after the other."""
+    """Return the magnitudes of Butterworth's high-pass and low-pass of order 4, 24 dB an octave each."""
     low, high = draws.between(settings.low_hz, n, 1), draws.between(settings.high_hz, n, 1)
-    above = (low / frequencies.clamp_min(1e-3)) ** (2 * STEEPNESS)
-    return ((1 + above) * (1 + (frequencies / high) ** (2 * STEEPNESS))).rsqrt()
+    return ((1 + _eighth_power(low / frequencies.clamp_min(1.0))) * (1 + _eighth_power(frequencies / high))).rsqrt()
+
+
+def _eighth_power(x: torch.Tensor) -> torch.Tensor:
+    """Return what makes a filter of order 4 of a ratio of frequencies; `**` takes ten times as long."""
+    return x.square().square().square()
 
 
 def tilt(frequencies: torch.Tensor, n: int, draws: Draws, settings: Tilt) -> torch.Tensor:
     """Return magnitudes that change by `db_per_octave`."""
     octaves = torch.log2(frequencies.clamp_min(FLAT_BELOW) / PIVOT)
-    return 10 ** (draws.between(settings.db_per_octave, n, 1) * octaves / 20)
+    return torch.exp(draws.between(settings.db_per_octave, n, 1) * (octaves * math.log(10) / 20))
 
 
 def rate(frequencies: torch.Tensor, n: int, draws: Draws, settings: Rate) -> torch.Tensor:
