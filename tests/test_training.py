@@ -51,7 +51,7 @@ def trained(*overrides: str, experiment: str = CNN) -> tuple[fit.Trained, Steps]
     return fit.fit(cfg, data, *parts, callbacks=[steps]), steps
 
 
-@pytest.mark.parametrize("model", ["ann", "cnn", "lstm"])
+@pytest.mark.parametrize("model", ["ann", "cnn", "lstm", "linear"])
 def test_the_tutorials_models_are_trained_with_everything_off(project, model):
     how = options.of(compose([f"model={model}"]))
     own = {name: getattr(how, name) for name in ("max_epochs", "batch_size", "checkpoint")}
@@ -94,6 +94,15 @@ def test_an_unknown_option_in_a_models_file_is_told(project):
     path.write_text(path.read_text() + "  shedule: cosine\n")
     with pytest.raises(EarshotError, match=r"model.training.shedule is no setting; did you mean schedule\?"):
         options.of(compose([]))
+
+
+def test_what_changes_gradient_steps_is_refused_for_a_model_without_them():
+    plain = {"max_epochs": 1, "batch_size": None, "checkpoint": "best"}
+    options.check_without_steps(options.Training(**plain, early_stopping=2), [], "linear")
+    with pytest.raises(EarshotError, match="schedule is for models that learn by gradient steps.*schedule=constant"):
+        options.check_without_steps(options.Training(**plain, schedule="cosine"), [], "linear")
+    with pytest.raises(EarshotError, match=r"which linear does not: set augmentation\.mixup=null"):
+        options.check_without_steps(options.Training(**plain), ["mixup"], "linear")
 
 
 def rates_of(scheduler, steps: int) -> list[float]:

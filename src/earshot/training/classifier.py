@@ -55,7 +55,7 @@ class Classifier(pl.LightningModule):
         self.loss, self.average = loss, averaged(training.averaging, net, training.ema_decay)
         self.epoch: Epoch = {}
         self._sums: dict[str, torch.Tensor] = {}  # by part: loss, correct and all windows of the epoch so far
-        self.automatic_optimization = any(p.requires_grad for p in net.parameters()) and not _is_solved(net)
+        self.automatic_optimization = takes_steps(net)
 
     @property
     def chosen(self) -> nn.Module:
@@ -124,6 +124,11 @@ class Classifier(pl.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = schedule(options.schedule, optimizer, steps, options.warm_up)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def takes_steps(net: nn.Module) -> bool:
+    """Tell whether a model learns by gradient steps: it has something to train, and does not solve for it."""
+    return any(p.requires_grad for p in net.parameters()) and not _is_solved(net)
 
 
 def _is_solved(net: nn.Module) -> bool:

@@ -28,7 +28,7 @@ from earshot.settings import PADS, WIRINGS, pad_of, window_of
 from earshot.trained import model_folder, predict
 from earshot.training import augmenting, options
 from earshot.training.callbacks import History, StopEarly
-from earshot.training.classifier import Classifier
+from earshot.training.classifier import Classifier, takes_steps
 from earshot.training.loss import Loss, balanced
 from earshot.training.options import Training
 
@@ -81,6 +81,8 @@ def fit(
     if data.input.standardised:
         net.standardiser.set(*statistics(training))
     mean = net.standardiser.mean if data.input.standardised else None
+    if not takes_steps(net):
+        options.check_without_steps(how, augmenting.recorded(cfg), cfg.model.name)
     augmenter = augmenting.augmenter(cfg, data, training, mean)
     layers, net = layers_of(net, shape), models.faster(net)
     history = History(how.checkpoint)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
 from earshot.errors import EarshotError
-from earshot.params import Finite, Section, checked, must
+from earshot.params import Finite, Section, checked, must, shown
 
 Whole = Field(ge=1)
 
@@ -33,6 +34,9 @@ class Training(Section):
     swa_share: Annotated[float, Finite, Field(gt=0, le=1), must("a share above 0, at most 1, such as 0.25")] = 0.25
 
 
+OF_STEPS = ("schedule", "gradient_clipping", "class_weights", "sampling", "label_smoothing", "averaging")
+
+
 def of(cfg: DictConfig) -> Training:
     """Return how the config's model is trained.
 
@@ -50,3 +54,25 @@ def of(cfg: DictConfig) -> Training:
     if training.schedule == "one_cycle" and training.warm_up == 0:
         raise EarshotError("model.training.warm_up is 0, and the one cycle has to rise: set a share such as 0.3")
     return training
+
+
+def check_without_steps(how: Training, augmentation: Collection[str], model: str) -> None:
+    """Refuse what changes gradient steps, for a model that learns without them.
+
+    Parameters
+    ----------
+    augmentation : the operations that are asked for
+    model : its name
+
+    Raises
+    ------
+    EarshotError
+        Naming the setting, and what turns it off.
+    """
+    off = {f"model.training.{name}": (getattr(how, name), Training.model_fields[name].default) for name in OF_STEPS}
+    wrong = {key: default for key, (value, default) in off.items() if value != default}
+    wrong |= {f"augmentation.{name}": None for name in augmentation}
+    for key, default in wrong.items():
+        raise EarshotError(
+            f"{key} is for models that learn by gradient steps, which {model} does not: set {key}={shown(default)}"
+        )
