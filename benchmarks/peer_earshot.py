@@ -5,6 +5,7 @@ python benchmarks/peer_earshot.py INPUT MODEL WIRING THREADS PRECISION
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import time
@@ -19,6 +20,7 @@ from earshot import models
 from earshot.batches.datamodule import WindowDataModule
 from earshot.processes import keep_memory
 from earshot.settings import compose
+from earshot.training import options
 from earshot.training.classifier import Classifier
 
 
@@ -34,7 +36,8 @@ def main() -> None:
     cfg = compose([f"model={model}", f"model.wiring={wiring}"])
     windows = windows_of(input_name)
     net = models.faster(models.build(cfg.model, False, windows.length, windows.features.rows.shape[1], 2))
-    module = Classifier(net, lambda params: torch.optim.Adam(params, lr=0.001, eps=1e-7), layers=[])
+    made = functools.partial(torch.optim.Adam, lr=0.001, eps=1e-7)
+    module = Classifier(net, made, [], options.of(cfg))
     batches = WindowDataModule(windows, windows, cfg.model.training.batch_size, seed=0)
 
     def epoch() -> float:

@@ -66,7 +66,7 @@ def numbers_in(value, path: str = "") -> dict[str, float]:
 def test_no_key_with_a_number_stands_in_two_places():
     groups = [PARAMS] + [
         {folder.name: yaml.safe_load(file.read_text())}
-        for folder in ((PROJECT / "conf" / name) for name in ("optimizer", "trainer"))
+        for folder in ((PROJECT / "conf" / name) for name in ("optimizer", "trainer", "training"))
         for file in folder.glob("*.yaml")
     ]
     keys = [key for group in groups for key in numbers_in(group)]
@@ -86,7 +86,7 @@ def test_every_setting_is_read_by_the_code():
     code = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     names = {key for section in ("manifest", "split", "audio") for key in PARAMS[section]}
     names |= {key for settings in PARAMS["features"].values() for key in settings}
-    for group in ("model", "trainer"):
+    for group in ("model", "trainer", "training"):
         for path in (PROJECT / "conf" / group).glob("*.yaml"):
             settings = yaml.safe_load(path.read_text())
             names |= {key for key in settings if key != "training"} | set(settings.get("training", {}))

@@ -11,7 +11,7 @@ import functools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WrapValidator
@@ -56,25 +56,27 @@ Models = Annotated[list[str], Once, must("a list of files of conf/model/, each o
 ClassName = Annotated[str, must("the name of a class, as text")]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A mapping of settings: no unknown keys, and values as YAML reads them."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Crossed(_Section):
+class Crossed(Section):
     """An item of `experiments`: every input with every model."""
 
     inputs: Inputs
     models: Models
 
 
-class Manifest(_Section):
+class Manifest(Section):
     """The section `manifest`."""
 
     max_set_aside: Annotated[float, Finite, Field(ge=0, le=1), must("a share from 0 to 1, such as 0.1 for 10 %")]
     silence_dbfs: Annotated[float, Finite, Field(le=0), must("a number of decibels, 0 or below, such as -80.0")]
 
 
-class Window(_Section):
+class Window(Section):
     """An item of `windows`, and what becomes of a recording that is shorter."""
 
     length: Seconds = 0.0  # what a task does not name is the default's; see `_contradictions`
@@ -82,7 +84,7 @@ class Window(_Section):
     pad: Annotated[Literal["none", "zero", "repeat", "center"], must("one of none, zero, repeat, center")] = "none"
 
 
-class Split(_Section):
+class Split(Section):
     """The section `split`."""
 
     test_share: Annotated[float, Finite, Field(gt=0, lt=1), must("a share above 0 and below 1, such as 0.2")]
@@ -96,13 +98,13 @@ class Split(_Section):
     guard_seconds: Annotated[float, Finite, Field(ge=0), must("a number of seconds, 0 or more")]
 
 
-class Audio(_Section):
+class Audio(Section):
     """The section `audio`."""
 
     sample_rate: Annotated[int, Field(gt=0), must("a whole number of samples per second, such as 16000")]
 
 
-class Noise(_Section):
+class Noise(Section):
     """An item of `noise`: a task that is tested in noise."""
 
     alarm: ClassName
@@ -113,7 +115,7 @@ class Noise(_Section):
     inputs: Inputs
 
 
-class Params(_Section):
+class Params(Section):
     """The whole of params.yaml; the contrasts have a check of their own (`settings.compared`)."""
 
     datasets: Annotated[
@@ -132,24 +134,6 @@ class Params(_Section):
     audio: Audio
     features: dict[Name, Annotated[dict[str, Any] | None, must("the settings of an input, with its _target_")]]
     noise: dict[str, Noise]
-
-
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "": Params,
-    "experiments": Crossed,
-    "manifest": Manifest,
-    "windows": Window,
-    "split": Split,
-    "audio": Audio,
-    "noise": Noise,
-}
-_RIGHT = {
-    name: marker.func.keywords["right"]
-    for section in _SECTIONS.values()
-    for name, field in section.model_fields.items()
-    for marker in field.metadata
-    if isinstance(marker, WrapValidator)
-}
 
 
 def check(path: Path, content: Any) -> None:
@@ -171,11 +155,33 @@ def check(path: Path, content: Any) -> None:
     try:
         Params.model_validate(content)
     except ValidationError as error:
-        faults = [_fault(each) for each in error.errors()]
-        more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
-        raise EarshotError(f"{path}: {'; '.join(faults[:MOST_FAULTS])}{more}") from None
+        raise EarshotError(f"{path}: {_told(error, Params)}") from None
     if fault := next(_contradictions(path, content), None):
         raise EarshotError(f"{path}: {fault}")
+
+
+Checked = TypeVar("Checked", bound=Section)
+
+
+def checked(section: type[Checked], content: Any, key: str) -> Checked:
+    """Return a section of the settings that Hydra composed of conf/ and the command line, once it has been checked.
+
+    Parameters
+    ----------
+    content : dictionaries, lists, texts and numbers
+    key : where it stands, such as "model.training"
+
+    Raises
+    ------
+    EarshotError
+        Naming each key that is missing, unknown or wrong, with its value and what is right.
+    """
+    if not isinstance(content, dict):
+        raise EarshotError(f"{key} is {shown(content)}, and must be a mapping, lines such as `name: setting`")
+    try:
+        return section.model_validate(content)
+    except ValidationError as error:
+        raise EarshotError(_told(error, section, f"{key}.")) from None
 
 
 class _Yaml(yaml.SafeLoader):
@@ -231,20 +237,46 @@ def did_you_mean(name: str, known: list[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
 
 
-def _fault(error: Any) -> str:
+def _told(error: ValidationError, section: type[Section], prefix: str = "") -> str:
+    """Put what is wrong in a section into words; `prefix` stands before each key."""
+    faults = [f"{prefix}{_fault(each, section)}" for each in error.errors()]
+    more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
+    return "; ".join(faults[:MOST_FAULTS]) + more
+
+
+def _fault(error: Any, section: type[Section]) -> str:
     """Put an error of pydantic's into words."""
     *above, last = map(str, error["loc"])
-    key, value = ".".join([*above, last]), error["input"]
+    key, value, holder = ".".join([*above, last]), error["input"], _holder(section, above)
     if error["type"] == "missing":
-        right = _RIGHT.get(last)
+        right = _right(holder, last)
         return f"{key} is missing" + (f": {right}" if right else "")
     if error["type"] == "extra_forbidden":
-        known = list(_SECTIONS[above[0] if above else ""].model_fields)
-        return f"{key} is no setting; {did_you_mean(last, known)}"
+        return f"{key} is no setting; {did_you_mean(last, list(holder.model_fields))}"
     if last == "[key]":
         return f"{'.'.join(above)}: the name of an input has letters, digits and _ alone"
     right = error["ctx"]["right"] if error["type"] == "must" else "a mapping, lines such as `name: setting`"
     return f"{key} is {shown(value)}, and must be {right}"
+
+
+def _holder(section: type[BaseModel], keys: list[str]) -> type[BaseModel]:
+    """Return the section that stands at some keys below another, whatever mapping by name is between them."""
+    for key in keys:
+        field = section.model_fields.get(key)
+        section = (_section_in(field.annotation) if field else None) or section
+    return section
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_in(part))), None)
+
+
+def _right(section: type[BaseModel], name: str) -> str | None:
+    """Return what a setting must be, if its field says so."""
+    markers = section.model_fields[name].metadata
+    return next((marker.func.keywords["right"] for marker in markers if isinstance(marker, WrapValidator)), None)
 
 
 def shown(value: Any) -> str:
@@ -269,7 +301,7 @@ def _contradictions(path: Path, content: dict[str, Any]) -> Iterator[str]:
     for task, window in content["windows"].items():
         for name in ("length", "hop"):
             if name not in window and name not in content["windows"].get("default", {}):
-                yield f"windows.{task}.{name} is missing: {_RIGHT[name]}"
+                yield f"windows.{task}.{name} is missing: {_right(Window, name)}"
     crossed = Counter(
         (one, two) for item in content["experiments"].values() for one in item["inputs"] for two in item["models"]
     )

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler, WeightedRandomSampler
 
 from earshot.batches.windows import Windows
+from earshot.errors import EarshotError
 
 
 class WindowDataModule(pl.LightningDataModule):
     """The training and validation windows of one fold. Test windows are read by `evaluate` alone."""
 
-    def __init__(self, train: Windows, validation: Windows, batch_size: int, seed: int):
-        """Take the windows of both parts; the training windows are shuffled anew each epoch, by `seed`."""
+    def __init__(self, train: Windows, validation: Windows, batch_size: int, seed: int, balanced: bool = False):
+        """Take the windows of both parts; the training windows are shuffled anew each epoch, by `seed`.
+
+        Parameters
+        ----------
+        balanced : draw as many windows as there are, with replacement, so that each class is as likely
+        """
         super().__init__()
+        self.balanced = balanced
         self.train_windows, self.validation_windows = train, validation
         self.batch_size, self.seed = batch_size, seed
 
     def train_dataloader(self) -> DataLoader:
         """Return shuffled batches; the last one may be smaller."""
         generator = torch.Generator().manual_seed(self.seed)
-        return self._loader(self.train_windows, RandomSampler(self.train_windows, generator=generator))
+        if self.balanced:
+            sampler = WeightedRandomSampler(_shares(self.train_windows), len(self.train_windows), generator=generator)
+        else:
+            sampler = RandomSampler(self.train_windows, generator=generator)
+        return self._loader(self.train_windows, sampler)
 
     def val_dataloader(self) -> DataLoader:
         """Return the validation windows in their order."""
@@ -30,3 +41,19 @@ class WindowDataModule(pl.LightningDataModule):
     def _loader(self, dataset: Windows, sampler: Sampler[int]) -> DataLoader:
         # The windows are in memory: worker processes would only add start-up and copies.
         return DataLoader(dataset, sampler=BatchSampler(sampler, self.batch_size, drop_last=False), batch_size=None)
+
+
+def _shares(windows: Windows) -> torch.Tensor:
+    """Return for each window how often it is drawn, relative to others, so that each class is drawn as often.
+
+    Raises
+    ------
+    EarshotError
+        If windows have several labels.
+    """
+    if windows.multi_label:
+        raise EarshotError(
+            "model.training.sampling=balanced is for single labels, and the windows here have several: use "
+            "model.training.class_weights=balanced"
+        )
+    return 1 / torch.bincount(windows.labels).double()[windows.labels]

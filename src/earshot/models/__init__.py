@@ -5,8 +5,9 @@ its windows, the number of classes and the file's other keys, `Model(n_rows, n_b
 a batch (B, n_rows, n_bins) into logits, (B, 1) for two classes and else (B, n_classes); see `heads`.
 
 A model may have `solve(x, y, epoch)`, which finds its weights from all training windows at once and takes the place of
-an epoch of gradient steps; and a class method `completed(settings, task, classes, columns)`, which turns names in its
-settings into numbers before the model is made.
+an epoch of gradient steps; a class method `completed(settings, task, classes, columns)`, which turns names in its
+settings into numbers before the model is made; and `parameter_groups(rate)`, which returns torch's parameter groups, so
+that some parameters learn at another rate than the optimizer's.
 """
 
 from __future__ import annotations

@@ -43,7 +43,24 @@ class History(pl.Callback):
         self.epochs.append(epoch)
         if self.checkpoint == "last" or epoch["val_loss"] < best_before or not self.weights:
             self.weights_epoch = trainer.current_epoch + 1
-            self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.net.state_dict().items()}
+            self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.chosen.state_dict().items()}
+
+
+class StopEarly(pl.Callback):
+    """End a training whose validation loss has not fallen for some epochs."""
+
+    def __init__(self, patience: int):
+        """Take the number of epochs."""
+        self.patience = patience
+        self.best, self.best_epoch = float("inf"), 0
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Classifier) -> None:
+        """Compare the epoch with the best so far."""
+        epoch = pl_module.epoch
+        if epoch["val_loss"] < self.best:
+            self.best, self.best_epoch = epoch["val_loss"], epoch["epoch"]
+        if epoch["epoch"] - self.best_epoch >= self.patience:
+            trainer.should_stop = True
 
 
 class PrintLayers(pl.Callback):

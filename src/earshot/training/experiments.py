@@ -18,11 +18,19 @@ from tqdm import tqdm
 from earshot import files, processes, project
 from earshot.processes import leave_in_order
 from earshot.settings import Experiment, compose, override, run_name
+from earshot.training import options
 
 
 def configs_of(dataset: str, task: str, experiment: Experiment) -> Iterator[DictConfig]:
-    """Yield the config of each run of an experiment on a dataset that params.yaml lists."""
+    """Yield the config of each run of an experiment on a dataset that params.yaml lists.
+
+    Raises
+    ------
+    EarshotError
+        If the model's `training` is wrong.
+    """
     cfg = compose([override("dataset", dataset), override("task", task), *experiment.overrides])
+    options.of(cfg)
     # a model whose code and text agree has no wiring to choose
     wirings = cfg.wirings if "wiring" in cfg.model else [None]
     for protocol, wiring, seed in itertools.product(cfg.protocols, wirings, cfg.seeds):

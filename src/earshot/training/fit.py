@@ -26,8 +26,11 @@ from earshot.models.layers import layers_of
 from earshot.processes import keep_memory
 from earshot.settings import PADS, WIRINGS, pad_of, window_of
 from earshot.trained import model_folder, predict
-from earshot.training.callbacks import History
-from earshot.training.classifier import Classifier
+from earshot.training import augmenting, options
+from earshot.training.callbacks import History, StopEarly
+from earshot.training.classifier import Classifier, takes_steps
+from earshot.training.loss import Loss, balanced
+from earshot.training.options import Training
 
 if TYPE_CHECKING:
     from earshot.batches.prepare import Data
@@ -70,32 +73,42 @@ def fit(
         If the model or the optimizer can't be made of their settings.
     """
     _make_deterministic(cfg)
+    how = options.of(cfg)
     shape = (training.length, data.features.rows.shape[1])
     chosen = OmegaConf.to_container(cfg.model, resolve=True)
     chosen = models.completed(chosen, data.card.task, data.classes, data.input.columns)
     net = models.build(chosen, data.input.standardised, *shape, len(data.classes))
     if data.input.standardised:
         net.standardiser.set(*statistics(training))
+    mean = net.standardiser.mean if data.input.standardised else None
+    if not takes_steps(net):
+        options.check_without_steps(how, augmenting.recorded(cfg), cfg.model.name)
+    augmenter = augmenting.augmenter(cfg, data, training, mean)
     layers, net = layers_of(net, shape), models.faster(net)
-    history = History(cfg.model.training.checkpoint)
+    history = History(how.checkpoint)
+    stopping = [StopEarly(how.early_stopping)] if how.early_stopping else []
     trainer = pl.Trainer(
-        max_epochs=cfg.model.training.max_epochs,
+        max_epochs=how.max_epochs,
+        gradient_clip_val=how.gradient_clipping,
         accelerator=cfg.trainer.accelerator,
         devices=cfg.trainer.devices,
         precision=cfg.trainer.precision,
         deterministic="warn",
-        callbacks=[history, *callbacks],
+        callbacks=[history, *stopping, *callbacks],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=progress_bar,
         num_sanity_val_steps=0,
     )
-    batches = WindowDataModule(training, validation, cfg.model.training.batch_size or len(training), cfg.seed)
+    size = how.batch_size or len(training)
+    batches = WindowDataModule(training, validation, size, cfg.seed, balanced=how.sampling == "balanced")
+    loss = _loss(how, training, len(data.classes), augmenter is not None and augmenter.mixes)
+    classifier = Classifier(net, _optimizer(cfg), layers, how, loss, augmenter)
     try:
         # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
         torch.set_flush_denormal(True)
-        trainer.fit(Classifier(net, _optimizer(cfg), layers), batches)
+        trainer.fit(classifier, batches)
     finally:
         torch.set_flush_denormal(False)
     settings = _settings(cfg, data, history) | {
@@ -136,6 +149,13 @@ def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
     return optimizer
 
 
+def _loss(how: Training, training: Windows, n_classes: int, mixes: bool) -> Loss | None:
+    """Return the loss of a training step where it is another than a model's plain one."""
+    weights = balanced(training.labels, n_classes) if how.class_weights == "balanced" else None
+    plain = weights is None and how.label_smoothing == 0 and not mixes
+    return None if plain else Loss(n_classes, training.multi_label, how.label_smoothing, weights)
+
+
 def _probabilities(settings: dict[str, Any], weights: dict[str, torch.Tensor], windows: Windows) -> np.ndarray:
     return predict.probabilities(settings, model_folder.restore(settings, weights), windows)
 
@@ -166,6 +186,8 @@ def _settings(cfg: DictConfig, data: Data, history: History) -> dict[str, Any]:
         "fold": cfg.fold,
         "epochs": len(history.epochs),
         "best_epoch": history.weights_epoch,
+        "augmentation": augmenting.recorded(cfg),
+        "optimizer": OmegaConf.to_container(cfg.optimizer, resolve=True),
     }
 
 

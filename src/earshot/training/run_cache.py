@@ -16,7 +16,19 @@ from earshot.trained import model_folder
 from earshot.training.fit import Trained
 
 SPLIT = ["part", "recording", "label", "start", "stop"]  # the columns that training depends on, not the group
-SETTINGS = ("dataset", "task", "input", "protocol", "seed", "fold", "model", "optimizer", "trainer", "windows")
+SETTINGS = (
+    "dataset",
+    "task",
+    "input",
+    "protocol",
+    "seed",
+    "fold",
+    "model",
+    "optimizer",
+    "trainer",
+    "windows",
+    "augmentation",
+)
 
 
 def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
@@ -28,7 +40,7 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
     """
     everything = OmegaConf.to_container(cfg, resolve=True)
     known = {
-        "settings": {name: everything[name] for name in SETTINGS},
+        "settings": {name: everything.get(name) for name in SETTINGS},
         "features": [data.recipe, data.digest, data.classes],
         "split": _split(data.card.name, cfg.protocol, cfg.fold),
         **provenance.code(*modules(cfg, data)),

@@ -18,7 +18,7 @@ from earshot.models import layers
 from earshot.settings import WIRINGS, Experiment, run_name, window_of
 from earshot.tracking import links, logger, store
 from earshot.trained import model_folder
-from earshot.training import fit, run_cache
+from earshot.training import augmenting, fit, options, run_cache
 from earshot.training.callbacks import LogEpochs, PrintEpochs, PrintLayers
 from earshot.training.fit import Trained
 
@@ -47,6 +47,7 @@ def train(cfg: DictConfig, data: Data, out: Path, verbose: bool = True) -> Train
     out : the folder for the weights and their settings
     verbose : print the model's layers and the epochs, those as a progress bar in a terminal and as lines elsewhere
     """
+    options.of(cfg), augmenting.asked(cfg)  # a mistake in them makes no run
     parts = {part: prepare.part(cfg, data, part) for part in ("train", "validation")}
     with logger.run(data.card.task, _title(cfg, data), _tags(cfg, data), cfg.mlflow.system_metrics) as run:
         _log_settings(run, cfg, data, out, parts)
@@ -111,7 +112,8 @@ def _params(cfg: DictConfig, data: Data) -> dict[str, Any]:
     everything = OmegaConf.to_container(cfg, resolve=True)
     features = everything["features"][cfg.input] if data.card.has_sound else {"table": data.card.layout.file}
     window = window_of(everything["windows"], data.card.task)
-    return {key: everything[key] for key in LOGGED} | {"features": features or {}, "window": window}
+    drawn = {"augmentation": augmenting.recorded(cfg)}
+    return {key: everything[key] for key in LOGGED} | drawn | {"features": features or {}, "window": window}
 
 
 def _log_result(run: logger.Run, cfg: DictConfig, data: Data, trained: Trained) -> None:

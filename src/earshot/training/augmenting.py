@@ -1,0 +1,81 @@
+"""The random changes of a training's windows: what the config asks for, made for its input and its training part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from earshot.augment import Augmenter, settings
+from earshot.augment.draws import Draws
+from earshot.batches.windows import Windows, statistics
+from earshot.errors import EarshotError
+from earshot.inputs import Input
+from earshot.params import did_you_mean
+
+if TYPE_CHECKING:
+    from earshot.batches.prepare import Data
+
+
+def asked(cfg: DictConfig) -> settings.Augmentation:
+    """Return the config's augmentation once it has been checked.
+
+    Raises
+    ------
+    EarshotError
+        Naming each key that is missing, unknown or wrong.
+    """
+    return settings.read(OmegaConf.to_container(cfg.get("augmentation") or OmegaConf.create({}), resolve=True))
+
+
+def recorded(cfg: DictConfig) -> dict[str, dict]:
+    """Return the operations that are done, with their settings, as JSON knows them."""
+    return {name: operation.model_dump() for name, operation in asked(cfg).operations.items()}
+
+
+def augmenter(cfg: DictConfig, data: Data, training: Windows, mean: torch.Tensor | None) -> Augmenter | None:
+    """Return what changes the batches of a training, or None where nothing is asked for.
+
+    Parameters
+    ----------
+    mean : of the training windows, (F,), where it is known
+
+    Raises
+    ------
+    EarshotError
+        If an operation is not for such windows, or its background is no class of the dataset.
+    """
+    chosen = asked(cfg)
+    if not chosen.operations:
+        return None
+    settings.check_kind(chosen, kind_of(data.input, training), cfg.input)
+    if mean is None and {"time_masks", "frequency_masks"} & {*chosen.operations}:
+        mean, _ = statistics(training)
+    fill = torch.zeros(data.features.rows.shape[1]) if mean is None else mean
+    noise = {"noise": _noise(chosen.background.label, data.classes, training)} if chosen.background else {}
+    return Augmenter(chosen, cfg.seed, data.input.sample_rate, fill, **noise)
+
+
+def kind_of(built: Input, training: Windows) -> settings.Kind:
+    """Return what the windows of an input are made of: it has samples where a row is one sample."""
+    if getattr(built, "frame_length", None) == getattr(built, "hop_length", None) == 1:
+        return "samples"
+    return "rows" if training.length > 1 else "numbers"
+
+
+def _noise(label: str, classes: list[str], training: Windows) -> Callable[[Draws, int], torch.Tensor]:
+    """Return what draws training windows of one class."""
+    if label not in classes:
+        raise EarshotError(
+            f"augmentation.background.label is {label}, which is no class; {did_you_mean(label, classes)}"
+        )
+    if training.multi_label:
+        raise EarshotError("augmentation.background is for single labels, and the windows here have several")
+    places = torch.nonzero(training.labels == classes.index(label))[:, 0]
+
+    def drawn(draws: Draws, n: int) -> torch.Tensor:
+        return training[places[draws.whole(0, len(places) - 1, n)].tolist()][0]
+
+    return drawn
