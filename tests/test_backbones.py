@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from conftest import PROJECT, noise
+from conftest import PROJECT, noise, tone
 from earshot import backbones, inputs
 from earshot.backbones import graph, mobilenet
 from earshot.backbones.card import Graph
@@ -39,11 +39,15 @@ def publishers(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def small_network(seed: int = 0) -> MobileNet:
-    """Return a network whose batch norms have seen something."""
+    """Return a network whose batch norms have seen tones and noise, so that its numbers tell these apart."""
     torch.manual_seed(seed)
     net = MobileNet(0.1, len(CLASSES))
+    sounds = [tone(frequency, 0.5, RATE, frequency) for frequency in (200, 400, 900, 2000)] + [sound(0.5, RATE)]
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
     with torch.no_grad():
-        net.train()(torch.randn(4, 128, 100))
+        net.train()(MelFrontEnd()(torch.from_numpy(np.stack(sounds))))
     return net.eval()
 
 
@@ -294,7 +298,7 @@ def test_embedding_of_a_recording_is_that_of_its_windows(small, project):
     rows = np.concatenate(list(built.rows(np.split(samples, 7 * [0] + [1000, 40_000]))))
     windows = np.lib.stride_tricks.sliding_window_view(samples, RATE)[:: RATE // 2]
     assert rows.shape == (5, small_network().n_embedding) and built.n_rows(1.0) == 1 and built.first_row(1.5) == 3
-    assert np.abs(rows - np.concatenate([built.extract(window) for window in windows])).max() < 1e-5
+    assert np.abs(rows - np.concatenate([built.extract(window) for window in windows])).max() < 1e-3
     assert inputs.restore(inputs.recipe("embedding", built)) == built
 
 

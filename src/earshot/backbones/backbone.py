@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from earshot.backbones.fetch import obtain
 from earshot.errors import EarshotError
 
 OUTPUTS = ("embedding", "scores")
+if TYPE_CHECKING:
+    import torch
+
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
@@ -59,6 +63,34 @@ def _load(name: str, _as_card_says: str) -> Backbone:
 
         run = graph.runner(network, card.network)
     return Backbone(card, class_names(named[card.classes.file], card.classes), run)
+
+
+def weights_of(name: str) -> dict[str, torch.Tensor]:
+    """Return the weights of a backbone that is a MobileNetV3, as `efficientat.mobilenet.MobileNet` has them.
+
+    Raises
+    ------
+    EarshotError
+        If it is another kind of network, or can't be obtained.
+    """
+    from earshot.backbones import weights
+
+    card = load_card(name)
+    width_of(card)
+    return weights.read(obtain(card)[0], card.digest)
+
+
+def width_of(card: BackboneCard) -> float:
+    """Return the width of a backbone that is a MobileNetV3.
+
+    Raises
+    ------
+    EarshotError
+        If it is another kind of network.
+    """
+    if not isinstance(card.network, MobileNetV3):
+        raise EarshotError(f"the backbone {card.name} is a {card.network.kind} file, which can't be trained on")
+    return card.network.width
 
 
 def class_names(path: Path, classes: Classes) -> list[str]:

@@ -5,7 +5,7 @@ its windows, the number of classes and the file's other keys, `Model(n_rows, n_b
 a batch (B, n_rows, n_bins) into logits, (B, 1) for two classes and else (B, n_classes); see `heads`.
 
 A model may have `solve(x, y, epoch)`, which finds its weights from all training windows at once and takes the place of
-an epoch of gradient steps; a class method `completed(settings, task, classes, columns)`, which turns names in its
+an epoch of gradient steps; a class method `completed(settings, task, classes, known)`, which turns names in its
 settings into numbers before the model is made; and `parameter_groups(rate)`, which returns torch's parameter groups, so
 that some parameters learn at another rate than the optimizer's.
 """
@@ -24,6 +24,7 @@ from earshot.models.cnn import CNN
 from earshot.models.fast import faster
 from earshot.models.linear import Linear
 from earshot.models.lstm import LSTM
+from earshot.models.mn import MN
 from earshot.models.standardiser import Standardiser
 from earshot.models.zero_shot import ZeroShot
 from earshot.settings import WIRINGS, class_named
@@ -32,6 +33,7 @@ __all__ = [
     "ANN",
     "CNN",
     "LSTM",
+    "MN",
     "Linear",
     "Standardiser",
     "ZeroShot",
@@ -79,14 +81,14 @@ def build(
 
 
 def completed(
-    settings: Mapping[str, Any], task: str, classes: Sequence[str], columns: Sequence[str] | None, where: str = FILE
+    settings: Mapping[str, Any], task: str, classes: Sequence[str], known: Sequence[str] | None, where: str = FILE
 ) -> dict[str, Any]:
     """Return a model's settings with what follows from the dataset and input that it is made for.
 
     Parameters
     ----------
     task, classes : of the dataset
-    columns : the names of the input's numbers, where they have names
+    known : the names of the input's numbers, where they have names, or the classes of the model's backbone
 
     Raises
     ------
@@ -97,7 +99,7 @@ def completed(
     if not hasattr(made, "completed"):
         return dict(settings)
     try:
-        found: dict[str, Any] = made.completed(settings, task, classes, columns)
+        found: dict[str, Any] = made.completed(settings, task, classes, known)
     except ValueError as error:
         raise EarshotError(f"{where.format(name=settings.get('name'))}: {error}") from None
     return found

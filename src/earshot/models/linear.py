@@ -59,7 +59,7 @@ class Linear(nn.Module):
             weights, biases = _solution(rows, y.numpy(), strength)
         n_found = len(weights)
         if n_found != len(self.output.bias):
-            raise EarshotError("linear: a class has no training window in this fold, so it can't be told from others")
+            raise EarshotError("a class has no training window in this fold, so it can't be told from others")
         self.output.weight.copy_(torch.from_numpy(weights))
         self.output.bias.copy_(torch.from_numpy(biases))
 

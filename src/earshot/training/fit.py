@@ -26,7 +26,7 @@ from earshot.models.layers import layers_of
 from earshot.processes import keep_memory
 from earshot.settings import PADS, WIRINGS, pad_of, window_of
 from earshot.trained import model_folder, predict
-from earshot.training import augmenting, options
+from earshot.training import augmenting, options, pretrained
 from earshot.training.callbacks import History, StopEarly
 from earshot.training.classifier import Classifier, takes_steps
 from earshot.training.loss import Loss, balanced
@@ -76,8 +76,9 @@ def fit(
     how = options.of(cfg)
     shape = (training.length, data.features.rows.shape[1])
     chosen = OmegaConf.to_container(cfg.model, resolve=True)
-    chosen = models.completed(chosen, data.card.task, data.classes, data.input.columns)
+    chosen = pretrained.completed(chosen, data)
     net = models.build(chosen, data.input.standardised, *shape, len(data.classes))
+    pretrained.begin(net, chosen, training)
     if data.input.standardised:
         net.standardiser.set(*statistics(training))
     mean = net.standardiser.mean if data.input.standardised else None
@@ -105,12 +106,14 @@ def fit(
     batches = WindowDataModule(training, validation, size, cfg.seed, balanced=how.sampling == "balanced")
     loss = _loss(how, training, len(data.classes), augmenter is not None and augmenter.mixes)
     classifier = Classifier(net, _optimizer(cfg), layers, how, loss, augmenter)
+    before = {name: value.clone() for name, value in net.state_dict().items()} if how.interpolation < 1 else {}
     try:
         # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
         torch.set_flush_denormal(True)
         trainer.fit(classifier, batches)
     finally:
         torch.set_flush_denormal(False)
+    weights = pretrained.interpolated(before, history.weights, how.interpolation) if before else history.weights
     settings = _settings(cfg, data, history) | {
         "model": chosen,
         "window_shape": shape,
@@ -122,9 +125,9 @@ def fit(
         **_padding(cfg, data),
     }
     if training.multi_label:
-        settings["thresholds"] = _thresholds(settings, history.weights, validation)
-    found = _probabilities(settings, history.weights, validation)
-    return Trained(settings, history.weights, history.epochs, predict.table(settings, validation, found))
+        settings["thresholds"] = _thresholds(settings, weights, validation)
+    found = _probabilities(settings, weights, validation)
+    return Trained(settings, weights, history.epochs, predict.table(settings, validation, found))
 
 
 def _padding(cfg: DictConfig, data: Data) -> dict[str, Any]:

@@ -31,10 +31,21 @@ class Training(Section):
     label_smoothing: Annotated[float, Finite, Field(ge=0, lt=1), must("a share, 0 or more and below 1")] = 0.0
     averaging: Annotated[Literal["none", "ema", "swa"], must("one of none, ema, swa")] = "none"
     ema_decay: Annotated[float, Finite, Field(gt=0, lt=1), must("a share above 0 and below 1, such as 0.999")] = 0.999
+    interpolation: Annotated[
+        float, Finite, Field(gt=0, le=1), must("a share above 0, at most 1, of the way from the first weights")
+    ] = 1.0
     swa_share: Annotated[float, Finite, Field(gt=0, le=1), must("a share above 0, at most 1, such as 0.25")] = 0.25
 
 
-OF_STEPS = ("schedule", "gradient_clipping", "class_weights", "sampling", "label_smoothing", "averaging")
+OF_STEPS = (
+    "schedule",
+    "gradient_clipping",
+    "class_weights",
+    "sampling",
+    "label_smoothing",
+    "averaging",
+    "interpolation",
+)
 
 
 def of(cfg: DictConfig) -> Training:

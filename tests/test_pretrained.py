@@ -1,0 +1,257 @@
+"""Models of a backbone, from a local server's file to predictions: zero-shot, a linear probe, and trained on."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from conftest import Project, invoke, write_audio
+from earshot import backbones, models
+from earshot.audio import decode
+from earshot.batches import prepare
+from earshot.detection.detector import Detector
+from earshot.errors import EarshotError
+from earshot.models import known_classes
+from earshot.models.linear import Linear
+from earshot.models.mn import MN
+from earshot.settings import compose
+from earshot.stages import cross_dataset as cross_dataset_stage
+from earshot.stages import evaluate as evaluate_stage
+from earshot.stages import features as features_stage
+from earshot.stages import fingerprint as fingerprint_stage
+from earshot.stages import manifest as manifest_stage
+from earshot.stages import split as split_stage
+from earshot.stages import train as train_stage
+from earshot.training import fit, pretrained
+from servers import Server
+from test_backbones import CLASSES, small_network, sound, write_backbone
+
+LABELS = {"horn": ["Siren"], "other": "*"}
+EXPERIMENTS = {
+    "embedded": {"inputs": ["embedding"], "models": ["linear"]},
+    "tagged": {"inputs": ["tags"], "models": ["zero_shot"]},
+    "tuned": {"inputs": ["waveform_32k"], "models": ["mn"]},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return a small project with two recordings, and models of a backbone that a local server gave."""
+    with pytest.MonkeyPatch.context() as patch:
+        root = tmp_path_factory.mktemp("pretrained")
+        patch.setenv("EARSHOT_ROOT", str(root))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        project = Project(root)
+        server = Server()
+        mirror = write_backbone(project)
+        server.files = {
+            path.relative_to(mirror).as_posix(): path.read_bytes() for path in mirror.rglob("*") if path.is_file()
+        }
+        patch.setenv("EARSHOT_MIRROR", server.address)
+        (root / "conf" / "labels" / "audioset.yaml").write_text(json.dumps({"sirens": LABELS}))
+        model = root / "conf" / "model" / "mn.yaml"
+        model.write_text(model.read_text().replace("mn04_as", "small").replace("max_epochs: 2", "max_epochs: 1"))
+        params = project.params()
+        features = params["features"]
+        for name in ("embedding", "tags"):
+            features[name]["backbone"] = "small"
+        project.params(
+            datasets=["horns"],
+            features=features,
+            experiments=EXPERIMENTS,
+            protocols=["grouped"],
+            contrasts=[],
+            split=params["split"] | {"block_seconds": 6.0, "folds": {"default": 2}, "unite_duplicates": False},
+        )
+        layout = {"kind": "long_recordings", "recordings": {"horn": "horn.wav", "other": "other.wav"}}
+        project.card("horns", task="sirens", source={"folder": "."}, layout=layout)
+        # loud in little noise: the network has random weights
+        for seed, (name, frequency, seconds) in enumerate([("horn", 2500, 40), ("other", 150, 44)]):
+            whole = (
+                np.sin(2 * np.pi * frequency / 16000 * np.arange(seconds * 16000)) + sound(seconds, 16000, seed) / 50
+            )
+            write_audio(project.data("raw", "horns", f"{name}.wav"), whole / 2, 16000)
+        for stage in (manifest_stage, fingerprint_stage, split_stage):
+            invoke(stage.main, "horns")
+        invoke(features_stage.main, "horns", "--workers", "1")
+        server.close()
+        invoke(train_stage.main, "horns", "--workers", "1")
+        invoke(evaluate_stage.main, "horns", "--workers", "1")
+        yield project
+
+
+pytestmark = pytest.mark.process
+
+
+def predictions(project, name: str) -> pd.DataFrame:
+    return pd.read_parquet(project.data("predictions", "horns", f"{name}.parquet"))
+
+
+def test_a_linear_probe_tells_horns_from_others(trained):
+    found = predictions(trained, "embedding-linear")
+    assert (found["predicted"] == found["label"]).mean() > 0.9 and set(found["fold"]) == {0, 1}
+
+
+def test_zero_shot_is_the_highest_of_the_backbones_classes_against_a_threshold(trained):
+    found = predictions(trained, "tags-zero_shot")
+    tags = pd.read_parquet(trained.data("features", "horns", "tags.parquet")).set_index(["recording", "window"])
+    siren = tags.loc[list(zip(found["recording"], found["start"].round().astype(int), strict=True)), "Siren"].to_numpy()
+    odds = siren / (1 - siren) / (0.05 / 0.95)
+    assert np.allclose(found["p_horn"], odds / (1 + odds), atol=1e-5)
+
+
+def test_a_model_trained_on_is_half_way_from_its_backbone(trained):
+    config = json.loads(next(trained.data("models", "horns", "waveform_32k-mn").glob("*/config.json")).read_text())
+    assert config["model"]["members"] == [[CLASSES.index("Siren")], []] and config["model"]["width"] == 0.1
+    assert "labels" not in config["model"] and config["input"]["sample_rate"] == 32000
+
+
+def test_a_trained_folder_predicts_what_the_stage_did(trained):
+    for name in ("embedding-linear", "tags-zero_shot", "waveform_32k-mn"):
+        folder = next(trained.data("models", "horns", name).glob("*fold0"))
+        found = predictions(trained, name)
+        row = found[(found["fold"] == 0) & (found["recording"] == "horn.wav")].iloc[0]
+        detector = Detector.load(folder)
+        samples = decode.load(trained.data("raw", "horns", "horn.wav"), detector.sample_rate)
+        window = next(w for w in detector.windows([samples]) if w.start == row["start"])
+        assert window.probabilities[0] == pytest.approx(row["p_horn"], abs=2e-4)
+
+
+def windows(trained, part: str = "train", name: str = "waveform_32k"):
+    cfg = compose(["dataset=horns", "task=sirens", f"input={name}", "model=mn", "protocol=grouped"])
+    data = prepare.load(cfg)
+    return cfg, data, prepare.part(cfg, data, part)
+
+
+def test_before_training_the_model_is_zero_shot(trained):
+    cfg, data, training = windows(trained)
+    chosen = pretrained.completed(cfg.model, data)
+    net = models.build(chosen, False, training.length, 1, 2)
+    pretrained.begin(net, chosen, training)
+    x, _ = training[[0, 1, 2]]
+    with torch.no_grad():
+        logits = net.eval()(x)
+    scores = backbones.load("small").run(x[:, :, 0].numpy())["scores"][:, CLASSES.index("Siren")]
+    rest = known_classes.logit(0.05)
+    assert np.allclose(logits[:, 0].numpy(), rest - np.log(scores / (1 - scores)), atol=1e-3)
+
+
+def test_without_labels_the_output_is_the_probes(trained):
+    cfg, data, training = windows(trained)
+    cfg.model.labels = {}
+    chosen = pretrained.completed(cfg.model, data)
+    assert chosen["members"] is None
+    net = models.build(chosen, False, training.length, 1, 2)
+    pretrained.begin(net, chosen, training)
+    x, y = training[list(range(len(training)))]
+    with torch.no_grad():
+        hidden, logits = net.model.hidden(x), net.eval()(x)
+    probe = LogisticRegression(C=0.01, max_iter=1000).fit(hidden.numpy(), y.numpy())
+    assert np.allclose(logits[:, 0].numpy(), probe.decision_function(hidden.numpy()), atol=1e-3)
+
+
+def test_interpolation_is_between_the_weights():
+    before, after = {"w": torch.zeros(2), "n": torch.tensor(1)}, {"w": torch.tensor([2.0, 4.0]), "n": torch.tensor(5)}
+    found = pretrained.interpolated(before, after, 0.25)
+    assert found["w"].tolist() == [0.5, 1.0] and found["n"] == 5
+
+
+def small_model(**changes) -> MN:
+    settings = {"backbone": "small", "width": 0.1, "members": None, "threshold": 0.05, "blocks": 17, "lower": 0.1}
+    return MN(32000, 1, 3, dropout=0.2, **settings | changes)
+
+
+def test_blocks_that_are_not_trained_keep_their_weights_and_batch_norms_theirs():
+    model = small_model(blocks=2)
+    model.begin(small_network().state_dict())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = torch.optim.SGD(model.parameter_groups(0.1))
+    model.train()(torch.randn(4, 32000, 1)).sum().backward()
+    optimizer.step()
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(
+        name.startswith(("net.features.15.", "net.features.16.", "net.classifier.")) for name in changed
+    )
+    assert not any("running" in name for name in changed)
+
+
+def test_what_has_been_trained_before_has_a_lower_rate():
+    groups = small_model().parameter_groups(0.01)
+    assert [group["lr"] for group in groups] == pytest.approx([0.001, 0.01])
+    assert [p.shape for p in groups[1]["params"]] == [(3, 128), (3,)]
+    assert [group["lr"] for group in small_model(members=[[1], [0, 2], []]).parameter_groups(0.01)] == [0.001]
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ({"horn": ["Siren"]}, "labels.sirens has horn, and the classes are horn, other"),
+        ({"horn": ["Sirene"], "other": "*"}, "labels.sirens: the network has no class 'Sirene'"),
+        ({"horn": "*", "other": "*"}, "one class alone can be all that no other is"),
+    ],
+)
+def test_labels_that_do_not_fit_are_told(trained, labels, told):
+    cfg, data, _ = windows(trained)
+    cfg.model.labels = {"sirens": labels}
+    with pytest.raises(EarshotError, match=told):
+        pretrained.completed(cfg.model, data)
+
+
+def test_another_sample_rate_than_the_backbones_is_told(trained):
+    invoke(features_stage.main, "horns", "waveform", "--workers", "1")
+    cfg, data, _ = windows(trained, name="waveform")
+    with pytest.raises(EarshotError, match="the backbone small takes 32000 Hz, and the input waveform has 16000"):
+        pretrained.completed(cfg.model, data)
+
+
+def test_the_highest_of_several_stands_for_a_class():
+    scores = torch.tensor([[1.0, -2.0, 3.0, 0.5], [-1.0, -2.0, -3.0, -4.0]])
+    assert known_classes.highest(scores, [[0, 2], [1], []], -1.5, 3).tolist() == [[3.0, -2.0, -1.5], [-1.0, -2.0, -1.5]]
+    assert known_classes.highest(scores, [[], [3, 1]], 0.0, 1).tolist() == [[0.5], [-2.0]]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_linear_is_scikit_learns_logistic_regression(n_classes):
+    rng = np.random.default_rng(0)
+    rows, y = rng.normal(size=(60, 5)), np.arange(60) % n_classes
+    rows[:, 0] += y
+    model = Linear(1, 5, n_classes, weight_decay=10.0, factor=2.0)
+    model.solve(torch.from_numpy(rows).float()[:, None], torch.from_numpy(y), epoch=3)
+    expected = LogisticRegression(C=2.0**3 / 10, max_iter=1000).fit(rows.astype(np.float32), y).decision_function(rows)
+    assert np.allclose(model(torch.from_numpy(rows).float()[:, None]).detach().numpy().squeeze(), expected, atol=1e-3)
+
+
+def test_linear_of_sets_of_classes_solves_for_each():
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(80, 4))
+    sets = np.stack([rows[:, 0] > 0, rows[:, 1] > 0.3, np.ones(80, bool)], axis=1).astype(np.float32)
+    model = Linear(1, 4, 3, weight_decay=1.0, factor=10.0)
+    model.solve(torch.from_numpy(rows).float()[:, None], torch.from_numpy(sets), epoch=1)
+    logits = model(torch.from_numpy(rows).float()[:, None]).detach().numpy()
+    assert ((logits > 0) == (sets > 0)).mean(axis=0).min() > 0.95
+
+
+def test_weight_decays_are_tried_from_strong_to_weak_and_validation_chooses(trained):
+    history = pd.read_csv(trained.data("history", "horns", "embedding-linear.csv"))
+    one = history[history["fold"] == 0]
+    assert one["epoch"].tolist() == list(range(1, 12)) and one["train_loss"].is_monotonic_decreasing
+    config = json.loads(
+        next(trained.data("models", "horns", "embedding-linear").glob("*fold0/config.json")).read_text()
+    )
+    assert config["best_epoch"] == one.loc[one["val_loss"].idxmin(), "epoch"]
+
+
+def test_two_trainings_give_the_same_bytes(trained, tmp_path):
+    cfg, data, training = windows(trained)
+    cfg.model.training.max_epochs = 1
+    digests = {fit.digest(fit.fit(cfg, data, training, prepare.part(cfg, data, "validation"))) for _ in range(2)}
+    assert len(digests) == 1
+
+
+def test_models_are_tested_on_other_datasets_of_their_task(trained):
+    assert "horns" in invoke(cross_dataset_stage.main, "horns", "--workers", "1")
