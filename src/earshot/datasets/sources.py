@@ -36,6 +36,9 @@ class RemoteFile(Part):
 class Archive(RemoteFile):
     """A tar or zip to download and unpack.
 
+    `parts` are the files it was cut into, in their order, each with its own URLs and checksum: those of `zip -s`
+    (NAME.z01, NAME.z02, …, NAME.zip), or of `split`. `path` is then only its name.
+
     `strip` leading folders are removed from the names of its members. Members that match the pattern `members` are
     unpacked; if the source has `checksums`, those listed there. If the contents need to be converted, `convert`
     names a module in `earshot.datasets` whose `convert(unpacked, out)` does so.
@@ -45,6 +48,18 @@ class Archive(RemoteFile):
     members: str = "*"
     max_unpacked_bytes: Bytes
     convert: Module | None = None
+    parts: Annotated[list[RemoteFile], Field(min_length=2)] | None = None
+
+    @property
+    def files(self) -> list[RemoteFile]:
+        """What is downloaded: the parts, or the archive itself."""
+        return self.parts or [self]
+
+    @model_validator(mode="after")
+    def _whole_or_parts(self) -> Archive:
+        if self.parts and (own := [key for key in ("urls", "sha256", "md5", "bytes") if getattr(self, key)]):
+            raise ValueError(f"an archive in parts is not downloaded as a whole: give each part its {', '.join(own)}")
+        return self
 
 
 class GeneratedBy(Part):
@@ -57,7 +72,8 @@ class GeneratedBy(Part):
 class Source(Part):
     """The source of the recordings.
 
-    `files` are downloaded one by one; an `archive` is unpacked; a `folder` on this machine is copied
+    `files` are downloaded one by one; an `archive` is unpacked, and so are several `archives`, into the same folder;
+    a `folder` on this machine is copied
     (`~` and paths relative to the project's folder are allowed), or with `copy: false` only listed, and its files are
     read where they are; it may be at an address that fsspec knows (`s3://BUCKET/PREFIX`). A dataset can be `generated`.
     `checksums` names a file in sha256sum's or md5sum's format beside the card, with a line for each file of the
@@ -67,6 +83,7 @@ class Source(Part):
 
     files: list[RemoteFile] = []
     archive: Archive | None = None
+    archives: list[Archive] = []
     folder: str | None = None
     copied: Annotated[bool, Field(alias="copy")] = True
     generated: GeneratedBy | None = None
@@ -74,16 +91,31 @@ class Source(Part):
 
     @model_validator(mode="after")
     def _one_source(self) -> Source:
-        given = [name for name in ("files", "archive", "folder", "generated") if getattr(self, name)]
+        given = [name for name in ("files", "archive", "archives", "folder", "generated") if getattr(self, name)]
         if len(given) > 1 or not (given or self.checksums):
-            raise ValueError(f"needs one of files, archive, folder, generated or checksums; has {given or 'none'}")
-        if self.checksums and given in (["files"], ["generated"]):
-            raise ValueError("checksums are for an archive, a folder or a mirror; give each of files its sha256")
+            raise ValueError(
+                f"needs one of files, archive, archives, folder, generated or checksums; has {given or 'none'}"
+            )
+        if self.checksums and given in (["files"], ["archives"], ["generated"]):
+            raise ValueError(f"checksums are for an archive, a folder or a mirror; give each of {given[0]} its sha256")
+        names = [file.path for file in self.downloads]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"names {twice[0]} twice")
         if self.in_place and not self.folder:
             raise ValueError("copy: false is for a folder, whose files are read where they are")
         if self.in_place and self.is_remote:
             raise ValueError(f"copy: false is for a folder of this machine; what is at {self.folder} has to be copied")
         return self
+
+    @property
+    def packed(self) -> list[Archive]:
+        """The archives."""
+        return [self.archive] if self.archive else self.archives
+
+    @property
+    def downloads(self) -> list[RemoteFile]:
+        """All files that are downloaded."""
+        return [file for archive in self.packed for file in archive.files] or self.files
 
     @property
     def is_remote(self) -> bool:

@@ -97,8 +97,7 @@ def _obtain(card: Card, work: Path) -> Path:
     source, files = card.source, work / "files"
     shutil.rmtree(files, ignore_errors=True)
     listed = read_list(card_path(card.name).parent / source.checksums) if source.checksums else {}
-    downloads = [source.archive] if source.archive else source.files
-    verified = listed or (downloads and all(file.checksum for file in downloads))
+    verified = listed or (source.downloads and all(file.checksum for file in source.downloads))
     state = "verified" if verified else "unverified (the card has no checksum)"
     if source.generated:
         origin, state = local.generate(card, files), "made by code"

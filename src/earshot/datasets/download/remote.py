@@ -19,8 +19,9 @@ from tqdm import tqdm
 from earshot import project
 from earshot.datasets.card import Card, dataset_names, load_card
 from earshot.datasets.download.checksums import Mismatch, check_folder
-from earshot.datasets.download.fetch import Expected, FetchError, fetch, is_web
-from earshot.datasets.download.unpack import UnpackError, unpack
+from earshot.datasets.download.fetch import MOST_BYTES, Expected, FetchError, fetch, is_web
+from earshot.datasets.download.unpack import UnpackError, claim, unpack
+from earshot.datasets.sources import Archive, RemoteFile
 from earshot.errors import EarshotError
 
 MIRROR = "EARSHOT_MIRROR"
@@ -48,7 +49,7 @@ def fetch_dataset(card: Card, work: Path, files: Path, listed: dict[str, str]) -
     remote = _Remote(card, work, files, listed)
     origin = (
         (listed and remote.fetch_listed_files())
-        or (card.source.archive and remote.fetch_archive())
+        or (card.source.packed and remote.fetch_archives())
         or (card.source.files and remote.fetch_single_files())
     )
     if not origin:
@@ -81,29 +82,63 @@ class _Remote:
             self._move(self.listed)
         return origin
 
-    def fetch_archive(self) -> str | None:
-        """Fetch and unpack the archive; an address whose archive has the wrong files inside has failed, too."""
-        archive = self.card.source.archive
-        name = PurePosixPath(archive.path).name
+    def fetch_archives(self) -> str | None:
+        """Fetch and unpack the archives; an address whose archive has the wrong files inside has failed, too."""
+        origins: dict[str, None] = {}
+        archives = self.card.source.packed
+        folders = [self.work / "unpacked" / str(number) for number in range(len(archives))]
+        for archive, folder in zip(archives, folders, strict=True):
+            found = self._parts(archive, folder) if archive.parts else self._whole(archive, folder)
+            if not found:
+                return None
+            origins |= dict.fromkeys(found)
+        try:
+            _put_together(folders, self.files)
+        except UnpackError as error:
+            self.failures.append(str(error))
+            return None
+        return ", ".join(origins)
+
+    def _whole(self, archive: Archive, folder: Path) -> list[str]:
+        """Fetch an archive and unpack it into `folder`; return the address that gave it."""
         expected = Expected(archive.checksum, archive.bytes, archive.max_unpacked_bytes)
 
         def attempt(address: str) -> None:
-            self._fetch(address, name, expected)
-            self._unpack(self.work / "fetched" / name)
+            self._fetch(address, archive.path, expected)
+            self._unpack(archive, folder)
 
-        return self._first_that_works(mirror(self.card.name, archive.path) + archive.urls, attempt)
+        origin = self._first_that_works(mirror(self.card.name, archive.path) + archive.urls, attempt)
+        return [origin] if origin else []
+
+    def _parts(self, archive: Archive, folder: Path) -> list[str]:
+        """Fetch the parts of an archive and unpack them into `folder`; return the addresses of their folders."""
+        origins = self._each(archive.files, archive.max_unpacked_bytes)
+        try:
+            if origins:
+                self._unpack(archive, folder)
+        except UnpackError as error:
+            self.failures.append(f"{archive.path}: {error}")
+            return []
+        return origins
 
     def fetch_single_files(self) -> str | None:
         """Fetch each file of the card from the first of its addresses that has it."""
-        origins = {}
-        for file in self.card.source.files:
-            attempt = partial(self._fetch, name=file.path, expected=Expected(file.checksum, file.bytes))
-            origin = self._first_that_works(mirror(self.card.name, file.path) + file.urls, attempt)
-            if origin is None:
-                return None
-            origins[origin.rpartition("/")[0]] = file
+        origins = self._each(self.card.source.files)
+        if not origins:
+            return None
         self._move(file.path for file in self.card.source.files)
         return ", ".join(origins)
+
+    def _each(self, files: list[RemoteFile], most_bytes: int = MOST_BYTES) -> list[str]:
+        """Fetch each file from the first of its addresses that has it; return their folders, none if one has failed."""
+        origins: dict[str, None] = {}
+        for file in files:
+            attempt = partial(self._fetch, name=file.path, expected=Expected(file.checksum, file.bytes, most_bytes))
+            origin = self._first_that_works(mirror(self.card.name, file.path) + file.urls, attempt)
+            if origin is None:
+                return []
+            origins[origin.rpartition("/")[0]] = None
+        return list(origins)
 
     def _fetch(self, address: str, name: str, expected: Expected) -> None:
         fetch(address, self.work / "fetched" / name, self.work / "parts", expected)
@@ -124,9 +159,10 @@ class _Remote:
             (self.files / name).parent.mkdir(parents=True, exist_ok=True)
             (self.work / "fetched" / name).rename(self.files / name)
 
-    def _unpack(self, packed: Path) -> None:
-        archive, listed = self.card.source.archive, self.listed
-        unpacked = self.work / "unpacked" if archive.convert else self.files
+    def _unpack(self, archive: Archive, folder: Path) -> None:
+        """Unpack what was fetched of an archive into the new folder `folder`."""
+        listed, packed = self.listed, [self.work / "fetched" / file.path for file in archive.files]
+        unpacked = folder.with_name(f"{folder.name}-as-packed") if archive.convert else folder
         shutil.rmtree(unpacked, ignore_errors=True)
 
         def wanted(name: str) -> bool:
@@ -134,11 +170,28 @@ class _Remote:
 
         unpack(packed, unpacked, most_bytes=archive.max_unpacked_bytes, strip=archive.strip, wanted=wanted)
         if archive.convert:
-            _convert(archive.convert, unpacked, self.files)
+            _convert(archive.convert, unpacked, folder)
         if listed:
-            check_folder(self.files, listed)
-        elif not any(self.files.iterdir()):
+            check_folder(folder, listed)
+        elif not any(folder.iterdir()):
             raise UnpackError(f"holds no file that matches '{archive.members}'")
+
+
+def _put_together(folders: Iterable[Path], files: Path) -> None:
+    """Move all that is in some folders into the new folder `files`.
+
+    Raises
+    ------
+    UnpackError
+        If two of them have a file of the same name.
+    """
+    taken: dict[str, str] = {}
+    for folder in folders:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            name = path.relative_to(folder)
+            claim(PurePosixPath(name), taken)
+            (files / name).parent.mkdir(parents=True, exist_ok=True)
+            path.rename(files / name)
 
 
 def _convert(module: str, unpacked: Path, files: Path) -> None:
@@ -164,7 +217,7 @@ def mirror(*parts: str) -> list[str]:
 
 
 def _nothing_worked(card: Card, failures: list[str]) -> str:
-    if not (card.source.archive or card.source.files):
+    if not card.source.downloads:
         failures = [*failures, "there is no public address: this dataset comes from a mirror alone"]
     lines = [f"dataset '{card.name}' could not be obtained. Tried:", *(f"  {failure}" for failure in failures)]
     if base := os.environ.get(MIRROR):

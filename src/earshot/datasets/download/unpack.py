@@ -1,4 +1,4 @@
-"""Unpack a tar or zip that may have been made to do harm.
+"""Unpack a tar or zip, whole or in parts, that may have been made to do harm.
 
 zipfile and tarfile (with its `data` filter) write the files. What they would mend or let pass has the whole archive
 refused here, by rules that are the same for both formats.
@@ -14,14 +14,17 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, BinaryIO
 
+from earshot.datasets.download import joined, split_zip
 from earshot.datasets.names import plain_relative
 
 MOST_MEMBERS = 100_000
+ZIP_HEADER_BYTES = 30  # before each member of a zip, without its name
 TAR_HEADER_BYTES = 1 << 26  # all headers of a tar together; extended ones have no limit of their own
 DECOMPRESSORS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 # RuntimeError: zipfile, for a compression it doesn't know and for a password
@@ -34,7 +37,7 @@ class UnpackError(Exception):
 
 
 def unpack(
-    archive: Path,
+    archive: Path | Sequence[Path],
     target: Path,
     *,
     most_bytes: int,
@@ -45,7 +48,8 @@ def unpack(
 
     Parameters
     ----------
-    archive : a zip, or a tar that is plain or compressed with gzip, bzip2 or xz
+    archive : a zip, or a tar that is plain or compressed with gzip, bzip2 or xz; or its parts, in their order: cut
+        anywhere, or by `zip -s`
     target : a folder that must not be there yet
     most_bytes : limit for all that is inside, wanted or not, by what it declares and by what it really is
     strip : how many leading folders are dropped from the names; files above them are left out
@@ -60,29 +64,33 @@ def unpack(
         If a file can't be written.
     """
     target.mkdir(parents=True)
-    with archive.open("rb") as file:
-        magic = file.read(2)
     room, taken = most_bytes, {}
     try:
-        members = _zip_members(archive, target) if magic == b"PK" else _tar_members(archive, magic, target, most_bytes)
-        for number, (member, size, write) in enumerate(members, start=1):
-            room -= size
-            if room < 0 or number > MOST_MEMBERS:
-                raise UnpackError(f"holds more than {most_bytes} bytes or {MOST_MEMBERS} files")
-            name = "/".join(PurePosixPath(member).parts[strip:])
-            if name and wanted(name):
-                _claim(PurePosixPath(name), taken)
-                write(name)
-                if (target / name).stat().st_size != size:
-                    raise UnpackError(f"'{member}' is not as long as it declares")
+        with joined.opened([archive] if isinstance(archive, Path) else archive) as (file, starts):
+            for number, (member, size, write) in enumerate(_members(file, starts, target, most_bytes), start=1):
+                room -= size
+                if room < 0 or number > MOST_MEMBERS:
+                    raise UnpackError(f"holds more than {most_bytes} bytes or {MOST_MEMBERS} files")
+                name = "/".join(PurePosixPath(member).parts[strip:])
+                if name and wanted(name):
+                    claim(PurePosixPath(name), taken)
+                    write(name)
+                    if (target / name).stat().st_size != size:
+                        raise UnpackError(f"'{member}' is not as long as it declares")
     except (*FAULTS, OSError) as error:
         if getattr(error, "errno", None) is not None:  # of this machine's disk; a decompressor's has no number
             raise
         raise UnpackError(f"can't be read as a tar or zip: {error}") from None
 
 
-def _claim(path: PurePosixPath, taken: dict[str, str]) -> None:
-    """Add a file and its folders to `taken`, where names that a file system could take for the same have one key."""
+def claim(path: PurePosixPath, taken: dict[str, str]) -> None:
+    """Add a file and its folders to `taken`, where names that a file system could take for the same have one key.
+
+    Raises
+    ------
+    UnpackError
+        If another file or folder has its place.
+    """
     for place in (str(path), *(f"{folder}/" for folder in path.parents[:-1])):
         key = unicodedata.normalize("NFC", place.rstrip("/")).casefold()
         if key in taken and not (place.endswith("/") and taken[key] == place):
@@ -92,8 +100,18 @@ def _claim(path: PurePosixPath, taken: dict[str, str]) -> None:
         taken[key] = place
 
 
-def _zip_members(archive: Path, target: Path) -> Iterator[Member]:
-    with zipfile.ZipFile(archive) as opened:
+def _members(file: BinaryIO, starts: list[int], target: Path, most_bytes: int) -> Iterator[Member]:
+    magic = file.read(2)
+    is_zip = magic == b"PK" or split_zip.end_of(file, starts[-1]) is not None  # parts may be in another order
+    file.seek(0)
+    if is_zip:
+        return _zip_members(split_zip.on_one_disk(file, starts), target)
+    return _tar_members(file, magic, target, most_bytes)
+
+
+def _zip_members(file: BinaryIO, target: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(file) as opened:
+        _check_overlaps(opened)
         for info in opened.infolist():
             name = _checked(info.filename)
             kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the packing system has no such thing
@@ -103,14 +121,23 @@ def _zip_members(archive: Path, target: Path) -> Iterator[Member]:
                 yield name, info.file_size, partial(_extract_zipped, opened, info, target)
 
 
+def _check_overlaps(opened: zipfile.ZipFile) -> None:
+    """Refuse two members that have bytes in common: so little can unpack to much."""
+    end = 0
+    for info in sorted(opened.infolist(), key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            raise UnpackError(f"{info.filename!r} overlaps another member")
+        end = info.header_offset + ZIP_HEADER_BYTES + info.compress_size
+
+
 def _extract_zipped(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, name: str) -> None:
     info.filename = name
     opened.extract(info, target)
 
 
-def _tar_members(archive: Path, magic: bytes, target: Path, most_bytes: int) -> Iterator[Member]:
+def _tar_members(file: BinaryIO, magic: bytes, target: Path, most_bytes: int) -> Iterator[Member]:
     """Yield the regular files; each must be written before the next is requested."""
-    with DECOMPRESSORS.get(magic, open)(archive, "rb") as stream:
+    with DECOMPRESSORS[magic](file, "rb") if magic in DECOMPRESSORS else nullcontext(file) as stream:
         bounded = _Bounded(stream, most_bytes + TAR_HEADER_BYTES)
         with tarfile.open(fileobj=bounded, mode="r|") as opened:
             for info in opened:
