@@ -14,29 +14,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from earshot import project
 from earshot.datasets.layouts import KINDS, ClassFolders, FeatureTable, Layout, Table
-from earshot.datasets.schema import Part
+from earshot.datasets.schema import Part, Texts, each_once
 from earshot.datasets.sources import Source
 from earshot.errors import EarshotError
 from earshot.params import DATASET, RULE, must, read_yaml, shown, told_type
 
-
-def _as_list(labels: object) -> object:
-    """Return one label as a list, and numbers, which YAML reads as such, as the text that they are in a table."""
-    labels = labels if isinstance(labels, list) else [labels]
-    return [str(label) if type(label) is int else label for label in labels]
-
-
-Labels = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)]
-
-
-def _each_once(classes: dict[str, list[str]]) -> dict[str, list[str]]:
-    named = [label for labels in classes.values() for label in labels]
-    if twice := sorted({label for label in named if named.count(label) > 1}):
-        raise ValueError(f"'{twice[0]}' is named twice")
-    return classes
-
-
-ClassMap = Annotated[dict[str, Labels], Field(min_length=1), AfterValidator(_each_once)]
+ClassMap = Annotated[dict[str, Texts], Field(min_length=1), AfterValidator(each_once)]
 
 
 class Member(Part):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from earshot.datasets.schema import InFolder, Part
+from earshot.datasets.schema import InFolder, Part, Texts, each_once
 
 COLUMN = re.compile(r"\{([^{}]+)\}")  # in the pattern of a table's paths
 
@@ -118,13 +118,33 @@ class FeatureTable(Part):
     groups: Groups | None = None
 
 
+class OneOfTables(Part):
+    """One of the tables of a dataset; `path` as in `Table`, by default the layout's.
+
+    `values` are those of columns that it lacks: each holds for all of its rows.
+    """
+
+    file: InFolder
+    path: Pattern | None = None
+    values: dict[str, str] = {}
+
+
+PartName = Literal["train", "validation", "test"]
+
+
 class Table(Part):
     """Recordings that a table lists: a CSV or TSV in the dataset's folder with a row for each.
 
     `path` is the pattern of a recording's path in the dataset's folder, with columns in braces, such as
     `audio/fold{fold}/{slice_file_name}` or `clips/{id}.wav`. `label`, `group` and `fold` are the names of columns:
     the class, what must not be on two sides of a split (by default each recording is a group of its own), and the
-    fold in which the recording is tested where the dataset has published folds. `train_only` is as in `Groups`.
+    fold in which the recording is tested where the dataset has published folds. `groups` is another table with the
+    groups, as for class folders. `train_only` is as in `Groups`.
+
+    Where there are several tables, `tables` lists them in place of `file`.
+
+    Where the published folds are the parts of one split, `parts` says which fold is which:
+    `{train: train, validation: val, test: eval}`. Without `validation` a share of `train` is.
 
     `start` and `end` are columns, too, in seconds: a row is then a clip of a longer recording, which may have several,
     and what is in no clip is not used.
@@ -133,15 +153,37 @@ class Table(Part):
     """
 
     kind: Literal["table"]
-    file: InFolder
-    path: Pattern
+    file: InFolder | None = None
+    tables: Annotated[list[OneOfTables], Field(min_length=1)] | None = None
+    path: Pattern | None = None
     label: str = "label"
     separator: Annotated[str, Field(min_length=1)] | None = None
     group: str | None = None
+    groups: Groups | None = None
     fold: str | None = None
+    parts: Annotated[dict[PartName, Texts], AfterValidator(each_once)] | None = None
     start: str | None = None
     end: str | None = None
     train_only: list[str] = []
+
+    @property
+    def lists(self) -> list[OneOfTables]:
+        """All tables, each with its path."""
+        tables = self.tables or [OneOfTables(file=self.file or "")]
+        return [table.model_copy(update={"path": table.path or self.path}) for table in tables]
+
+    @property
+    def files(self) -> str:
+        """The names of the tables, for messages."""
+        return " or ".join(table.file for table in self.lists)
+
+    @model_validator(mode="after")
+    def _tables_with_paths(self) -> Table:
+        if bool(self.file) == bool(self.tables):
+            raise ValueError("needs file, or tables where there are several; has " + ("both" if self.file else "none"))
+        if not all(table.path for table in self.lists):
+            raise ValueError("path is missing: where a recording of the table is, such as clips/{id}.wav")
+        return self
 
     @model_validator(mode="after")
     def _start_and_end(self) -> Table:
@@ -149,6 +191,14 @@ class Table(Part):
             raise ValueError("start and end go together: each names a column, in seconds")
         if self.start and self.separator:
             raise ValueError("a clip has one label: leave out separator, or start and end")
+        return self
+
+    @model_validator(mode="after")
+    def _one_group_and_fold(self) -> Table:
+        if self.groups and (self.group or (self.fold and self.groups.fold)):
+            raise ValueError("groups names another table: take out group, and name fold in one of the two alone")
+        if self.parts and not (self.fold and {"train", "test"} <= self.parts.keys()):
+            raise ValueError("parts needs train and test, and fold: the column that says which a recording is in")
         return self
 
 

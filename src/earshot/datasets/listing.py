@@ -55,7 +55,8 @@ def _rows(card: Card, folder: Path) -> list[dict[str, Any]]:
     if isinstance(card.layout, LongRecordings):
         return _long_recordings(card, card.layout, folder)
     if isinstance(card.layout, Table):
-        return table_layout.rows_of(card.layout, folder)
+        rows = table_layout.rows_of(card.layout, folder)
+        return _grouped(rows, card.layout.groups, folder) if card.layout.groups else rows
     if isinstance(card.layout, Events):
         return _events(card.layout, folder)
     if isinstance(card.layout, FeatureTable):
@@ -136,7 +137,9 @@ def _grouped(rows: list[dict[str, Any]], groups: Groups, folder: Path) -> list[d
         return table.loc[line_of[recording], column] if column and recording in line_of else None
 
     return [
-        row | {"group": field(row["recording"], groups.group), "fold": field(row["recording"], groups.fold)}
+        row
+        | {"group": field(row["recording"], groups.group)}
+        | ({"fold": field(row["recording"], groups.fold)} if groups.fold else {})
         for row in rows
     ]
 

@@ -114,10 +114,10 @@ def by_event_class(recordings: pd.DataFrame) -> pd.DataFrame:
 def no_group(card: Card) -> str:
     """Name the table that a recording without a group is not in."""
     layout = card.layout
-    if isinstance(layout, Table):
-        return f"no group in {layout.file}"
-    if isinstance(layout, ClassFolders | Events | FeatureTable) and layout.groups:
+    if isinstance(layout, ClassFolders | Events | FeatureTable | Table) and layout.groups:
         return f"no group in {layout.groups.file}"
+    if isinstance(layout, Table):
+        return f"no group in {layout.files}"
     return "no group in the tables of its members" if card.union else "no group"
 
 

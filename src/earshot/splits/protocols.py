@@ -58,6 +58,8 @@ def grouped(
 ) -> pd.DataFrame:
     """Split into folds, stratified by windows, with no group on two sides; every group is tested once.
 
+    Where the published folds are the parts of one split, that is the only fold, and `test` alone is tested.
+
     Parameters
     ----------
     spans : columns `SPAN`; and `fold` where folds is None
@@ -76,8 +78,10 @@ def grouped(
     groups = spans["group"].to_numpy()[rows]
     tables = []
     for fold, (rest, test) in enumerate(_tests(spans, rows, labels, groups, folds, random_state)):
-        _, inner = _first_fold(labels[rest], groups[rest], round(1 / validation_share), random_state)
-        validation = rest[inner]
+        validation = _published_validation(spans, rows, rest) if folds is None else rest[:0]
+        if not len(validation):
+            _, inner = _first_fold(labels[rest], groups[rest], round(1 / validation_share), random_state)
+            validation = rest[inner]
         train = np.setdiff1d(rest, validation)
         parts = {name: np.unique(rows[part]) for name, part in zip(PARTS, (train, validation, test), strict=True)}
         tables.append(_table(spans, fold, parts))
@@ -90,10 +94,18 @@ def _tests(
     """Yield (rest, test) for each fold, as positions in `rows`."""
     if folds is None:
         fold_of = spans["fold"].to_numpy()[rows]
-        for fold in published_folds.in_order(spans["fold"]):
+        tested = ["test"] if published_folds.is_split(spans["fold"]) else published_folds.in_order(spans["fold"])
+        for fold in tested:
             yield np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
         return
     yield from StratifiedGroupKFold(folds, shuffle=True, random_state=random_state).split(rows, labels, groups)
+
+
+def _published_validation(spans: pd.DataFrame, rows: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Return those of `rest`, positions in `rows`, that a published split has for validation; none in other folds."""
+    if not published_folds.is_split(spans["fold"]):
+        return rest[:0]
+    return rest[spans["fold"].to_numpy()[rows[rest]] == "validation"]
 
 
 def _first_fold(labels: np.ndarray, groups: np.ndarray, folds: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
@@ -287,5 +299,7 @@ def judge_folds(split: pd.DataFrame, recordings: pd.DataFrame) -> published_fold
     recordings : see `manifest.read`
     """
     by_name = recordings.set_index("recording")
-    tested = split[split["part"] == "test"]
-    return published_folds.judge(tested.assign(fold=tested["recording"].map(by_name["fold"])), by_name["group"])
+    spans = split.assign(published=split["recording"].map(by_name["fold"]))
+    only_one = split["fold"].nunique() == 1  # a published split, since others have two folds or more
+    spans = spans[spans["published"].notna() if only_one else spans["part"] == "test"]
+    return published_folds.judge(spans.assign(fold=spans["published"]), by_name["group"])

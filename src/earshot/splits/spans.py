@@ -11,7 +11,7 @@ import pandas as pd
 
 from earshot.datasets import manifest, union
 from earshot.datasets.card import Card, members_of
-from earshot.datasets.layouts import ClassFolders, Events, FeatureTable, Groups, LongRecordings, Table
+from earshot.datasets.layouts import ClassFolders, Events, FeatureTable, LongRecordings, Table
 from earshot.datasets.tables import numbers, read_table
 from earshot.errors import EarshotError
 from earshot.settings import window_of
@@ -170,8 +170,9 @@ def _guarded_blocks(card: Card, spans: pd.DataFrame, params: dict) -> pd.DataFra
 
 def train_only(card: Card) -> list[str]:
     """Return the classes that the card excludes from the test parts of the grouped protocol."""
-    named = card.layout.groups if isinstance(card.layout, ClassFolders | Events | FeatureTable) else card.layout
-    return named.train_only if isinstance(named, Groups | Table) else []
+    layout = card.layout
+    groups = layout.groups if isinstance(layout, ClassFolders | Events | FeatureTable | Table) else None
+    return (layout.train_only if isinstance(layout, Table) else []) + (groups.train_only if groups else [])
 
 
 SHARED = 0.4  # seconds of a stretch that join a span to it; below `heard.HEARD`, so that the audit flags nothing
