@@ -27,7 +27,6 @@ END_MARK, END64_MARK, LOCATOR_MARK, MEMBER_MARK, FILE_MARK = b"PK\5\6", b"PK\6\6
 ZIP64 = 1  # the kind of extra field
 IN_ZIP64, DISK_IN_ZIP64 = 0xFFFFFFFF, 0xFFFF
 LONGEST_COMMENT = 0xFFFF
-OTHER_ORDER = "are these the parts of one archive, all of them, in their order?"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class _Parts:
         """Return where a byte of a disk is, counted from the beginning of the first part."""
         if disk >= len(self.starts) - 1 or offset > self.starts[disk + 1] - self.starts[disk]:
             count = len(self.starts) - 1
-            raise BadZipFile(f"{what} is said to be at byte {offset} of part {disk + 1} of {count}: {OTHER_ORDER}")
+            raise BadZipFile(f"{what} is said to be at byte {offset} of part {disk + 1} of {count}")
         return self.starts[disk] + offset
 
 
@@ -93,7 +92,7 @@ def on_one_disk(file: BinaryIO, starts: list[int]) -> BinaryIO:
     """
     parts, end_at = _Parts(file, starts), end_of(file, starts[-1])
     if end_at is None and len(starts) > 2:
-        raise BadZipFile(f"the last part does not end as a zip does: {OTHER_ORDER}")
+        raise BadZipFile("the last part does not end as a zip does")
     if end_at is None:
         return file  # zipfile tells what is wrong
     end = _end(parts, end_at)
@@ -117,7 +116,7 @@ def _end(parts: _Parts, at: int) -> _End:
         parts.check_count(count)
         end64 = parts.read(parts.place(end64_disk, end64_offset, "the end of its directory"), END64.size)
         if end64[:4] != END64_MARK or len(end64) < END64.size:
-            raise BadZipFile(f"the end of its directory is not where it is said to be: {OTHER_ORDER}")
+            raise BadZipFile("the end of its directory is not where it is said to be")
         _, _, _, _, disk, first_disk, _, _, size, offset = END64.unpack(end64)
     return _End(disk, first_disk, offset, size)
 
@@ -128,7 +127,7 @@ def _directory(parts: _Parts, data: bytes) -> tuple[bytes, int]:
     while at < len(data):
         fixed = data[at : at + MEMBER.size]
         if fixed[:4] != MEMBER_MARK or len(fixed) < MEMBER.size:
-            raise BadZipFile(f"its directory can't be read: {OTHER_ORDER}")
+            raise BadZipFile("its directory can't be read")
         fields = list(MEMBER.unpack(fixed))
         name_at = at + MEMBER.size
         extra_at, comment_at = name_at + fields[10], name_at + fields[10] + fields[11]
@@ -157,7 +156,7 @@ def _member(parts: _Parts, fields: list, name: bytes, extra: bytes, comment: byt
         raise BadZipFile(f"{told}: numbers of zip64 are missing") from None
     place = parts.place(disk, offset, told)
     if parts.read(place, len(FILE_MARK)) != FILE_MARK:
-        raise BadZipFile(f"{told} is not where it is said to be, at byte {offset} of part {disk + 1}: {OTHER_ORDER}")
+        raise BadZipFile(f"{told} is not where it is said to be, at byte {offset} of part {disk + 1}")
     extra = EXTRA.pack(ZIP64, 24) + struct.pack("<3Q", size, packed, place) + others
     if len(extra) > 0xFFFF:
         raise BadZipFile(f"{told} has too long an extra field")

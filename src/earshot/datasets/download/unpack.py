@@ -10,6 +10,7 @@ import bz2
 import gzip
 import lzma
 import stat
+import struct
 import tarfile
 import unicodedata
 import zipfile
@@ -27,8 +28,9 @@ MOST_MEMBERS = 100_000
 ZIP_HEADER_BYTES = 30  # before each member of a zip, without its name
 TAR_HEADER_BYTES = 1 << 26  # all headers of a tar together; extended ones have no limit of their own
 DECOMPRESSORS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
-# RuntimeError: zipfile, for a compression it doesn't know and for a password
-FAULTS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+# RuntimeError: zipfile, for a compression it doesn't know and for a password; ValueError: for names that are not UTF-8
+FAULTS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
+FAULTS += (EOFError, RuntimeError, ValueError)
 Member = tuple[str, int, Callable[[str], object]]  # checked name, declared size, what writes it under a given name
 
 
@@ -64,9 +66,10 @@ def unpack(
         If a file can't be written.
     """
     target.mkdir(parents=True)
+    parts = [archive] if isinstance(archive, Path) else archive
     room, taken = most_bytes, {}
     try:
-        with joined.opened([archive] if isinstance(archive, Path) else archive) as (file, starts):
+        with joined.opened(parts) as (file, starts):
             for number, (member, size, write) in enumerate(_members(file, starts, target, most_bytes), start=1):
                 room -= size
                 if room < 0 or number > MOST_MEMBERS:
@@ -80,7 +83,8 @@ def unpack(
     except (*FAULTS, OSError) as error:
         if getattr(error, "errno", None) is not None:  # of this machine's disk; a decompressor's has no number
             raise
-        raise UnpackError(f"can't be read as a tar or zip: {error}") from None
+        order = ". Are these the parts of one archive, all of them, in their order?" if len(parts) > 1 else ""
+        raise UnpackError(f"can't be read as a tar or zip: {error}{order}") from None
 
 
 def claim(path: PurePosixPath, taken: dict[str, str]) -> None:
