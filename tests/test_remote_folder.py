@@ -8,7 +8,7 @@ import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
-from conftest import Project
+from conftest import Project, noise, write_audio
 from earshot.datasets.card import load_card
 from earshot.datasets.download import download
 from earshot.errors import EarshotError
@@ -127,6 +127,29 @@ def test_s3_is_read(project, monkeypatch):
             download(load_card("ours"))
     finally:
         server.stop()
+
+
+def test_its_recordings_are_judged_as_those_of_a_folder_are(project, bucket, tmp_path, capsys):
+    write_audio(tmp_path / "x.wav", noise(0.1, 4000), 4000)
+    sound = (tmp_path / "x.wav").read_bytes()
+    bucket.pipe({f"/bucket/odd/{name}": sound for name in ("rock/1", "jazz/2.dat", "__MACOSX/rock/1.wav", "._3.wav")})
+    card(project, folder="memory://bucket/odd")
+    download(load_card("ours"))
+    assert set(raw(project)) == {"rock/1", "jazz/2.dat"}, (
+        "by content, whatever the suffix; what systems leave is hidden"
+    )
+    assert "ours: not copied: 2 hidden" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("notes.txt", "What is there: 2 .txt"), ("2.dat", "What is there: 1 .dat, 1 .txt")]
+)
+def test_a_folder_without_recordings_is_told_with_what_is_there(name, told, project, bucket):
+    bucket.pipe({f"/bucket/none/{one}": b"no sound" for one in (name, "more.txt")})
+    card(project, folder="memory://bucket/none")
+    with pytest.raises(EarshotError, match=f"holds no recordings. {told}"):
+        download(load_card("ours"))
+    assert not project.data("raw", "ours").exists()
 
 
 def test_it_can_not_be_read_in_place(project):

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import soundfile
 
@@ -61,7 +61,12 @@ def told(counts: dict[str, int]) -> str:
     return ", ".join(f"{number} {why}" for why, number in counts.items()) or "none"
 
 
-def is_hidden(path: Path) -> bool:
+def may_be_recording(path: PurePath) -> bool:
+    """Tell of a path relative to a folder whether it may be a recording's: by its name alone, as in a listing."""
+    return not is_hidden(path) and path.suffix.lower() not in NO_SOUND_SUFFIXES
+
+
+def is_hidden(path: PurePath) -> bool:
     """Tell whether a path relative to a folder is hidden in it, or lies in a folder that systems leave behind."""
     return any(part.startswith(".") or part in SYSTEM_FOLDERS for part in path.parts)
 
@@ -71,9 +76,7 @@ def _why_ignored(path: Path, top: Path) -> str | None:
     if is_hidden(path.relative_to(top)):
         return HIDDEN
     suffix = path.suffix.lower()
-    if suffix in AUDIO_SUFFIXES:
-        return None
-    if suffix not in NO_SOUND_SUFFIXES and _holds_sound(path):
+    if suffix in AUDIO_SUFFIXES or (may_be_recording(path.relative_to(top)) and _holds_sound(path)):
         return None
     return suffix or "without a suffix"
 

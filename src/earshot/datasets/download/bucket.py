@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shutil
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import fsspec
 from tqdm import tqdm
 
+from earshot.audio.files import is_hidden
 from earshot.datasets.names import plain_relative
 from earshot.errors import EarshotError
 
 
-def names(address: str, key: str) -> dict[str, str]:
-    """Return the visible files below an address: {name below it: path for `copy`}, by name.
+def names(address: str, key: str) -> tuple[dict[str, str], int]:
+    """Return the visible files below an address, {name below it: path for `copy`} by name, and how many are hidden.
 
     Parameters
     ----------
@@ -36,8 +37,9 @@ def names(address: str, key: str) -> dict[str, str]:
         raise EarshotError(f"{key} can't be listed: {_reason(error)}") from None
     below = top.rstrip("/") + "/"
     found = {path.removeprefix(below): path for path in paths if path.startswith(below)}
+    visible = sorted(name for name in found if not is_hidden(PurePosixPath(name)))
     try:
-        return {plain_relative(name): found[name] for name in sorted(found) if "/." not in f"/{name}"}
+        return {plain_relative(name): found[name] for name in visible}, len(found) - len(visible)
     except ValueError as error:
         raise EarshotError(f"{key}: {error}") from None
 

@@ -6,13 +6,13 @@ import importlib
 import inspect
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
 from earshot.audio import files as sound_files
-from earshot.audio.suffixes import AUDIO_SUFFIXES
 from earshot.datasets import place
 from earshot.datasets.card import Card, card_path
 from earshot.datasets.download import bucket
@@ -71,10 +71,16 @@ def copy_remote(card: Card, files: Path, listed: dict[str, str]) -> str:
     """
     address = card.source.folder
     key = f"{card_path(card.name)}: source.folder: {address}"
-    found = bucket.names(address, key)
+    found, hidden = bucket.names(address, key)
     chosen = {name: path for name, path in found.items() if not listed or name in listed}
-    _check_recordings(card, list(chosen), key)
+    if card.has_sound and not any(sound_files.may_be_recording(PurePosixPath(name)) for name in chosen):
+        raise EarshotError(f"{key} holds no recordings. What is there: {_told_by_suffix(chosen)}")
     bucket.copy(address, chosen, files, key)
+    copied = sound_files.find(files)
+    if card.has_sound and not copied.recordings:  # now by their content
+        raise EarshotError(f"{key} holds no recordings. What is there: {sound_files.told(copied.counts)}")
+    left_out = {sound_files.HIDDEN: hidden, "not in the list": len(found) - len(chosen)}
+    _tell_left_out(card, {why: number for why, number in left_out.items() if number})
     _check_list(card, files, listed, key)
     return address
 
@@ -127,17 +133,21 @@ def _found(card: Card, files: Path, listed: dict[str, str]) -> tuple[Path, list[
     if card.has_sound and not recordings.intersection(names):
         raise EarshotError(f"{key} holds no recordings. What is there: {sound_files.told(found.counts)}")
     check_text(names, key)
-    if left_out:
-        print(f"{card.name}: not copied: {sound_files.told(dict(Counter(left_out.values())))}")
+    _tell_left_out(card, dict(Counter(left_out.values())))
     for name, why in left_out.items():
         if why in sound_files.NOT_FOLLOWED:
             print(f"  not followed: {name}, a {why}")
     return folder, sorted(names)
 
 
-def _check_recordings(card: Card, names: list[str], key: str) -> None:
-    if card.has_sound and not any(PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES for name in names):
-        raise EarshotError(f"{key} holds no recordings ({', '.join(sorted(AUDIO_SUFFIXES))})")
+def _told_by_suffix(names: Iterable[str]) -> str:
+    suffixes = (PurePosixPath(name).suffix.lower() or "without a suffix" for name in names)
+    return sound_files.told(dict(sorted(Counter(suffixes).items())))
+
+
+def _tell_left_out(card: Card, counts: dict[str, int]) -> None:
+    if counts:
+        print(f"{card.name}: not copied: {sound_files.told(counts)}")
 
 
 def _check_list(card: Card, files: Path, listed: dict[str, str], key: str) -> None:

@@ -84,20 +84,20 @@ class _Remote:
 
     def fetch_archives(self) -> str | None:
         """Fetch and unpack the archives; an address whose archive has the wrong files inside has failed, too."""
-        origins: dict[str, None] = {}
+        origins: list[str] = []
         archives = self.card.source.packed
         folders = [self.work / "unpacked" / str(number) for number in range(len(archives))]
         for archive, folder in zip(archives, folders, strict=True):
             found = self._parts(archive, folder) if archive.parts else self._whole(archive, folder)
             if not found:
                 return None
-            origins |= dict.fromkeys(found)
+            origins += found
         try:
             _put_together(folders, self.files)
         except UnpackError as error:
             self.failures.append(str(error))
             return None
-        return ", ".join(origins)
+        return origins[0] if len(origins) == 1 else _folders(origins)
 
     def _whole(self, archive: Archive, folder: Path) -> list[str]:
         """Fetch an archive and unpack it into `folder`; return the address that gave it."""
@@ -111,12 +111,12 @@ class _Remote:
         return [origin] if origin else []
 
     def _parts(self, archive: Archive, folder: Path) -> list[str]:
-        """Fetch the parts of an archive and unpack them into `folder`; return the addresses of their folders."""
+        """Fetch the parts of an archive and unpack them into `folder`; return the addresses that gave them."""
         origins = self._each(archive.files, archive.max_unpacked_bytes)
         try:
             if origins:
                 self._unpack(archive, folder)
-        except UnpackError as error:
+        except (UnpackError, Mismatch) as error:
             self.failures.append(f"{archive.path}: {error}")
             return []
         return origins
@@ -127,18 +127,18 @@ class _Remote:
         if not origins:
             return None
         self._move(file.path for file in self.card.source.files)
-        return ", ".join(origins)
+        return _folders(origins)
 
     def _each(self, files: list[RemoteFile], most_bytes: int = MOST_BYTES) -> list[str]:
-        """Fetch each file from the first of its addresses that has it; return their folders, none if one has failed."""
-        origins: dict[str, None] = {}
+        """Fetch each file from the first of its addresses that has it; return those, none if one has failed."""
+        origins = []
         for file in files:
             attempt = partial(self._fetch, name=file.path, expected=Expected(file.checksum, file.bytes, most_bytes))
             origin = self._first_that_works(mirror(self.card.name, file.path) + file.urls, attempt)
             if origin is None:
                 return []
-            origins[origin.rpartition("/")[0]] = None
-        return list(origins)
+            origins.append(origin)
+        return origins
 
     def _fetch(self, address: str, name: str, expected: Expected) -> None:
         fetch(address, self.work / "fetched" / name, self.work / "parts", expected)
@@ -175,6 +175,11 @@ class _Remote:
             check_folder(folder, listed)
         elif not any(folder.iterdir()):
             raise UnpackError(f"holds no file that matches '{archive.members}'")
+
+
+def _folders(addresses: list[str]) -> str:
+    """Return the addresses of the folders that files are in."""
+    return ", ".join(dict.fromkeys(address.rpartition("/")[0] for address in addresses))
 
 
 def _put_together(folders: Iterable[Path], files: Path) -> None:
