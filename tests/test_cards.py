@@ -53,7 +53,7 @@ def test_card_says_that_there_is_no_licence(name, shipped):
 def test_downloads_are_all_checked(shipped):
     for name in SHIPPED:
         source = load_card(name).source
-        for file in [*source.files, *([source.archive] if source.archive else [])]:
+        for file in source.downloads:
             assert file.sha256 or file.md5 or source.checksums, name
             assert file.urls, name
 

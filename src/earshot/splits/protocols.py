@@ -23,9 +23,9 @@ from earshot.metrics import labels as label_text
 from earshot.params import PROTOCOLS
 from earshot.settings import for_task, window_of
 from earshot.splits import published_folds, windows
+from earshot.splits.published_folds import PARTS
 from earshot.splits.spans import SPAN, grouped_by, grouped_spans, labelled, single_windows, train_only, united
 
-PARTS = ("train", "validation", "test")
 MIN_PUBLISHED = 2  # of a class: one to train on, one to test
 
 

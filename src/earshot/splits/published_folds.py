@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 MOST_NAMED = 3
-SPLIT = ("train", "validation", "test")
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PublishedFolds:
 
 def is_split(folds: pd.Series) -> bool:
     """Whether folds are the parts of one split."""
-    return {"train", "test"} <= set(folds.dropna()) <= set(SPLIT)
+    return {"train", "test"} <= set(folds.dropna()) <= set(PARTS)
 
 
 def judge(spans: pd.DataFrame, named: pd.Series) -> PublishedFolds | None:
