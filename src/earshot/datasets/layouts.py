@@ -126,7 +126,7 @@ class OneOfTables(Part):
 
     file: InFolder
     path: Pattern | None = None
-    values: dict[str, str] = {}
+    values: dict[str, Annotated[str, Field(min_length=1)]] = {}
 
 
 PartName = Literal["train", "validation", "test"]

@@ -73,13 +73,13 @@ def _entries(layout: Table, table: OneOfTables, folder: Path, there: dict[str, s
     read = read_table(path, [name for name in wanted if name not in table.values], f"{key} in the dataset's card")
     if both := sorted(table.values.keys() & set(read.columns)):
         raise EarshotError(f"{path} has a column {both[0]}: take it out of its values in {key} of the dataset's card")
-    read = read.assign(**table.values)[list(wanted)]
     entries = []
-    for line, fields in zip(read.index, read.to_dict("records"), strict=True):
+    for line, row in zip(read.index, read[[name for name in wanted if name in read]].to_dict("records"), strict=True):
+        fields = row | table.values
         name = _path_of(table, path, line, fields)
         entries.append(_Entry(path, table.file, line, there.get(_key(name), name), fields))
     if entries and not {entry.name for entry in entries} & set(there.values()):
-        raise EarshotError(_nothing_there(table, path, min(entry.name for entry in entries), there))
+        raise EarshotError(_nothing_there(table, path, entries[0].name, there))
     return entries
 
 
