@@ -10,8 +10,7 @@ import filelock
 
 from earshot import files, project
 from earshot.backbones.card import BackboneCard, card_path, load_card
-from earshot.datasets.download.fetch import Expected, FetchError, fetch
-from earshot.datasets.download.remote import MIRROR, mirror
+from earshot.datasets.download import fetch_file
 from earshot.datasets.sources import RemoteFile
 from earshot.errors import EarshotError
 
@@ -48,25 +47,11 @@ def obtain_for(features: Mapping[str, Any], inputs: Iterable[str]) -> None:
 def _obtain(card: BackboneCard, file: RemoteFile, folder: Path) -> Path:
     target = folder / file.path
     if not (target.is_file() and file.sha256 and files.digest(target) == file.sha256):
-        _fetch(card, file, target)
+        origin = fetch_file(file, target, KIND, f"backbone '{card.name}'")
+        print(f"backbone {card.name}: {file.path}, from {origin}\n  licence: {card.licence}", flush=True)
     if not file.sha256:
         raise EarshotError(
             f"{card_path(card.name)} has no sha256 for {file.path}, and what nobody has checked is not opened. What "
             f"has arrived at {target} has {files.digest(target)}: write that into the card if you trust it"
         )
     return target
-
-
-def _fetch(card: BackboneCard, file: RemoteFile, target: Path) -> None:
-    failures = []
-    for address in mirror(KIND, file.path) + file.urls:
-        try:
-            fetch(address, target, target.parent / "parts", Expected(file.sha256, file.bytes))
-        except FetchError as error:
-            failures.append(f"  {address}: {error}")
-        else:
-            print(f"backbone {card.name}: {file.path}, from {address}\n  licence: {card.licence}", flush=True)
-            return
-    raise EarshotError(
-        "\n".join([f"backbone '{card.name}' could not be obtained. Tried:", *failures, f"{MIRROR} can name a mirror."])
-    )

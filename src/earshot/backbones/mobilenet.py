@@ -51,9 +51,9 @@ def runner(path: Path, card: BackboneCard) -> Run:
 def fused(net: nn.Module) -> nn.Module:
     """Put each batch norm's scale and shift into the convolution before it; for prediction alone."""
     for name, child in list(net.named_children()):
-        first = list(child.children())[:2]
-        if [type(layer) for layer in first] == [nn.Conv2d, nn.BatchNorm2d]:
-            setattr(net, name, nn.Sequential(fuse_conv_bn_eval(*first), *list(child.children())[2:]))
-        else:
-            fused(child)
+        match list(child.children()):
+            case [nn.Conv2d() as convolution, nn.BatchNorm2d() as norm, *after]:
+                setattr(net, name, nn.Sequential(fuse_conv_bn_eval(convolution, norm), *after))
+            case _:
+                fused(child)
     return net

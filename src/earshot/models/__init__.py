@@ -5,7 +5,7 @@ its windows, the number of classes and the file's other keys, `Model(n_rows, n_b
 a batch (B, n_rows, n_bins) into logits, (B, 1) for two classes and else (B, n_classes); see `heads`.
 
 A model may have `solve(x, y, epoch)`, which finds its weights from all training windows at once and takes the place of
-an epoch of gradient steps; a class method `completed(settings, task, classes, known)`, which turns names in its
+an epoch of gradient steps; a class method `completed(settings, labels, classes, known)`, which turns names in its
 settings into numbers before the model is made; and `parameter_groups(rate)`, which returns torch's parameter groups, so
 that some parameters learn at another rate than the optimizer's.
 """
@@ -81,13 +81,18 @@ def build(
 
 
 def completed(
-    settings: Mapping[str, Any], task: str, classes: Sequence[str], known: Sequence[str] | None, where: str = FILE
+    settings: Mapping[str, Any],
+    labels: Mapping[str, Any] | None,
+    classes: Sequence[str],
+    known: Sequence[str] | None,
+    where: str = FILE,
 ) -> dict[str, Any]:
     """Return a model's settings with what follows from the dataset and input that it is made for.
 
     Parameters
     ----------
-    task, classes : of the dataset
+    labels : for each class of the dataset's task those of `known` that stand for it; None where nobody has said it
+    classes : of the dataset
     known : the names of the input's numbers, where they have names, or the classes of the model's backbone
 
     Raises
@@ -99,7 +104,7 @@ def completed(
     if not hasattr(made, "completed"):
         return dict(settings)
     try:
-        found: dict[str, Any] = made.completed(settings, task, classes, known)
+        found: dict[str, Any] = made.completed(settings, labels, classes, known)
     except ValueError as error:
         raise EarshotError(f"{where.format(name=settings.get('name'))}: {error}") from None
     return found

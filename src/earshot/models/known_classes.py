@@ -11,7 +11,7 @@ import torch
 REST = "*"  # stands for all that none of the other classes is
 
 
-def members_of(labels: Mapping[str, Any], classes: Sequence[str], known: Sequence[str], where: str) -> list[list[int]]:
+def members_of(labels: Mapping[str, Any], classes: Sequence[str], known: Sequence[str]) -> list[list[int]]:
     """Return for each class the numbers of the network's classes that stand for it; none for "*".
 
     Parameters
@@ -19,7 +19,6 @@ def members_of(labels: Mapping[str, Any], classes: Sequence[str], known: Sequenc
     labels : class -> the names of the network's classes, or "*"
     classes : of the task, in the order of a model's outputs
     known : the network's classes
-    where : the key that has the labels, for errors
 
     Raises
     ------
@@ -27,13 +26,13 @@ def members_of(labels: Mapping[str, Any], classes: Sequence[str], known: Sequenc
         If a class has none, two have "*", or the network does not know one.
     """
     if set(labels) != set(classes):
-        raise ValueError(f"{where} has {', '.join(labels)}, and the classes are {', '.join(classes)}")
+        raise ValueError(f"conf/labels/ has {', '.join(labels)}, and the classes are {', '.join(classes)}")
     if sum(labels[name] == REST for name in classes) > 1:
-        raise ValueError(f"{where}: one class alone can be all that no other is, '{REST}'")
+        raise ValueError(f"conf/labels/: one class alone can be all that no other is, '{REST}'")
     numbers = {name: number for number, name in enumerate(known)}
     named = {name: [] if labels[name] == REST else list(labels[name]) for name in classes}
     if strange := [label for names in named.values() for label in names if label not in numbers]:
-        raise ValueError(f"{where}: the network has no class '{strange[0]}'")
+        raise ValueError(f"conf/labels/: the network has no class '{strange[0]}'")
     return [[numbers[label] for label in named[name]] for name in classes]
 
 

@@ -71,23 +71,25 @@ class MN(nn.Module):
         self.net = MobileNet(width, sum(map(len, members)) if members else self.n_outputs, dropout)
         if not 0 <= blocks <= len(self.net.features):
             raise ValueError(f"blocks is {blocks}, and must be from 0 to {len(self.net.features)}")
-        for block in self.net.features[: len(self.net.features) - blocks]:
+        for block in list(self.net.features)[: len(self.net.features) - blocks]:
             block.requires_grad_(False)
 
     @classmethod
     def completed(
-        cls, settings: Mapping[str, Any], task: str, classes: Sequence[str], known: Sequence[str] | None
+        cls,
+        settings: Mapping[str, Any],
+        labels: Mapping[str, Any] | None,
+        classes: Sequence[str],
+        known: Sequence[str] | None,
     ) -> dict[str, Any]:
-        """Return settings with `members` in place of `labels`, where these have the task.
+        """Return settings with `members`, the numbers of AudioSet's classes that `labels` names; None without labels.
 
         Raises
         ------
         ValueError
             If they don't fit the classes or the backbone.
         """
-        labels = settings["labels"].get(task)
-        members = known_classes.members_of(labels, classes, known or [], f"labels.{task}") if labels else None
-        return {key: value for key, value in settings.items() if key != "labels"} | {"members": members}
+        return {**settings, "members": known_classes.members_of(labels, classes, known or []) if labels else None}
 
     def begin(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take the backbone's weights: all but its output, of which the rows of `members`."""

@@ -40,21 +40,24 @@ class ZeroShot(nn.Module):
 
     @classmethod
     def completed(
-        cls, settings: Mapping[str, Any], task: str, classes: Sequence[str], known: Sequence[str] | None
+        cls,
+        settings: Mapping[str, Any],
+        labels: Mapping[str, Any] | None,
+        classes: Sequence[str],
+        known: Sequence[str] | None,
     ) -> dict[str, Any]:
-        """Return settings with `members` in place of the names in `labels`: task -> class -> the backbone's classes.
+        """Return settings with `members`, the numbers of the backbone's classes that `labels` names for each class.
 
         Raises
         ------
         ValueError
-            If there are none for the task, or they don't fit the classes or the backbone.
+            If there are no labels, or they don't fit the classes or the backbone.
         """
         if known is None:
             raise ValueError("it takes scores that have names: use input=tags")
-        if task not in settings["labels"]:
-            raise ValueError(f"labels has nothing for the task {task}: say which classes of the backbone stand for its")
-        members = known_classes.members_of(settings["labels"][task], classes, known, f"labels.{task}")
-        return {key: value for key, value in settings.items() if key != "labels"} | {"members": members}
+        if labels is None:
+            raise ValueError("conf/labels/ has nothing for this task: say which classes of the backbone stand for its")
+        return {**settings, "members": known_classes.members_of(labels, classes, known)}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits."""

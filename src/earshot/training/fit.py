@@ -75,8 +75,7 @@ def fit(
     _make_deterministic(cfg)
     how = options.of(cfg)
     shape = (training.length, data.features.rows.shape[1])
-    chosen = OmegaConf.to_container(cfg.model, resolve=True)
-    chosen = pretrained.completed(chosen, data)
+    chosen = pretrained.completed(cfg, data)
     net = models.build(chosen, data.input.standardised, *shape, len(data.classes))
     pretrained.begin(net, chosen, training)
     if data.input.standardised:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from earshot import backbones, models
@@ -19,24 +20,44 @@ Weights = dict[str, torch.Tensor]
 BATCH_SIZE = 32
 
 
-def completed(chosen: Mapping[str, Any], data: Data) -> dict[str, Any]:
-    """Return a model's settings with what follows from its dataset, its input and its backbone, if it has one.
+def completed(cfg: DictConfig, data: Data) -> dict[str, Any]:
+    """Return the config's model with what follows from its dataset, its input and its backbone, if it has one.
 
     Raises
     ------
     EarshotError
         If they don't fit, or the input has another sample rate than the backbone.
     """
-    known, name = data.input.columns, chosen.get("backbone")
-    if name:
+    chosen: dict[str, Any] = OmegaConf.to_container(cfg.model, resolve=True)
+    known = data.input.columns
+    if name := chosen.get("backbone"):
         card, known = backbones.load_card(name), backbones.load(name).classes
         if data.input.sample_rate != card.sample_rate:
             raise EarshotError(
                 f"model={chosen['name']}: the backbone {name} takes {card.sample_rate} Hz, and the input "
                 f"{data.recipe['input']} has {data.input.sample_rate}: use one of {card.sample_rate} Hz"
             )
-        chosen = {**chosen, "width": backbones.width_of(card)}
-    return models.completed(chosen, data.card.task, data.classes, known)
+        chosen["width"] = backbones.width_of(card)
+    return models.completed(chosen, labels_of(cfg, data.card.task), data.classes, known)
+
+
+def facts(cfg: DictConfig, task: str) -> dict[str, Any]:
+    """Return what a run of the config depends on, beside its settings and features, if its model knows other classes.
+
+    Returns
+    -------
+    The `labels` of its task, and the SHA-256 of its `backbone` if it has one; nothing for other models
+    """
+    if not hasattr(models.class_of(cfg.model), "completed"):
+        return {}
+    name = cfg.model.get("backbone")
+    return {"labels": labels_of(cfg, task), "backbone": backbones.load_card(name).digest if name else None}
+
+
+def labels_of(cfg: DictConfig, task: str) -> dict[str, Any] | None:
+    """Return for each class of a task the classes of a backbone that stand for it, where conf/labels/ has the task."""
+    found: dict[str, Any] | None = OmegaConf.to_container(cfg.labels).get(task)
+    return found
 
 
 def begin(net: nn.Module, chosen: Mapping[str, Any], training: Windows) -> None:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from earshot import files, models, project, provenance
 from earshot.batches.prepare import Data
 from earshot.trained import model_folder
+from earshot.training import pretrained
 from earshot.training.fit import Trained
 
 SPLIT = ["part", "recording", "label", "start", "stop"]  # the columns that training depends on, not the group
@@ -40,7 +41,7 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
     """
     everything = OmegaConf.to_container(cfg, resolve=True)
     known = {
-        "settings": {name: everything.get(name) for name in SETTINGS},
+        "settings": {name: everything.get(name) for name in SETTINGS} | pretrained.facts(cfg, data.card.task),
         "features": [data.recipe, data.digest, data.classes],
         "split": _split(data.card.name, cfg.protocol, cfg.fold),
         **provenance.code(*modules(cfg, data)),

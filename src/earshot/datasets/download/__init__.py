@@ -1,8 +1,9 @@
 """Downloads: a card's files from a mirror, the network, a folder or code, verified and unpacked.
 
-Others import `download` from here, and nothing from the modules inside.
+Others import from here, and nothing from the modules inside.
 """
 
 from earshot.datasets.download.dataset import download
+from earshot.datasets.download.single import fetch_file
 
-__all__ = ["download"]
+__all__ = ["download", "fetch_file"]
