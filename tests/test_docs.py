@@ -34,7 +34,7 @@ RUN_ELSEWHERE = [
     r"dvc (checkout|pull|push|status)",
     r"git (add dvc\.lock|checkout \.|commit .*|status --short)",
     r"mlflow models serve -m models:/\w+@champion --env-manager local",  # test_served
-    r"pip install -e '\.\[(onnx|s3)\]'",  # `make install` takes [dev], where it is, too
+    r"pip install -e '\.\[(onnx|s3|tflite)\]'",  # `make install` takes [dev], where it is, too
 ]
 
 
