@@ -19,6 +19,7 @@ from conftest import PROJECT
 from earshot.cli import main
 from earshot.datasets.card import Card
 from earshot.settings import check_overrides, compose
+from earshot.training import augmenting, options
 
 DOCS = PROJECT / "docs"
 DOCUMENTS = [PROJECT / "README.md", *sorted(DOCS.glob("*.md")), DOCS / "tour.ipynb", PROJECT / "data" / "README.md"]
@@ -72,7 +73,8 @@ def test_every_command_is_one_that_works(command):
         check_overrides(overrides)
         parsed = OverridesParser.create().parse_overrides([one for one in overrides if not one.startswith("hydra")])
         for run in BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]:
-            assert compose(run).seed in (0, 1, 2)
+            cfg = compose(run)
+            assert cfg.seed in (0, 1, 2) and options.of(cfg) and augmenting.asked(cfg)
     elif command.startswith("python -m earshot."):
         module, *arguments = command.split()[2:]
         with importlib.import_module(module).main.make_context(module, arguments):

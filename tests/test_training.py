@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+import yaml
 from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional
 
+from conftest import PROJECT
+from earshot.augment import settings
 from earshot.augment.draws import Draws
 from earshot.batches import prepare
 from earshot.batches.datamodule import WindowDataModule
@@ -58,6 +62,14 @@ def test_the_tutorials_models_are_trained_with_everything_off(project, model):
     assert how == options.Training(**own), "conf/training/default.yaml and the schema agree on what is off"
     assert (how.schedule, how.averaging, how.class_weights, how.sampling) == ("constant", "none", "none", "shuffled")
     assert how.early_stopping is how.gradient_clipping is None and how.label_smoothing == 0
+
+
+def test_the_document_has_every_option_with_its_default_and_every_operation():
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", (PROJECT / "docs" / "training.md").read_text(), re.MULTILINE)
+    told = {name: yaml.safe_load(value.strip().strip("`")) for name, value in rows}
+    off = {name: field.default for name, field in options.Training.model_fields.items() if not field.is_required()}
+    assert {name: told.get(name, "absent") for name in off} == off
+    assert set(settings.Augmentation.model_fields) == set(told) - set(off)
 
 
 @pytest.mark.parametrize(
