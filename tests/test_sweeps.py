@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import zlib
 from contextlib import AbstractContextManager
+from types import SimpleNamespace
 
 import pandas as pd
 import psutil
@@ -27,7 +28,7 @@ from earshot.settings import check_overrides, check_protocol, compose
 from earshot.tracking import logger, store
 from earshot.trained import model_folder
 from earshot.training import run_cache, runs
-from earshot.tuning import study
+from earshot.tuning import promote, study
 from earshot.tuning.study import Search
 
 SUMMARY = "genres-summary-ann"
@@ -264,6 +265,12 @@ def test_nothing_of_a_search_reads_the_test_part(trained_on):
 
 
 @pytest.mark.process
+def test_a_promoted_model_takes_along_what_all_trials_had_changed(project):
+    cfg = compose(["experiment=sirens-log_mel-cnn", "augmentation=spectrogram", "model.dropout=0.1"])
+    search = SimpleNamespace(experiment="sirens-log_mel-cnn", plan=SimpleNamespace(space={"optimizer.lr": None}))
+    assert promote._groups(search, cfg) == ["model", "augmentation", "optimizer"]
+
+
 def test_a_trial_is_promoted_to_a_model_that_trains_the_same(trained_on, searched):
     best = int(pd.read_csv(trained_on.data("search", "tunes", f"{SUMMARY}.csv"))["trial"].iloc[0])
     asked = ["promote", SUMMARY, str(best), "ann_tuned", "--plan", "quick", "model.training.max_epochs=4"]

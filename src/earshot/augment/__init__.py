@@ -1,4 +1,4 @@
-"""Random changes of training windows: each step the same, whatever the device or process. Torch alone."""
+"""Random changes of training windows: levels, rooms, bands, masks, mixup. Torch alone."""
 
 from __future__ import annotations
 

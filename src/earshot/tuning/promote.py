@@ -6,13 +6,15 @@ import re
 from pathlib import Path
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from optuna.trial import TrialState
 
 from earshot import files, project
 from earshot.errors import EarshotError
 from earshot.settings import compose
 from earshot.tuning.study import Search, means
+
+TRAINED_WITH = ("augmentation", "optimizer", "trainer")  # config groups of a training, beside the model
 
 
 def command(search: Search, number: int) -> str:
@@ -37,8 +39,7 @@ def promote(search: Search, number: int, name: str) -> Path:
     if number not in whole:
         raise EarshotError(f"trial {number} is none of the whole trials of this search: {sorted(whole)}")
     cfg = compose([*search.overrides, *(f"{key}={value}" for key, value in whole[number].params.items())])
-    groups = ["model", *sorted({key.split(".")[0] for key in search.plan.space} - {"model"})]
-    chosen = {group: OmegaConf.to_container(cfg[group]) for group in groups}
+    chosen = {group: OmegaConf.to_container(cfg[group]) for group in _groups(search, cfg)}
     chosen["model"]["name"] = name
     after, before = (means(whole[place])[search.plan.metric] for place in (number, 0))
     origin = (
@@ -49,3 +50,10 @@ def promote(search: Search, number: int, name: str) -> Path:
     )
     files.write_text(path, origin + yaml.safe_dump(chosen, sort_keys=False))
     return path
+
+
+def _groups(search: Search, cfg: DictConfig) -> list[str]:
+    """Return the config groups that make the trial what it is: those of the space, and what all trials had changed."""
+    plain = compose([f"experiment={search.experiment}"])
+    changed = {group for group in TRAINED_WITH if cfg[group] != plain[group]}
+    return ["model", *sorted(({key.split(".")[0] for key in search.plan.space} | changed) - {"model"})]
