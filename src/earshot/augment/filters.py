@@ -16,6 +16,7 @@ SETTLED = 0.1  # seconds that the responses of bands and tilts may need: silence
 PASSED = 0.9  # share of the lower rate's band that a resampling leaves alone, as soxr's does
 FLAT_BELOW = 50.0  # Hz: down there a tilt goes on no further
 PIVOT = 1000.0  # Hz, where a tilt changes nothing
+AT_ONCE = 4  # windows whose transforms fit the processor's cache
 LEAST = 0.1  # of a window's amplitude that filters must leave, to have its level restored in full
 
 
@@ -29,20 +30,23 @@ def filtered(x: torch.Tensor, parts: Mapping[str, tuple[Operation, Draws]], samp
     longest = max([SETTLED, *(s.rt60[1] for s, _ in parts.values() if isinstance(s, Room))])
     n = 2 * scipy.fft.next_fast_len((x.shape[1] + round(longest * sample_rate) + 1) // 2)
     frequencies = torch.fft.rfftfreq(n, 1 / sample_rate)
-    response = torch.ones(len(x), len(frequencies), dtype=torch.complex64 if "room" in parts else torch.float32)
-    touched = torch.zeros(len(x), dtype=torch.bool)
-    for name, (settings, draws) in parts.items():
-        chosen = draws.chosen(len(x), settings.p)
-        response[chosen] *= RESPONSES[name](frequencies, len(chosen), draws, settings)
-        touched[chosen] = True
-    rows = torch.nonzero(touched)[:, 0].to(x.device)
-    if not len(rows):
-        return x
-    before = x[rows]
-    spectrum = torch.fft.rfft(before[:, :, 0], n).mul_(response[touched].to(x.device))
-    after = torch.fft.irfft(spectrum, n)[:, : x.shape[1], None]
-    restored = (power(before) / torch.maximum(power(after), LEAST**2 * power(before)).clamp_min(1e-20)).sqrt()
-    return x.index_copy(0, rows, after * restored)
+    chosen = {name: draws.chosen(len(x), settings.p) for name, (settings, draws) in parts.items()}
+    x = x.clone()
+    for rows in torch.cat(list(chosen.values())).unique().split(AT_ONCE):
+        response = torch.ones(len(rows), len(frequencies))
+        for name, (settings, draws) in parts.items():
+            of_part = torch.isin(rows, chosen[name])
+            if of_part.any():
+                found = RESPONSES[name](frequencies, int(of_part.sum()), draws, settings)
+                response = response.to(found.dtype) if found.is_complex() else response
+                response[of_part] *= found
+        rows = rows.to(x.device)
+        before = x[rows]
+        spectrum = torch.fft.rfft(before[:, :, 0], n).mul_(response.to(x.device))
+        after = torch.fft.irfft(spectrum, n)[:, : x.shape[1], None]
+        restored = (power(before) / torch.maximum(power(after), LEAST**2 * power(before)).clamp_min(1e-20)).sqrt()
+        x[rows] = after * restored
+    return x
 
 
 def room(frequencies: torch.Tensor, n: int, draws: Draws, settings: Room) -> torch.Tensor:
@@ -83,4 +87,4 @@ def rate(frequencies: torch.Tensor, n: int, draws: Draws, settings: Rate) -> tor
     return torch.sin(within * torch.pi / 2).square()
 
 
-RESPONSES: dict[str, Callable[..., torch.Tensor]] = {"room": room, "band": band, "tilt": tilt, "rate": rate}
+RESPONSES: dict[str, Callable[..., torch.Tensor]] = {"band": band, "tilt": tilt, "rate": rate, "room": room}
