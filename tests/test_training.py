@@ -357,17 +357,17 @@ def test_background_is_of_the_named_class_of_the_training_part(shared):
     ("experiment", "operation", "told"),
     [
         (
-            "experiment=sirens-log_mel-cnn",
+            "sirens-log_mel-cnn",
             "gain={p: 1, db: [0, 1]}",
             "gain is not for the input log_mel, whose windows are rows",
         ),
         (
-            "experiment=sirens-waveform-cnn",
+            "sirens-waveform-cnn",
             "time_masks={p: 1, number: 1, share: 0.1}",
             "for the input waveform.* are samples",
         ),
         (
-            "experiment=genres-summary-ann",
+            "genres-summary-ann",
             "shift={p: 1, share: 0.1}",
             "for the input summary.*for them there are mixup",
         ),
