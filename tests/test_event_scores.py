@@ -89,7 +89,14 @@ def test_as_many_events_are_matched_as_can_be():
 def test_events_that_meet_and_those_that_do_not():
     labelled, ours = np.array([[0.0, 2.0], [10.0, 12.0]]), np.array([[2.0, 3.0], [11.5, 20.0], [30.0, 31.0]])
     met, right = events.meeting(labelled, ours)
-    assert met.tolist() == [False, True] and right.tolist() == [False, True, False]
+    assert met.tolist() == [False, False] and right.tolist() == [False, False, False]  # 0.5 of 8.5 s are no quarter
+    met, right = events.meeting(labelled, np.array([[1.9, 2.2], [11.5, 12.5], [30.0, 31.0]]))
+    assert met.all() and right.tolist() == [True, True, False]
+
+
+def test_an_alarm_that_never_ends_finds_nothing():
+    met, right = events.meeting(np.array([[10.0, 20.0], [50.0, 60.0]]), np.array([[0.0, 100.0]]))
+    assert not met.any() and not right.any()
 
 
 def test_perfect_scores_have_a_psds_of_one_and_constant_ones_of_none():

@@ -6,7 +6,9 @@ Kept separate from the events because the command line shows its defaults and mu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from earshot.errors import EarshotError
 
@@ -40,3 +42,24 @@ class Rule:
     def half(self, hop: float) -> int:
         """Return how many scores before and after one, of `hop` seconds each, the median is taken over besides it."""
         return int(self.median / hop / 2 + 1e-6)
+
+
+def rules_of(settings: Mapping[str, Any], **given: float | None) -> dict[str, Rule]:
+    """Return the rule of each class of a model: of its operating point the chosen one, of the others the default.
+
+    Parameters
+    ----------
+    settings : of the trained model
+    given : what to use instead for every class, by the names of `Rule`; None leaves it as it is
+    """
+    point = settings.get("operating_point")
+    instead = {name: value for name, value in given.items() if value is not None}
+    return {
+        label: Rule(**(point["rule"] if point and label == point["label"] else asdict(Rule())) | instead)
+        for label in settings["classes"]
+    }
+
+
+def point_of(settings: Mapping[str, Any]) -> dict[str, float]:
+    """Return the rule of a model's operating point by its names, or the default one."""
+    return asdict(Rule(**settings["operating_point"]["rule"]) if "operating_point" in settings else Rule())

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 EXACT = 1e-6  # seconds; times closer than this are equal, as in sed_scores_eval
+RIGHT = 0.25  # of a detected event, that labelled ones cover
 OFFSET_SHARE = 0.5  # of an event's length: an offset may be as far off, if that is more than the collar (DCASE)
 
 
@@ -61,12 +62,14 @@ def intersecting(labelled: np.ndarray, detected: np.ndarray, dtc: float, gtc: fl
 
 
 def meeting(labelled: np.ndarray, detected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which labelled events overlap a detected one, and which detected ones a labelled one: bool, (n,) and (m,).
+    """Tell which labelled events are not missed, and which detected ones are no false alarms: bool, (n,) and (m,).
 
-    A labelled event that does not is missed; a detected one that does not is a false alarm.
+    Labelled events cover a quarter (`RIGHT`) of a detected one that is no false alarm, so that an alarm which never
+    ends finds nothing; a labelled event is not missed if it overlaps one of these at all.
     """
-    meet: np.ndarray = overlaps(labelled, detected) > EXACT
-    return np.any(meet, axis=1), np.any(meet, axis=0)
+    shared = overlaps(labelled, detected)
+    right: np.ndarray = shared.sum(axis=0) >= np.maximum(RIGHT * (detected[:, 1] - detected[:, 0]), EXACT)
+    return np.any(shared[:, right] > EXACT, axis=1), right
 
 
 def f1(found: float, wrong: float, missed: float) -> float:

@@ -59,6 +59,8 @@ def about(detector: Detector) -> dict[str, str]:
     thresholds : of a multi-label model, the probability from which each class is predicted
     sample_rate : of the samples, in Hz; they are mono and full scale is 1
     seconds, hop : of a window, and from one to the next as in training
+    operating_point : of a model that has one, the rule by which its scores become events, see `detection.rule`
+    calibration : of a model that has one, what its scores were calibrated by; the file's probabilities are not
     dataset, input, model : what it was trained on, and what it is
     """
     settings = detector.settings
@@ -68,6 +70,7 @@ def about(detector: Detector) -> dict[str, str]:
         "sample_rate": json.dumps(detector.sample_rate),
         "seconds": json.dumps(detector.length),
         "hop": json.dumps(detector.hop),
+        **{name: json.dumps(settings[name]) for name in ("operating_point", "calibration") if name in settings},
         "dataset": settings["dataset"],
         "input": settings["input"]["input"],
         "model": settings["model"]["name"],
