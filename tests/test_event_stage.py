@@ -118,7 +118,7 @@ def test_rates_are_over_all_folds_and_of_one_seed(seeds):
     assert "budget" not in default and chosen["budget"] == 1 and chosen["val_recall"] == pytest.approx(0.9)
     said = " ".join(words.events([default, chosen], EVENTS))
     assert (
-        "Asked for 1 false alarms an hour" in said and "log_mel-cnn finds 75 %" in said and "20 events of horn" in said
+        "Asked for 1 false alarms an hour" in said and "log_mel-cnn finds 75%" in said and "20 events of horn" in said
     )
 
 
