@@ -55,7 +55,7 @@ def summarise(datasets: list[DatasetResults], contrasts: list[dict[str, Any]]) -
             rows = events.found(results.events, results.event_scores)
             found["events"] += [{"dataset": results.card.name, **row} for row in rows]
         found["calibration"] += [
-            {"dataset": results.card.name, **dict(zip(EXPERIMENT, key, strict=True)), **row}
+            {"dataset": results.card.name, **dict(zip(EXPERIMENT, key[:3], strict=True)), **row}
             for key, same in cells.items()
             if key[3] == "grouped" and (row := events.calibrated(same))
         ]
