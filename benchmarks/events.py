@@ -53,7 +53,9 @@ def main() -> None:
     seconds = time.perf_counter() - began
     summary = json.loads((copy / "data" / "report" / "summary.json").read_text("utf-8"))
     found = {name: summary[name] for name in ("events", "calibration", "scores")}
-    write("events", {"setting": SETTINGS["events"][TASK], "dataset": DATASET, "task": TASK, "seconds": seconds, **found})
+    write(
+        "events", {"setting": SETTINGS["events"][TASK], "dataset": DATASET, "task": TASK, "seconds": seconds, **found}
+    )
 
 
 if __name__ == "__main__":

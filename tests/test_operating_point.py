@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
+import torch
+import yaml
 from click.testing import CliRunner
 
-from conftest import tone, write_audio
-from earshot import files, project
+from conftest import PROJECT, tone, write_audio
+from earshot import files, params, project
 from earshot.batches import prepare
 from earshot.cli import main
-from earshot.deploy.onnx.export import about
+from earshot.deploy.onnx.calibrated import Calibrated
+from earshot.deploy.onnx.export import about, export
 from earshot.deploy.package import signature
 from earshot.detection.detector import Detector
 from earshot.detection.rule import Rule
@@ -23,7 +29,7 @@ from earshot.settings import compose
 from earshot.soundscapes import operating_point
 from earshot.soundscapes.hear import Heard
 from earshot.soundscapes.mix import clips
-from earshot.trained import model_folder
+from earshot.trained import model_folder, predict
 from earshot.training import run_cache, runs
 from tiny import RATE
 
@@ -200,6 +206,55 @@ def test_calibrated_probabilities_are_as_often_right_as_they_say(method, multi_l
         return sum(gaps) / len(values)
 
     assert error(found) < 0.02 < error(p)
+
+
+@pytest.mark.parametrize("method", calibration.METHODS)
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_torch_calibrates_alike(method, multi_label):
+    p, true = drawn(4.0, 3)
+    fitted = calibration.fit(method, p, true, multi_label)
+    ours = Calibrated(fitted, multi_label)(torch.from_numpy(p.astype(np.float32))).numpy()
+    assert ours == pytest.approx(calibration.applied(fitted, p, multi_label), abs=1e-5)
+
+
+@pytest.mark.process
+def test_an_exported_model_is_calibrated(model, tmp_path):
+    folder, _, _ = model
+    detector = Detector.load(folder)
+    export(folder, tmp_path / "horn.onnx")
+    sound = np.stack([tone(900, 2, RATE), tone(300, 2, RATE, seed=5)])
+    session = onnxruntime.InferenceSession(tmp_path / "horn.onnx")
+    (found,) = session.run(["probabilities"], {"samples": sound})
+    assert found == pytest.approx(predict.of_samples(detector.settings, detector.net, sound), abs=1e-4)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["operating_point"])["label"] == "horn"
+
+
+def test_the_settings_in_the_document_are_right(tmp_path):
+    (said,) = re.findall(r"```yaml\n(.*?)```", (PROJECT / "docs" / "events.md").read_text(), re.DOTALL)
+    content = yaml.safe_load((PROJECT / "params.yaml").read_text()) | yaml.safe_load(said)
+    shutil.copytree(PROJECT / "conf" / "model", tmp_path / "conf" / "model")
+    params.check(tmp_path / "params.yaml", content)
+    assert set(ASKED) <= set(yaml.safe_load(said))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"events": {}}, "operating_point.sirens: events.sirens is missing"),
+        ({"calibration": {"sirens": "platt"}}, "calibration.sirens is platt, and must be temperature or isotonic"),
+        ({"operating_point": {"sirens": {"max_false_alarms_per_hour": -1}}}, "must be a number, 0 or more"),
+        ({"events": {"sirens": EVENTS | {"snr_db": [20, 5]}}}, "the lowest and the highest, such as"),
+        ({"events": {"sirens": EVENTS | {"background": "horn"}}}, "alarm and background are both horn"),
+        ({"events": {"sirens": EVENTS | {"inputs": ["log_mle"]}}}, "did you mean log_mel?"),
+        ({"events": {"sirens": EVENTS | {"clip_seconds": 6.0}}}, "events.sirens.clip_seconds is 6, and must be 8"),
+        ({"events": {"sirens": EVENTS | {"hour": 1}}}, "events.sirens.hour is no setting; did you mean hours?"),
+    ],
+)
+def test_settings_that_make_no_sense_are_told(tmp_path, change, fault):
+    content = yaml.safe_load((PROJECT / "params.yaml").read_text()) | ASKED | change
+    shutil.copytree(PROJECT / "conf" / "model", tmp_path / "conf" / "model")
+    with pytest.raises(EarshotError, match=re.escape(fault)):
+        params.check(tmp_path / "params.yaml", content)
 
 
 def test_a_table_of_predictions_is_calibrated():

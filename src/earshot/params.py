@@ -167,9 +167,9 @@ class Params(Section):
     audio: Audio
     features: dict[Name, Annotated[dict[str, Any] | None, must("the settings of an input, with its _target_")]]
     noise: dict[str, Noise]
-    events: dict[str, Soundscape] = {}
-    operating_point: dict[str, Budget] = {}
-    calibration: dict[str, Annotated[Literal["temperature", "isotonic"], must("temperature or isotonic")]] = {}
+    events: dict[str, Soundscape]
+    operating_point: dict[str, Budget]
+    calibration: dict[str, Annotated[Literal["temperature", "isotonic"], must("temperature or isotonic")]]
 
 
 def check(path: Path, content: Any) -> None:
@@ -326,7 +326,7 @@ def _contradictions(path: Path, content: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong between keys that are right by themselves."""
     inputs = list(content["features"])
     models = sorted(file.stem for file in (path.parent / "conf" / "model").glob("*.yaml"))
-    events = content.get("events", {})
+    events = content["events"]
     for section, items in (
         ("experiments", content["experiments"]),
         ("noise", content["noise"]),
@@ -342,7 +342,7 @@ def _contradictions(path: Path, content: dict[str, Any]) -> Iterator[str]:
     for task, item in events.items():
         if item["clip_seconds"] < (least := item["event_seconds"][1] + EDGES):
             yield f"events.{task}.clip_seconds is {item['clip_seconds']:g}, and must be {least:g} for such long events"
-    for task in [task for task in content.get("operating_point", {}) if task not in events]:
+    for task in [task for task in content["operating_point"] if task not in events]:
         yield f"operating_point.{task}: events.{task} is missing, which says what is to be found, and in what"
     for task, window in content["windows"].items():
         for name in ("length", "hop"):

@@ -18,7 +18,7 @@ from earshot.stages import stage, workers
 def main(card: Card, workers: int) -> None:
     """Write data/events/DATASET/events.parquet and scores.parquet; empty where params.yaml asks for no events."""
     params = read_params()
-    setting = params.get("events", {}).get(card.task) if "grouped" in params["protocols"] else None
+    setting = params["events"].get(card.task) if "grouped" in params["protocols"] else None
     why = why_not(card, setting, manifest.read(card.name))
     split = None if why else files.read_table(project.split(card.name, "grouped"))
     todo = [] if why else events.jobs(card, params, sorted(map(int, split["fold"].unique())))
