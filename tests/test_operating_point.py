@@ -212,8 +212,9 @@ def test_calibrated_probabilities_are_as_often_right_as_they_say(method, multi_l
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_torch_calibrates_alike(method, multi_label):
     p, true = drawn(4.0, 3)
+    p = p.astype(np.float32)
     fitted = calibration.fit(method, p, true, multi_label)
-    ours = Calibrated(fitted, multi_label)(torch.from_numpy(p.astype(np.float32))).numpy()
+    ours = Calibrated(fitted, multi_label)(torch.from_numpy(p)).numpy()
     assert ours == pytest.approx(calibration.applied(fitted, p, multi_label), abs=1e-5)
 
 

@@ -43,12 +43,8 @@ def fit(method: str, probabilities: np.ndarray, true: np.ndarray, multi_label: b
     maps = []
     for p, there in zip(probabilities.T.astype(float), true.T, strict=True):
         fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(p, there)
-        maps.append({"x": _listed(fitted.X_thresholds_), "y": _listed(fitted.y_thresholds_)})
+        maps.append({"x": fitted.X_thresholds_.tolist(), "y": fitted.y_thresholds_.tolist()})
     return {"method": method, "maps": maps}
-
-
-def _listed(values: np.ndarray) -> list[float]:
-    return [round(float(value), 9) for value in values]
 
 
 def _temperature(probabilities: np.ndarray, true: np.ndarray, multi_label: bool) -> float:
