@@ -31,6 +31,7 @@ from earshot.soundscapes.hear import Heard
 from earshot.soundscapes.mix import clips
 from earshot.trained import model_folder, predict
 from earshot.training import run_cache, runs
+from earshot.web.listening import Listening
 from tiny import RATE
 
 EVENTS = {
@@ -135,6 +136,19 @@ def test_the_point_is_stored_with_the_model_and_used(model, tmp_path):
     street = write_audio(tmp_path / "street.wav", tone(300, 20, RATE, seed=8), RATE)
     done = CliRunner().invoke(main.main, ["predict", "--model", str(folder), "--json", str(street)])
     assert done.exit_code == 0 and json.loads(done.stdout)["windows"] == 37  # a window of 2 s each half second
+
+
+@pytest.mark.process
+def test_the_page_uses_and_shows_the_point(model, tmp_path):
+    folder, _, _ = model
+    point = model_folder.read(folder)[0]["operating_point"]
+    street = write_audio(tmp_path / "street.wav", tone(300, 20, RATE, seed=8), RATE)
+    served = Listening({"horns": folder}, 10**6)
+    (as_chosen,), (as_given,) = (
+        served._predict(street, ["horns"], given)["heard"] for given in ({}, {"threshold": 1.0})
+    )
+    assert as_chosen["operating_point"] == as_given["operating_point"] == point
+    assert as_chosen["rules"]["horn"] == point["rule"] and as_given["rules"]["horn"]["threshold"] == 1
 
 
 @pytest.mark.process
