@@ -67,6 +67,7 @@ class Sample:
             self._write_audit(dataset)
             self._write_noise(dataset, classes)
             self._write_cross_dataset(dataset, classes)
+            self._write_events(dataset)
             for number, experiment in enumerate(self.experiments):
                 self._write_results(dataset, classes, experiment, np.random.default_rng(number))
         return self
@@ -143,6 +144,11 @@ class Sample:
         frame = self._table(classes, 1.0, 0, np.random.default_rng(1))
         frames = [frame.assign(on="other_town", input="log_mel", model="cnn", seed=0, fold=n) for n in range(2)]
         write_table(self.root / "data" / "cross_dataset" / f"{dataset}.parquet", pd.concat(frames), {})
+
+    def _write_events(self, dataset: str) -> None:
+        """As the stage does where nothing is asked for."""
+        for name in ("events", "scores"):
+            write_table(self.root / "data" / "events" / dataset / f"{name}.parquet", pd.DataFrame(), {"asked": None})
 
     def _write_results(self, dataset: str, classes: list[str], experiment: str, random: np.random.Generator) -> None:
         cells = [(w, p, s) for w in self.wirings for p in self.protocols for s in self.seeds]

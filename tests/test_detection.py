@@ -26,6 +26,7 @@ from earshot.audio.suffixes import AUDIO_SUFFIXES
 from earshot.batches import prepare
 from earshot.cli import main
 from earshot.detection.answer import answer
+from earshot.detection.decoding import decoded, smoothed
 from earshot.detection.detector import Detector, Window
 from earshot.detection.events import Event, Events
 from earshot.detection.follow import follow
@@ -117,6 +118,59 @@ def test_confidence_is_the_mean_score():
     for start, score in enumerate([0.5, 0.9, 0.4]):
         assert not events.add(Stretch(start, start + 1, np.array([score])))
     assert events.end() == [Event(0, 3, "siren", pytest.approx(0.6))]
+
+
+def test_events_with_a_short_gap_are_one_and_then_long_enough():
+    scores = [0.9, 0.1, 0.9, 0.1, 0.1, 0.9, 0.4, 0.1]
+    assert events_of(scores, Rule(max_gap=1)) == [(0, 3), (5, 7)]
+    assert events_of(scores, Rule(max_gap=2)) == [(0, 7)]
+    assert events_of(scores, Rule(max_gap=1, min_duration=3)) == [(0, 3)]
+    assert events_of([0.9, 0.1, 0.45, 0.9], Rule(max_gap=1)) == [(0, 1), (3, 4)]  # the gap is two seconds
+
+
+def test_an_event_is_told_as_soon_as_no_other_can_join_it():
+    events = Events(["siren"], ["siren"], Rule(max_gap=1))
+    told = [events.add(Stretch(k, k + 1, np.array([s]))) for k, s in enumerate([0.9, 0.1, 0.1, 0.1])]
+    assert [len(found) for found in told] == [0, 0, 1, 0]
+
+
+def test_the_median_leaves_out_what_is_short():
+    assert events_of([0.1, 0.1, 0.9, 0.1, 0.1, 0.9, 0.9, 0.1, 0.9, 0.9], Rule(median=3)) == [(5, 10)]
+
+
+@given(
+    seed=st.integers(0, 999),
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=3),
+    threshold=st.sampled_from([0.3, 0.5, 0.8]),
+    release=st.sampled_from([0.0, 0.2, 0.3]),
+    min_duration=st.sampled_from([0.0, 0.5, 1.0, 2.0]),
+    max_gap=st.sampled_from([0.0, 0.5, 1.0, 3.0]),
+    median=st.sampled_from([0.0, 1.0, 1.5, 2.5]),
+)
+def test_scores_that_are_all_known_give_the_same_events(
+    seed, lengths, threshold, release, min_duration, max_gap, median
+):
+    rng, hop = np.random.default_rng(seed), 0.5
+    rule = Rule(threshold, release, min_duration, max_gap, median)
+    starts, scores, ours = [], [], []
+    for number, n in enumerate(lengths):
+        clip_scores, begin = rng.random(n).round(1), 100.0 * number
+        events = Events(["siren"], ["siren"], rule)
+        clip_starts = begin + hop * np.arange(n)
+        each = zip(clip_starts, clip_scores, strict=True)
+        found = [e for t, s in each for e in events.add(Stretch(t, t + hop, np.array([s])))]
+        ours += [(event.start, event.end) for event in [*found, *events.end()]]
+        starts.append(clip_starts)
+        scores.append(smoothed(clip_scores, rule.half(hop)))
+    starts = np.concatenate(starts)
+    found = decoded(starts, starts + hop, np.concatenate(scores), rule)
+    assert [tuple(event) for event in found.tolist()] == ours
+
+
+@pytest.mark.parametrize("limits", [{"max_gap": -1}, {"median": float("nan")}])
+def test_seconds_that_make_no_sense_are_refused(limits):
+    with pytest.raises(EarshotError, match="must be a number of seconds"):
+        Rule(**limits)
 
 
 @pytest.mark.parametrize("limits", [(0.4, 0.5), (1.1, 0.5), (0.5, -0.1)])

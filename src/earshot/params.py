@@ -25,6 +25,7 @@ DATASET = r"\w[\w-]*"  # a dataset's name, which is also that of files and of a 
 RULE = "of letters, digits, _ and - alone, the first no -"  # `DATASET` in words
 MOST_FAULTS = 3  # in one message
 MOST_SHOWN = 60  # characters of a wrong value
+EDGES = 4.0  # seconds of a soundscape's clip that an event leaves free
 LEAST_SEEDS_TOO_MANY = 2**32  # numpy takes those below
 
 
@@ -42,6 +43,12 @@ def must(right: str) -> WrapValidator:
 
 def _once(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
+        raise ValueError
+    return values
+
+
+def _range(values: list[float]) -> list[float]:
+    if len(values) != 2 or values[0] > values[1]:
         raise ValueError
     return values
 
@@ -115,6 +122,32 @@ class Noise(Section):
     inputs: Inputs
 
 
+class Soundscape(Section):
+    """An item of `events`: a task whose events are looked for in soundscapes."""
+
+    alarm: ClassName
+    background: ClassName
+    hours: Annotated[float, Finite, Field(gt=0), must("a number of hours above 0, such as 1")]
+    clip_seconds: Seconds
+    event_seconds: Annotated[
+        list[Annotated[float, Finite, Field(gt=0)]],
+        AfterValidator(_range),
+        must("the shortest and the longest in seconds, such as [4, 15]"),
+    ]
+    events_per_hour: Annotated[float, Finite, Field(gt=0), must("a number above 0, such as 60")]
+    snr_db: Annotated[
+        list[Annotated[float, Finite]], AfterValidator(_range), must("the lowest and the highest, such as [0, 20]")
+    ]
+    step: Seconds
+    inputs: Inputs
+
+
+class Budget(Section):
+    """An item of `operating_point`."""
+
+    max_false_alarms_per_hour: Annotated[float, Finite, Field(ge=0), must("a number, 0 or more, such as 1")]
+
+
 class Params(Section):
     """The whole of params.yaml; the contrasts have a check of their own (`settings.compared`)."""
 
@@ -134,6 +167,9 @@ class Params(Section):
     audio: Audio
     features: dict[Name, Annotated[dict[str, Any] | None, must("the settings of an input, with its _target_")]]
     noise: dict[str, Noise]
+    events: dict[str, Soundscape]
+    operating_point: dict[str, Budget]
+    calibration: dict[str, Annotated[Literal["temperature", "isotonic"], must("temperature or isotonic")]]
 
 
 def check(path: Path, content: Any) -> None:
@@ -290,14 +326,24 @@ def _contradictions(path: Path, content: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong between keys that are right by themselves."""
     inputs = list(content["features"])
     models = sorted(file.stem for file in (path.parent / "conf" / "model").glob("*.yaml"))
-    for section, items in (("experiments", content["experiments"]), ("noise", content["noise"])):
+    events = content["events"]
+    for section, items in (
+        ("experiments", content["experiments"]),
+        ("noise", content["noise"]),
+        ("events", events),
+    ):
         for name, item in items.items():
             for wrong in [one for one in item["inputs"] if one not in inputs]:
                 yield f"{section}.{name}.inputs: no input is called '{wrong}'; {did_you_mean(wrong, inputs)}"
             for wrong in [one for one in item.get("models", []) if one not in models]:
                 yield f"{section}.{name}.models: there is no conf/model/{wrong}.yaml; {did_you_mean(wrong, models)}"
-            if section == "noise" and item["alarm"] == item["background"]:
-                yield f"noise.{name}: alarm and background are both {item['alarm']}, and must be two classes"
+            if section != "experiments" and item["alarm"] == item["background"]:
+                yield f"{section}.{name}: alarm and background are both {item['alarm']}, and must be two classes"
+    for task, item in events.items():
+        if item["clip_seconds"] < (least := item["event_seconds"][1] + EDGES):
+            yield f"events.{task}.clip_seconds is {item['clip_seconds']:g}, and must be {least:g} for such long events"
+    for task in [task for task in content["operating_point"] if task not in events]:
+        yield f"operating_point.{task}: events.{task} is missing, which says what is to be found, and in what"
     for task, window in content["windows"].items():
         for name in ("length", "hop"):
             if name not in window and name not in content["windows"].get("default", {}):

@@ -92,6 +92,16 @@ def noise(dataset: str) -> Path:
     return data("noise", f"{dataset}.parquet")
 
 
+def events(dataset: str) -> Path:
+    """Return the table of the events that models found in soundscapes of the test parts."""
+    return data("events", dataset, "events.parquet")
+
+
+def event_scores(dataset: str) -> Path:
+    """Return the table of the scores of models in these soundscapes that need no threshold."""
+    return data("events", dataset, "scores.parquet")
+
+
 def cross_dataset(dataset: str) -> Path:
     """Return the table of the predictions of a dataset's models on the windows of other datasets."""
     return data("cross_dataset", f"{dataset}.parquet")

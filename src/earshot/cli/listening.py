@@ -54,15 +54,26 @@ def explore(what: str, out: Path | None, start: float, seconds: float, max_freq:
     print(f"written: {page}")
 
 
+def _default(name: str) -> str:
+    """Say what a model does without an option."""
+    return f"Default: the model's operating point, or {getattr(Rule, name):g}."
+
+
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @options.with_model
-@click.option("--hop", type=click.FloatRange(0.01), help="Hop of the windows in seconds. Default: as in training.")
+@click.option(
+    "--hop",
+    type=click.FloatRange(0.01),
+    help="Hop of the windows in seconds. Default: of the operating point, or as in training.",
+)
 @click.option("--channel", type=click.IntRange(0), help="Take this channel, from 0. Default: the mean of all.")
 @click.option("--only", "wanted", metavar="CLASS", multiple=True, help="Only events of this class; can be repeated.")
-@click.option("--threshold", default=Rule.threshold, show_default=True, help="Score at which an event begins.")
-@click.option("--release", default=Rule.release, show_default=True, help="Score below which it ends.")
-@click.option("--min-duration", default=Rule.min_duration, show_default=True, help="Shortest event, in seconds.")
+@click.option("--threshold", type=float, help=f"Score at which an event begins. {_default('threshold')}")
+@click.option("--release", type=float, help=f"Score below which it ends. {_default('release')}")
+@click.option("--min-duration", type=float, help=f"Shortest event, in seconds. {_default('min_duration')}")
+@click.option("--max-gap", type=float, help=f"Events so few seconds apart are one. {_default('max_gap')}")
+@click.option("--median", type=float, help=f"Smooth the scores over so many seconds. {_default('median')}")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--json", "form", flag_value="json", help="Short for --format json.")
 @click.option(
@@ -79,9 +90,11 @@ def predict(
     hop: float | None,
     channel: int | None,
     wanted: tuple[str, ...],
-    threshold: float,
-    release: float,
-    min_duration: float,
+    threshold: float | None,
+    release: float | None,
+    min_duration: float | None,
+    max_gap: float | None,
+    median: float | None,
     form: str,
     follows: bool,
     rate: int,
@@ -108,21 +121,23 @@ def predict(
         raise click.UsageError("--follow takes one FILE")
     from earshot.detection.detector import Detector
 
-    rule = Rule(threshold, release, min_duration)
     detector = Detector.load(options.model_folder(run, model, champion), hop)
+    rules = detector.rules(
+        threshold=threshold, release=release, min_duration=min_duration, max_gap=max_gap, median=median
+    )
     if unknown := sorted(set(wanted) - set(detector.classes)):
         raise EarshotError(f"--only {unknown[0]}: the model's classes are {', '.join(detector.classes)}")
     classes = list(wanted) or detector.classes
     if follows:
         from earshot.detection.follow import follow, line
 
-        for found in follow(detector, files[0], rate, channels, rule, classes):
+        for found in follow(detector, files[0], rate, channels, rules, classes):
             print(line(found, detector.classes, form == "json"), flush=True)
         return
     from earshot.detection import batch, formats
 
     output = formats.OUTPUTS[form](detector.classes, detector.sample_rate / 2)
-    if batch.predict(detector, list(files), rule, classes, output, "mix" if channel is None else channel):
+    if batch.predict(detector, list(files), rules, classes, output, "mix" if channel is None else channel):
         raise SystemExit(1)
 
 

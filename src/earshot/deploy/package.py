@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from earshot import project
-from earshot.detection.rule import Rule
+from earshot.detection.rule import point_of
 from earshot.settings import CUSTOM
 from earshot.trained import model_folder
 
@@ -43,9 +42,13 @@ def save(folder: Path, to: Path) -> None:
         artifacts={"model": str(folder)},
         code_paths=_code(facts),
         pip_requirements=_requirements(),
-        signature=signature(),
+        signature=signature(facts),
         input_example=pd.DataFrame({"samples": [tone.round(6).tolist()], "sample_rate": [rate]}),
-        metadata={"classes": facts["classes"], "sample_rate": rate},
+        metadata={
+            "classes": facts["classes"],
+            "sample_rate": rate,
+            **{name: facts[name] for name in ("operating_point", "calibration") if name in facts},
+        },
     )
 
 
@@ -56,11 +59,12 @@ def _code(facts: dict[str, Any]) -> list[str]:
     return [str(Path(__file__).parent.parent), *([str(project.root() / CUSTOM)] if of_user else [])]
 
 
-def signature() -> ModelSignature:
-    """Return the signature of a served model.
+def signature(facts: dict[str, Any]) -> ModelSignature:
+    """Return the signature of a served model, whose config.json holds `facts`.
 
     Inputs: rows with `audio` (a file of any format, base64), or `samples` (mono, full scale 1) and `sample_rate` (Hz).
-    Parameters: those of `detection.rule.Rule`. Outputs: for each row the fields of `detection.answer.Answer` and label.
+    Parameters: those of `detection.rule.Rule`, by default of the model's operating point where it has one. Outputs: for
+    each row the fields of `detection.answer.Answer` and label.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -84,7 +88,7 @@ def signature() -> ModelSignature:
                 ColSpec(Array(Object([Property(name, kind) for name, kind in event.items()])), "events"),
             ]
         ),
-        ParamSchema([ParamSpec(name, DataType.double, default) for name, default in asdict(Rule()).items()]),
+        ParamSchema([ParamSpec(name, DataType.double, default) for name, default in point_of(facts).items()]),
     )
 
 

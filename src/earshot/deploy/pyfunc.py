@@ -19,7 +19,7 @@ from mlflow.pyfunc import PythonModel
 from earshot.audio import decode, sources
 from earshot.detection.answer import answer
 from earshot.detection.detector import Detector
-from earshot.detection.rule import Rule
+from earshot.detection.rule import point_of
 from earshot.errors import EarshotError
 
 with contextlib.suppress(ImportError):
@@ -44,12 +44,12 @@ class Listener(PythonModel):
         answers = []
         for number, row in enumerate(model_input.to_dict("records") or [{}]):  # MLflow drops columns it does not know
             try:
-                answers.append(self._answer(row, Rule(**params or {})))
+                answers.append(self._answer(row, params or {}))
             except EarshotError as error:
                 raise MlflowException.invalid_parameter_value(f"row {number}: {error}") from None
         return answers
 
-    def _answer(self, row: dict[str, Any], rule: Rule) -> dict[str, Any]:
+    def _answer(self, row: dict[str, Any], params: dict[str, float]) -> dict[str, Any]:
         given = {name: value for name, value in row.items() if np.ndim(value) or not pd.isna(value)}
         if given.keys() == {"audio"}:
             blocks = self._decoded(given["audio"])
@@ -60,7 +60,9 @@ class Listener(PythonModel):
             raise EarshotError(
                 "give either `audio` (a file, base64), or `samples` (mono, full scale 1) and `sample_rate` (in Hz)"
             )
-        result = answer(self.detector, blocks, rule, self.detector.classes)
+        own = point_of(self.detector.settings)  # MLflow gives for every parameter its default where a request has none
+        given = {name: value for name, value in params.items() if value != own[name]}
+        result = answer(self.detector, blocks, self.detector.rules(**given), self.detector.classes)
         return {"label": result.label, **asdict(result)}
 
     def _decoded(self, encoded: str) -> list[np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,7 @@ class Answer:
 def answer(
     detector: Detector,
     blocks: Iterable[np.ndarray],
-    rule: Rule,
+    rule: Rule | Mapping[str, Rule],
     labels: list[str],
     on_window: Callable[[Window], None] = lambda _: None,
 ) -> Answer:

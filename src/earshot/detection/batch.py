@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from earshot.audio import decode, sources
@@ -19,7 +20,7 @@ from earshot.errors import EarshotError
 def predict(
     detector: Detector,
     names: list[str],
-    rule: Rule,
+    rule: Rule | Mapping[str, Rule],
     labels: list[str],
     output: Format,
     channel: decode.Channel = "mix",

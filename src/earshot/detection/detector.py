@@ -13,6 +13,7 @@ import torch
 
 from earshot.audio.cut import stretches
 from earshot.audio.padding import padded
+from earshot.detection.rule import Rule, rules_of
 from earshot.errors import EarshotError
 from earshot.trained import model_folder, predict
 
@@ -48,7 +49,8 @@ class Detector:
         Parameters
         ----------
         folder : of the model
-        hop : seconds; by default as in training, and a window's length where that took whole recordings
+        hop : seconds; by default that of the model's operating point, or as in training, and a window's length where
+            that took whole recordings
 
         Raises
         ------
@@ -58,10 +60,12 @@ class Detector:
         settings, weights = model_folder.read(folder)
         try:
             _ = model_folder.input_of(settings).sample_rate  # a model of given features says that it takes no sound
+            point = settings.get("operating_point")
+            hop = hop or (point and point["step"])
             found = cls(settings, model_folder.restore(settings, weights), hop or settings["hop"])
             if not hop and found.of_clips:
                 found = replace(found, hop=found.length)
-            _ = found.classes, found.sample_rate, found.length
+            _ = found.classes, found.sample_rate, found.length, found.rules()
         except (EarshotError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             said = error if isinstance(error, EarshotError) else f"{error!r}. Train it again"
             raise EarshotError(f"{folder / 'config.json'} does not describe a model that takes sound: {said}") from None
@@ -76,6 +80,10 @@ class Detector:
     def sample_rate(self) -> int:
         """The sample rate of the model's input, in Hz."""
         return self.settings["input"]["sample_rate"]
+
+    def rules(self, **given: float | None) -> dict[str, Rule]:
+        """Return the rule of each class, see `rule.rules_of`."""
+        return rules_of(self.settings, **given)
 
     @property
     def of_clips(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from earshot.audio import decode, sources
@@ -16,7 +16,7 @@ from earshot.files import rounded
 
 
 def follow(
-    detector: Detector, name: str, sample_rate: int, channels: int, rule: Rule, labels: list[str]
+    detector: Detector, name: str, sample_rate: int, channels: int, rule: Rule | Mapping[str, Rule], labels: list[str]
 ) -> Iterator[Stretch | Event]:
     """Yield each stretch of a stream as soon as the window that begins with it is complete, and events when they end.
 

@@ -5,26 +5,61 @@ Kept separate from the events because the command line shows its defaults and mu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from earshot.errors import EarshotError
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Hysteresis thresholds and the minimum duration of an event.
+    """How scores become events: smoothed, by hysteresis thresholds, joined over gaps, and long enough.
 
     threshold : the score at which an event begins
     release : the score below which it ends
-    min_duration : in seconds; shorter events are dropped
+    min_duration : in seconds; shorter events are dropped, after events were joined
+    max_gap : in seconds; events with no more than that between them are one
+    median : in seconds; scores are first replaced by their median over so long, as far as there are scores
     """
 
     threshold: float = 0.5
     release: float = 0.4
     min_duration: float = 0.0
+    max_gap: float = 0.0
+    median: float = 0.0
 
     def __post_init__(self):
         if not 0 <= self.release <= self.threshold <= 1:
             raise EarshotError(
                 f"release ({self.release:g}) must not be above threshold ({self.threshold:g}); both lie within 0 and 1"
             )
+        for name in ("max_gap", "median"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise EarshotError(f"{name} ({getattr(self, name):g}) must be a number of seconds, 0 or more")
+
+    def half(self, hop: float) -> int:
+        """Return how many scores before and after one, of `hop` seconds each, the median is taken over besides it."""
+        return int(self.median / hop / 2 + 1e-6)
+
+
+def rules_of(settings: Mapping[str, Any], **given: float | None) -> dict[str, Rule]:
+    """Return the rule of each class of a model: of its operating point the chosen one, of the others the default.
+
+    Parameters
+    ----------
+    settings : of the trained model
+    given : what to use instead for every class, by the names of `Rule`; None leaves it as it is
+    """
+    point = settings.get("operating_point")
+    instead = {name: value for name, value in given.items() if value is not None}
+    return {
+        label: Rule(**(point["rule"] if point and label == point["label"] else asdict(Rule())) | instead)
+        for label in settings["classes"]
+    }
+
+
+def point_of(settings: Mapping[str, Any]) -> dict[str, float]:
+    """Return the rule of a model's operating point by its names, or the default one."""
+    return asdict(Rule(**settings["operating_point"]["rule"]) if "operating_point" in settings else Rule())

@@ -38,6 +38,7 @@ def evaluate(folder: Path, cfg: DictConfig, data: prepare.Data) -> tuple[pd.Data
     frame.insert(frame.columns.get_loc("label"), "heard", heard_in_training(test.table, data.card.name, settings))
     _log(folder, data, frame)
     run = {key: settings[key] for key in (*RUN, "parameters", "layers", "epochs", "best_epoch")}
+    run |= {key: settings[key] for key in ("calibration",) if key in settings}
     return frame, run | {"windows": settings["windows"] | {"test": len(test)}}
 
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from earshot.metrics import classification
 from earshot.pages import html
 from earshot.report import plots, words
+from earshot.report.events import calibrated, calibrated_predictions
 from earshot.report.results import Cell, DatasetResults
 from earshot.report.scores import Pair, Summary, contrast_pairs, rank, side_by_side
 from earshot.tracking import examples
@@ -44,6 +45,9 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
     ladder, other = (
         [row for row in summary[name] if row["dataset"] == results.card.name] for name in ("noise", "cross_dataset")
     )
+    found, fitted = (
+        [row for row in summary[name] if row["dataset"] == results.card.name] for name in ("events", "calibration")
+    )
     alarm = results.noise_settings["alarm"] if results.noise_settings else ""
     return {
         "id": f"dataset-{number}",
@@ -61,10 +65,17 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
         and Markup(plots.noise_ladder(ladder, f"noise-{number}", _label("Noise ladder", results))),
         "alarm": alarm,
         "cross_dataset": other,
+        "events": found,
+        "event_settings": results.event_settings,
+        "event_findings": words.events(found, results.event_settings),
+        "calibrated": fitted,
         "curves": [_curves(f"curves-{number}-{n}", results, pair) for n, pair in enumerate(pairs)],
         "reliability": [
-            {"title": title, "plot": _reliability(f"reliability-{number}-{n}", results, title, both)}
-            for n, (title, both) in enumerate(frames.items())
+            {
+                "title": title,
+                "plot": _reliability(f"reliability-{number}-{n}", results, title, both, _after(results, pair)),
+            }
+            for n, (pair, (title, both)) in enumerate(zip(pairs, frames.items(), strict=True))
         ],
         "classes": [{"title": title, **_by_class(both)} for title, both in frames.items()],
         "models": [{"title": pair.title, "layers": _layers(results, pair)} for pair in pairs],
@@ -99,8 +110,19 @@ def _predictions(results: DatasetResults, pair: Pair) -> dict[str, pd.DataFrame]
     return {name: pd.concat([cell.predictions for cell in same]) for name, same in cells.items()}
 
 
-def _reliability(prefix: str, results: DatasetResults, title: str, both: dict[str, pd.DataFrame]) -> Markup:
+def _after(results: DatasetResults, pair: Pair) -> dict[str, pd.DataFrame]:
+    """Return the grouped predictions of an experiment after calibration, where it was calibrated."""
+    cells = _by_protocol(results, pair).get("grouped", [])
+    if not cells or not calibrated(cells):
+        return {}
+    return {"calibrated": pd.concat([calibrated_predictions(cell) for cell in cells])}
+
+
+def _reliability(
+    prefix: str, results: DatasetResults, title: str, both: dict[str, pd.DataFrame], after: dict[str, pd.DataFrame]
+) -> Markup:
     bins = {name: classification.reliability(frame) for name, frame in both.items()}
+    bins |= {name: classification.reliability(frame) for name, frame in after.items()}
     return Markup(plots.reliability(bins, prefix, _label(f"Reliability of {title}", results)))
 
 

@@ -17,7 +17,7 @@ from earshot.report.scores import Pair
 
 T = TypeVar("T")
 
-COLOUR = {"published": PUBLISHED, "grouped": GROUPED}
+COLOUR = {"published": PUBLISHED, "grouped": GROUPED, "calibrated": INK}
 INPUT_COLOURS = [MUTED, PUBLISHED, GROUPED, GREEN, VIOLET, INK]  # in the order of what is compared, then again
 MODEL_LINES = [  # likewise: line style and marker
     ("-", "o"),
@@ -194,12 +194,13 @@ def _cycled(values: list[T], names: list[str]) -> dict[str, T]:
 
 
 def reliability(bins: dict[str, pd.DataFrame], prefix: str, label: str) -> str:
-    """Draw the accuracy of predictions over their probability, a line per protocol.
+    """Draw the accuracy of predictions over their probability, a line per protocol, and one after calibration.
 
     Parameters
     ----------
     bins
-        For each protocol the table that `metrics.classification.reliability` returns.
+        For each protocol, and for `calibrated` where there is a calibration, the table that
+        `metrics.classification.reliability` returns.
     prefix, label
         As for `published_against_grouped`.
     """

@@ -41,7 +41,9 @@ class DatasetResults:
 
     `cells` holds the predictions by experiment and setting, `audit` the result of the leak audit; `noise` and
     `cross_dataset` are the windows that the stages of those names scored; `noise_settings` is the task's part of
-    `noise` in params.yaml, None where it has none; `left_out` says which experiments the dataset doesn't allow.
+    `noise` in params.yaml, None where it has none; `events` and `event_scores` are the tables of the stage `events`,
+    `event_settings` the task's part of `events` in params.yaml; `left_out` says which experiments the dataset doesn't
+    allow.
     """
 
     card: Card
@@ -51,6 +53,9 @@ class DatasetResults:
     noise: pd.DataFrame
     noise_settings: dict[str, Any] | None
     cross_dataset: pd.DataFrame
+    events: pd.DataFrame
+    event_scores: pd.DataFrame
+    event_settings: dict[str, Any] | None
     left_out: str = ""
 
     @property
@@ -84,6 +89,9 @@ def read_results(dataset: str, settings: dict[str, Any]) -> DatasetResults:
         noise=read_table(noise),
         noise_settings=read_recipe(noise)["asked"],
         cross_dataset=read_table(project.cross_dataset(dataset)),
+        events=read_table(project.events(dataset)),
+        event_scores=read_table(project.event_scores(dataset)),
+        event_settings=read_recipe(project.events(dataset))["asked"],
         left_out=left_out(card, settings),
     )
 

@@ -81,6 +81,7 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
         "steps": [row["snr_db"] for row in first],
         "alarm": first[0]["alarm"] if first else "",
         "cross_dataset": other,
+        "events": [row for row in summary["events"] if row["dataset"] == name],
     }
 
 

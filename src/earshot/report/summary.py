@@ -18,22 +18,23 @@ from earshot.errors import EarshotError
 from earshot.files import rounded
 from earshot.metrics import classification, intervals, labels
 from earshot.metrics.intervals import RECORDING, RECORDING_CLASS, WINDOW
-from earshot.report import robustness
+from earshot.report import events, robustness
 from earshot.report.results import Cell, DatasetResults
 from earshot.settings import WIRINGS
 
-PARTS = ["scores", "inflation", "comparisons", "noise", "cross_dataset"]
+PARTS = ["scores", "inflation", "comparisons", "noise", "cross_dataset", "events", "calibration"]
 KEYS = [*PARTS, "contrasts"]
 EXPERIMENT = ["input", "model", "wiring"]
 MEAN = ["accuracy", "macro_f1", "loss", "calibration_error", "windows"]
 
 
 def summarise(datasets: list[DatasetResults], contrasts: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return `scores`, `inflation`, `comparisons`, `noise` and `cross_dataset`, a list of rows each, and `contrasts`.
+    """Return a list of rows for each of `PARTS`, and `contrasts`.
 
     `scores`: a row per dataset, experiment, wiring and protocol, over all seeds. `inflation`: published minus grouped
     accuracy of each experiment, over the classes that both test. `comparisons`: every two experiments of one dataset,
-    wiring and protocol. `noise` and `cross_dataset`: see `report.robustness`. `contrasts`: as params.yaml lists them.
+    wiring and protocol. `noise` and `cross_dataset`: see `report.robustness`. `events`, and
+    `calibration` of the grouped protocol: see `report.events`. `contrasts`: as params.yaml lists them.
     """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in PARTS}
     for results in datasets:
@@ -49,6 +50,14 @@ def summarise(datasets: list[DatasetResults], contrasts: list[dict[str, Any]]) -
         found["noise"] += [{"dataset": results.card.name, **row} for row in ladder]
         found["cross_dataset"] += [
             {"dataset": results.card.name, **row} for row in robustness.cross_dataset(results.cross_dataset)
+        ]
+        if len(results.events):
+            rows = events.found(results.events, results.event_scores)
+            found["events"] += [{"dataset": results.card.name, **row} for row in rows]
+        found["calibration"] += [
+            {"dataset": results.card.name, **dict(zip(EXPERIMENT, key[:3], strict=True)), **row}
+            for key, same in cells.items()
+            if key[3] == "grouped" and (row := events.calibrated(same))
         ]
     return rounded({**found, "contrasts": contrasts})
 

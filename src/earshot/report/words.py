@@ -188,6 +188,20 @@ def robustness(ladder: list[dict[str, Any]], other: list[dict[str, Any]], alarm:
     return found
 
 
+def events(rows: list[dict[str, Any]], setting: dict[str, Any] | None) -> list[str]:
+    """Say what the model with the highest recall finds at its operating point, or by the default rule."""
+    if not rows or setting is None:
+        return []
+    chosen = [row for row in rows if row["point"] == "chosen"] or rows
+    top = max(chosen, key=lambda row: (row["recall"], -row["false_alarms_per_hour"]))
+    asked = f"Asked for {top['budget']:g} false alarms an hour at most on validation" if "budget" in top else "As it is"
+    return [
+        f"{asked}, {_name(top)} finds {percent(top['recall'])} "
+        f"{interval(top['recall_low'], top['recall_high'], percent)} of {top['events']:.0f} events of "
+        f"{setting['alarm']} in {top['hours']:.1f} hours, with {top['false_alarms_per_hour']:.1f} false alarms an hour."
+    ]
+
+
 def _without(part: str, pair: Pair) -> str:
     """Return the title of an experiment without its input, or without its model."""
     return pair.title.replace(pair.experiment, getattr(pair, SHARED[part]), 1)

@@ -25,6 +25,7 @@ WEIGHTS_TAG = "earshot.weights"
 SWEEP_TAG = "earshot.sweep"
 EXPERIMENT_TAG = "dvc.exp"  # DVC's, with a name
 FOLDER_TAG = "earshot.folder"  # of the weights and their settings
+POINT_TAG = "earshot.operating_point"  # as config.json has it
 DIGEST_TAG = "earshot.digest."  # of a fact, see `run_cache.facts`
 CHAMPION = "champion"  # the alias of a registered model
 MODEL = "model"  # the folder of a run's artifacts that holds it

@@ -26,6 +26,7 @@ class Model:
 
     settings: dict[str, Any]
     net: torch.nn.Module
+    digest: str = ""  # of the weights, by which its run in MLflow is found
 
     @property
     def run(self) -> dict[str, int]:
@@ -47,7 +48,7 @@ def grouped_models(dataset: str, experiment: str, wiring: str, fold: int | None 
         settings, weights = read(folder)
         wired = "wiring" not in settings["model"] or settings["wiring"] == wiring
         if settings["protocol"] == "grouped" and wired and fold in (None, settings["fold"]):
-            yield Model(settings, restore(settings, weights))
+            yield Model(settings, restore(settings, weights), digest(folder))
 
 
 def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from earshot.metrics import labels
+from earshot.metrics import calibration, labels
 from earshot.models import heads
 from earshot.trained.model_folder import input_of
 
@@ -32,7 +32,7 @@ def probabilities(settings: dict[str, Any], net: nn.Module, windows: Windows) ->
 
 
 def of_samples(settings: dict[str, Any], net: nn.Module, samples: np.ndarray) -> np.ndarray:
-    """Return the probability of each class for windows of sound.
+    """Return the probability of each class for windows of sound, calibrated where the model has a calibration.
 
     Parameters
     ----------
@@ -46,7 +46,9 @@ def of_samples(settings: dict[str, Any], net: nn.Module, samples: np.ndarray) ->
     """
     built = input_of(settings)
     rows = np.stack([built.extract(window) for window in samples])
-    return of_batch(net, built.finish(torch.from_numpy(rows)), is_multi_label(settings))
+    multi_label = is_multi_label(settings)
+    found = of_batch(net, built.finish(torch.from_numpy(rows)), multi_label)
+    return calibration.applied(settings.get("calibration"), found, multi_label)
 
 
 def named(settings: dict[str, Any], probabilities: np.ndarray) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from earshot import files, models, project, provenance
 from earshot.batches.prepare import Data
 from earshot.trained import model_folder
-from earshot.training import pretrained
+from earshot.training import for_detection, pretrained
 from earshot.training.fit import Trained
 
 SPLIT = ["part", "recording", "label", "start", "stop"]  # the columns that training depends on, not the group
@@ -41,7 +41,11 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
     """
     everything = OmegaConf.to_container(cfg, resolve=True)
     known = {
-        "settings": {name: everything.get(name) for name in SETTINGS} | pretrained.facts(cfg, data.card.task),
+        "settings": {
+            **{name: everything.get(name) for name in SETTINGS},
+            **pretrained.facts(cfg, data.card.task),
+            **for_detection.asked(cfg, data),
+        },
         "features": [data.recipe, data.digest, data.classes],
         "split": _split(data.card.name, cfg.protocol, cfg.fold),
         **provenance.code(*modules(cfg, data)),
@@ -51,7 +55,8 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
 
 def modules(cfg: DictConfig, data: Data) -> list[str]:
     """Return the modules whose code a run depends on: of training, and those of its model's and its input's class."""
-    return ["earshot.training.fit", models.class_of(cfg.model).__module__, type(data.input).__module__]
+    of_detection = ["earshot.training.for_detection"] if for_detection.asked(cfg, data) else []
+    return ["earshot.training.fit", models.class_of(cfg.model).__module__, type(data.input).__module__, *of_detection]
 
 
 def splits(dataset: str, protocol: str) -> dict[int, str]:

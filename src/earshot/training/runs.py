@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from earshot.models import layers
 from earshot.settings import WIRINGS, Experiment, run_name, window_of
 from earshot.tracking import links, logger, store
 from earshot.trained import model_folder
-from earshot.training import augmenting, fit, options, run_cache
+from earshot.training import augmenting, fit, for_detection, options, run_cache
 from earshot.training.callbacks import LogEpochs, PrintEpochs, PrintLayers
 from earshot.training.fit import Trained
 
@@ -59,6 +60,7 @@ def train(cfg: DictConfig, data: Data, out: Path, verbose: bool = True) -> Train
             callbacks = [LogEpochs(run), *(_printers() if verbose else [])]
             progress_bar = verbose and sys.stderr.isatty()
             trained = fit.fit(cfg, data, parts["train"], parts["validation"], callbacks, progress_bar)
+            trained = for_detection.added(cfg, data, trained)
             fit.save(trained, out)
         _log_result(run, cfg, data, trained)
     return trained
@@ -112,8 +114,8 @@ def _params(cfg: DictConfig, data: Data) -> dict[str, Any]:
     everything = OmegaConf.to_container(cfg, resolve=True)
     features = everything["features"][cfg.input] if data.card.has_sound else {"table": data.card.layout.file}
     window = window_of(everything["windows"], data.card.task)
-    drawn = {"augmentation": augmenting.recorded(cfg)}
-    return {key: everything[key] for key in LOGGED} | drawn | {"features": features or {}, "window": window}
+    more = {"augmentation": augmenting.recorded(cfg), **for_detection.asked(cfg, data)}
+    return {key: everything[key] for key in LOGGED} | more | {"features": features or {}, "window": window}
 
 
 def _log_result(run: logger.Run, cfg: DictConfig, data: Data, trained: Trained) -> None:
@@ -126,7 +128,20 @@ def _log_result(run: logger.Run, cfg: DictConfig, data: Data, trained: Trained) 
     best = trained.settings["best_epoch"]
     run.metrics({"best_epoch": best, **scores}, best)
     run.tag(store.WEIGHTS_TAG, fit.digest(trained))
+    if point := trained.settings.get("operating_point"):  # not as parameters, which are alike in all folds
+        run.tag(store.POINT_TAG, json.dumps(point))
+        run.metrics({f"point_val_{name}": point[name] for name in ("recall", "false_alarms_per_hour")}, best)
+    if fitted := trained.settings.get("calibration"):
+        run.metrics({"temperature": fitted.get("temperature"), **_calibrated(trained)}, best)
     run.text(layers.as_text(trained.settings["layers"]), "model_summary.txt")
     if cfg.mlflow.artifacts:
         run.figure(figures.curves(trained.epochs), "curves.png")
         run.predictions(data.card.name, frame, "validation")
+
+
+def _calibrated(trained: Trained) -> dict[str, float | None]:
+    """Return the validation part's calibration error after calibration."""
+    from earshot.metrics import calibration, classification
+
+    frame = calibration.of_table(trained.settings["calibration"], trained.validation)
+    return {"calibrated_val_calibration_error": classification.calibration_error(frame)}

@@ -68,11 +68,11 @@ class Listening:
     async def listen(self, request: Request) -> Response:
         """Return the predictions of the models named in the query for the body, an audio file of any format."""
         try:
-            names, rule = self._parameters(request)
+            names, given = self._parameters(request)
             with self._place(), tempfile.NamedTemporaryFile() as file:
                 await self._save_body(request, file)
                 found = await anyio.to_thread.run_sync(
-                    self._predict, Path(file.name), names, rule, limiter=self.limiter
+                    self._predict, Path(file.name), names, given, limiter=self.limiter
                 )
         except Refusal as refusal:
             return JSONResponse({"error": str(refusal)}, refusal.status, HEADERS)
@@ -82,14 +82,14 @@ class Listening:
             return Response(status_code=400)
         return JSONResponse(found, headers=HEADERS)
 
-    def _parameters(self, request: Request) -> tuple[list[str], Rule]:
-        """Return the models and the rule of a request."""
+    def _parameters(self, request: Request) -> tuple[list[str], dict[str, float]]:
+        """Return the models of a request, and what it has instead of their rules."""
         query = request.query_params
         names = query.getlist("model")
         if not 1 <= len(names) <= MAX_MODELS or any(name not in self.models for name in names):
             raise Refusal(404, f"name one or two of the models: {', '.join(self.models)}")
         try:
-            return names, Rule(**{name: float(query[name]) for name in asdict(Rule()) if name in query})
+            return names, {name: float(query[name]) for name in asdict(Rule()) if query.get(name)}
         except ValueError as error:
             raise Refusal(422, str(error)) from None
 
@@ -117,17 +117,25 @@ class Listening:
             raise Refusal(413, f"more than {self.most_bytes / 1e6:g} MB; `earshot predict` takes any size")
         file.flush()
 
-    def _predict(self, path: Path, names: list[str], rule: Rule) -> dict[str, Any]:
+    def _predict(self, path: Path, names: list[str], given: dict[str, float]) -> dict[str, Any]:
         sources.check(path)
         overview = Overview()
         samples = sum(map(len, overview.watch(_limited(sources.blocks(path, RATE), RATE))))
-        by_model = [self._by_model(name, path, rule) for name in names]
+        by_model = [self._by_model(name, path, given) for name in names]
         return {"seconds": samples / RATE, "hertz": RATE / 2, "spectrogram": overview.picture(), "heard": by_model}
 
-    def _by_model(self, name: str, path: Path, rule: Rule) -> dict[str, Any]:
+    def _by_model(self, name: str, path: Path, given: dict[str, float]) -> dict[str, Any]:
         detector, windows = self.detector(name), []
-        found = answer(detector, sources.blocks(path, detector.sample_rate), rule, detector.classes, windows.append)
-        return {"model": name, "label": found.label, **asdict(found), "timeline": _timeline(detector, windows)}
+        rules = detector.rules(**given)
+        found = answer(detector, sources.blocks(path, detector.sample_rate), rules, detector.classes, windows.append)
+        return {
+            "model": name,
+            "label": found.label,
+            **asdict(found),
+            "timeline": _timeline(detector, windows),
+            "rules": {label: asdict(rule) for label, rule in rules.items()},
+            "operating_point": detector.settings.get("operating_point"),
+        }
 
 
 def _limited(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:

@@ -32,7 +32,7 @@ function showStatus(text, wrong = false) {
 async function start() {
   const served = await (await fetch("models")).json();
   for (const name of served.models) for (const id of ["model", "other"]) make("option", byId(id), name, { value: name });
-  for (const [name, value] of Object.entries(served.rule)) byId("settings").elements[name].value = value;
+  for (const [name, value] of Object.entries(served.rule)) byId("settings").elements[name].placeholder = value;
   start.most = served.most_bytes;
 }
 
@@ -43,7 +43,7 @@ async function listen() {
   pending = new AbortController();
   const query = new URLSearchParams({ model: byId("model").value });
   if (byId("other").value && byId("other").value !== byId("model").value) query.append("model", byId("other").value);
-  for (const input of byId("rule").querySelectorAll("input")) query.append(input.name, input.value);
+  for (const input of byId("rule").querySelectorAll("input")) if (input.value) query.append(input.name, input.value);
   showStatus("listening …");
   try {
     const response = await fetch(`listen?${query}`, { method: "POST", body: sound.blob, signal: pending.signal });
@@ -84,6 +84,8 @@ function model(prediction, number, result) {
   make("h3", card, prediction.model);
   const scores = Object.entries(prediction.scores).sort((a, b) => b[1] - a[1]).map(([label, score]) => `${label} ${score.toFixed(2)}`);
   make("p", card, `whole recording: ${scores.join(", ")}`, { class: "muted" });
+  const point = prediction.operating_point;
+  if (point) make("p", card, `${point.label}: chosen for ${point.max_false_alarms_per_hour} false alarms an hour, recall ${point.recall.toFixed(2)}`, { class: "muted" });
   const label = make("label", card, "events of ", { class: "muted" });
   const choice = make("select", label);
   for (const name of Object.keys(prediction.scores)) make("option", choice, name, { value: name });
@@ -112,7 +114,7 @@ function curve(card, prediction, label, events, seconds) {
   const drawn = make("svg", card, "", { viewBox: `0 0 ${seconds} 1`, preserveAspectRatio: "none", role: "img" });
   drawn.setAttribute("aria-label", `score of ${label} over time`);
   for (const { start, end } of events) make("rect", drawn, "", { x: start, y: 0, width: end - start, height: 1 });
-  const threshold = byId("settings").elements.threshold.value;
+  const { threshold } = prediction.rules[label];
   make("line", drawn, "", { x1: 0, x2: seconds, y1: 1 - threshold, y2: 1 - threshold });
   const { seconds: at, scores } = prediction.timeline;
   const points = at.map((second, n) => `${second} ${1 - scores[label][n]}`);

@@ -58,7 +58,9 @@ def about(detector: Detector) -> dict[str, str]:
     classes : in the order of the probabilities
     thresholds : of a multi-label model, the probability from which each class is predicted
     sample_rate : of the samples, in Hz; they are mono and full scale is 1
-    seconds, hop : of a window, and from one to the next as in training
+    seconds, hop : of a window, and from one to the next, as in training or at the operating point
+    operating_point : of a model that has one, the rule by which its scores become events, see `detection.rule`
+    calibration : of a model that has one, what the probabilities were calibrated by
     dataset, input, model : what it was trained on, and what it is
     """
     settings = detector.settings
@@ -68,6 +70,7 @@ def about(detector: Detector) -> dict[str, str]:
         "sample_rate": json.dumps(detector.sample_rate),
         "seconds": json.dumps(detector.length),
         "hop": json.dumps(detector.hop),
+        **{name: json.dumps(settings[name]) for name in ("operating_point", "calibration") if name in settings},
         "dataset": settings["dataset"],
         "input": settings["input"]["input"],
         "model": settings["model"]["name"],
@@ -84,7 +87,12 @@ def _program(detector: Detector) -> ONNXProgram:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's about its own future
         found = torch.export.export(
-            Graph(built, detector.net, predict.is_multi_label(detector.settings)).eval(),
+            Graph(
+                built,
+                detector.net,
+                predict.is_multi_label(detector.settings),
+                detector.settings.get("calibration"),
+            ).eval(),
             (torch.zeros(2, n_samples),),
             dynamic_shapes=(sizes,),
         )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from earshot.deploy.onnx.calibrated import Calibrated
 from earshot.deploy.onnx.rows import LogMelRows, LogSpectrogramRows, WaveformRows
 from earshot.deploy.onnx.summary import SummaryRows
 from earshot.errors import EarshotError
 from earshot.inputs import Input, LogMel, LogSpectrogram, Summary, Waveform
+from earshot.metrics.calibration import Calibration
 from earshot.models import heads
 
 # for each input a module that does on a batch, float32, (B, samples) -> (B, T, F), what its `extract` does on a window
@@ -18,8 +20,8 @@ ROWS = {Summary: SummaryRows, Waveform: WaveformRows, LogSpectrogram: LogSpectro
 class Graph(nn.Module):
     """`predict.of_samples` in torch alone: float32, (windows, samples) -> (windows, classes)."""
 
-    def __init__(self, built: Input, net: nn.Module, multi_label: bool = False):
-        """Take the input that the model was trained on, and the model, ready to predict.
+    def __init__(self, built: Input, net: nn.Module, multi_label: bool = False, calibration: Calibration | None = None):
+        """Take the input that the model was trained on, the model, ready to predict, and its calibration.
 
         Raises
         ------
@@ -32,7 +34,9 @@ class Graph(nn.Module):
             raise EarshotError(f"an input {type(built).__name__} can't be exported to ONNX, only {known} can")
         self.rows, self.finish, self.net = ROWS[type(built)](built), built.finish, net
         self.multi_label = multi_label
+        self.calibrated = Calibrated(calibration, multi_label) if calibration else nn.Identity()
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
         """Return the probability of each class."""
-        return heads.probabilities(self.net(self.finish(self.rows(samples)).float()), self.multi_label)
+        logits = self.net(self.finish(self.rows(samples)).float())
+        return self.calibrated(heads.probabilities(logits, self.multi_label))
