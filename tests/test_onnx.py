@@ -45,6 +45,7 @@ def model(place: Path, name: str, network: str, wiring: str = "as_coded", clips:
     chosen = yaml.safe_load((PROJECT / "conf" / "model" / f"{network}.yaml").read_text())
     chosen = chosen.get("model", chosen)  # a file that brings settings for other groups too
     chosen |= {"wiring": wiring} if "wiring" in chosen else {}
+    chosen |= {"units": 8} if "units" in chosen and (name, network) == ("pcen_mel", "crnn") else {}
     classes = ["horn", "bell", "other"] if wiring == "as_described" else ["horn", "other"]
     torch.manual_seed(1)
     net = models.build(chosen, built.standardised, *rows.shape[1:], len(classes))

@@ -1,4 +1,4 @@
-"""Convolutions over time and frequency, a recurrent layer, attention over time."""
+"""Convolutions over time and frequency, a recurrent layer where asked for, attention over time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LEAST_BINS = 8  # fewer are no picture: there is nothing to convolve over
 
 
 class CRNN(nn.Module):
-    """Residual convolutions, a GRU over time, attention pooling: (B, T, F) -> logits (B, 1) or (B, classes).
+    """Residual convolutions, a GRU, attention pooling: (B, T, F) -> logits (B, 1) or (B, classes).
 
     A window is seen as a picture of T times F. The first convolution and each block (He et al. 2016,
     arXiv:1512.03385) halve its frequencies, and while `halvings` last its time. What is left is averaged over
-    frequency, and a GRU in both directions goes over it (Cakir et al. 2017, arXiv:1702.06286). Each frame then has
-    logits of its own, see `frames`; a window's are their mean, weighted for each class by an attention over time
+    frequency; a GRU with units goes over it in both directions (Cakir et al. 2017, arXiv:1702.06286). Each frame then
+    has logits of its own, see `frames`; a window's are their mean, weighted for each class by an attention over time
     (Ilse et al. 2018, arXiv:1802.04712).
     """
 
