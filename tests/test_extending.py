@@ -24,7 +24,7 @@ from earshot.trained import model_folder
 from earshot.training import run_cache
 from tiny import FEATURES, RATE
 
-NEW = "band_power-crnn"
+NEW = "band_power-conv_gru"
 
 pytestmark = pytest.mark.process
 
@@ -59,10 +59,10 @@ def extended(tmp_path_factory) -> Iterator[Project]:
         made = small_project(root)
         write(made)
         added = made.params()["experiments"]
-        assert "band_power" in added["over_time"]["inputs"] and "crnn" in added["convolved"]["models"]
-        pairs = {"over_time": {"inputs": ["log_mel", "band_power"], "models": ["cnn", "crnn"]}}
+        assert "band_power" in added["over_time"]["inputs"] and "conv_gru" in added["convolved"]["models"]
+        pairs = {"over_time": {"inputs": ["log_mel", "band_power"], "models": ["cnn", "conv_gru"]}}
         made.params(experiments=pairs, protocols=["grouped"], seeds=[0])
-        for model in ("cnn", "crnn"):
+        for model in ("cnn", "conv_gru"):
             path = root / "conf" / "model" / f"{model}.yaml"
             path.write_text(re.sub(r"max_epochs: \d+", "max_epochs: 2", path.read_text()))
         for name in list(yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"])[1:]:
@@ -100,7 +100,7 @@ def small_project(root: Path) -> Project:
 def test_the_new_input_and_model_stand_in_the_comparison(extended):
     rows = json.loads(extended.data("report", "comparison.json").read_text())
     pairs = {(row["input"], row["model"]) for row in rows}
-    assert pairs == {(source, model) for source in ("log_mel", "band_power") for model in ("cnn", "crnn")}
+    assert pairs == {(source, model) for source in ("log_mel", "band_power") for model in ("cnn", "conv_gru")}
     assert all(0 <= row["accuracy"] <= 1 for row in rows)
     assert extended.data("metrics", "horns", f"{NEW}.json").exists()
 
@@ -117,8 +117,8 @@ def test_the_line_of_the_document_trains(extended):
 def test_a_run_depends_on_the_code_of_its_own_classes(extended):
     cfg = compose([f"experiment=sirens-{NEW}"])
     data = prepare.load(cfg)
-    assert {"custom.crnn", "custom.band_power"} < set(run_cache.modules(cfg, data))
-    before, path = run_cache.facts(cfg, data), extended.root / "custom" / "crnn.py"
+    assert {"custom.conv_gru", "custom.band_power"} < set(run_cache.modules(cfg, data))
+    before, path = run_cache.facts(cfg, data), extended.root / "custom" / "conv_gru.py"
     whole = path.read_text()
     (extended.root / "custom" / "layers.py").write_text("GATES = 3\n")
     path.write_text(whole.replace("import torch\n", "import torch\n\nfrom .layers import GATES\n", 1))

@@ -156,6 +156,26 @@ def test_log_mel_of_a_window_is_librosas(start):
     assert np.abs(ours - reference.log_mel(window)).max() < 1e-3
 
 
+@pytest.mark.parametrize("start", [0, 3])
+@pytest.mark.parametrize("changes", [{}, {"gain": 0.8, "bias": 10.0, "power": 0.25, "time_constant": 0.06}])
+def test_pcen_of_a_window_is_librosas(start, changes):
+    recording = tone(700, 5, 16000) + 0.01 * noise(5, 16000)[:, 0]
+    recording[: 3 * 16000 + 9000] *= 0.001  # an onset in the second window, and in the first nothing of it
+    built = build("pcen_mel", **changes)
+    ours = finished(built, recording, start, 2.0)
+    window = recording[start * 16000 : (start + 2) * 16000]
+    energy = librosa.feature.melspectrogram(y=window, sr=16000, n_fft=1024, hop_length=320, center=False).T * 2.0**30
+    chosen = {name: getattr(built, name) for name in ("gain", "bias", "power", "time_constant")}
+    zi = (1 - built.smoothing) * energy[:1]  # as if the first frame had lasted for ever
+    assert ours == pytest.approx(librosa.pcen(energy, sr=16000, hop_length=320, axis=0, zi=zi, **chosen), abs=1e-4)
+
+
+def test_pcen_hears_nothing_of_the_level_of_a_recording():
+    recording = tone(700, 2, 16000) + 0.01 * noise(2, 16000)[:, 0]
+    loud, quiet = (finished(build("pcen_mel", gain=1.0), recording * level, 0, 2.0) for level in (1, 0.01))
+    assert loud == pytest.approx(quiet, abs=0.01)
+
+
 @settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_waveform_keeps_16_bit_exactly(seed):
@@ -169,7 +189,7 @@ def test_waveform_clips_what_is_over_full_scale():
     assert build("waveform").extract(np.array([1.5, -1.5])).ravel().tolist() == [32767, -32768]
 
 
-@pytest.mark.parametrize("name", ["waveform", "log_spectrogram", "log_mel"])
+@pytest.mark.parametrize("name", ["waveform", "log_spectrogram", "log_mel", "pcen_mel"])
 def test_rows_of_the_last_window_are_all_there(name):
     built = build(name)
     n_rows = len(built.extract(noise(10, 16000)[:, 0]))
@@ -180,6 +200,8 @@ def test_rows_of_the_last_window_are_all_there(name):
     ("name", "changes", "said"),
     [
         ("log_mel", {"n_mel": 64}, "features.log_mel in params.yaml.*n_mel"),
+        ("pcen_mel", {"power": 0.0}, "features.pcen_mel in params.yaml: power is 0.0, and must be above 0"),
+        ("pcen_mel", {"gain": 1.5}, "features.pcen_mel in params.yaml: gain is 1.5, and must be from 0 to 1"),
         ("log_spectrogram", {"noverlap": 73}, "do not start on a frame of log_spectrogram"),
     ],
 )

@@ -12,6 +12,7 @@ from conftest import PROJECT
 from earshot import models
 from earshot.errors import EarshotError
 from earshot.models import heads
+from earshot.models.crnn import CRNN
 from earshot.models.fast.cnn import FastCNN
 from earshot.models.fast.convolution import convolve
 from earshot.models.fast.drop_and_pool import DropAndPool
@@ -289,3 +290,51 @@ def test_the_waveform_lstm_sees_200_steps_of_160_samples():
 def test_the_highest_values_are_those_of_topk(n, k):
     values = torch.randn(3, 4, n, generator=torch.Generator().manual_seed(k))
     assert torch.equal(highest(values, k), values.topk(k).indices)
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+@pytest.mark.parametrize("units", [0, 8])
+@pytest.mark.parametrize("halvings", [0, 1, 3])
+def test_a_crnn_pools_the_logits_of_its_frames(halvings, units, n_classes):
+    torch.manual_seed(0)
+    net = CRNN(97, 128, n_classes, channels=[4, 6, 8], halvings=halvings, units=units, dropout=0.5).eval()
+    x = torch.randn(3, 97, 128)
+    n_frames = -(-97 // 2**halvings)
+    frames = net.frames(x)
+    assert frames.shape == (3, n_frames, 1 if n_classes == 2 else n_classes)
+    assert torch.allclose(net(x), frames.mean(dim=1), atol=1e-6), "attention begins with the plain mean"
+    with torch.no_grad():
+        net.attention.weight += 100 * torch.randn_like(net.attention.weight)
+    logits = net(x)
+    assert not torch.allclose(logits, frames.mean(dim=1), atol=1e-3)
+    assert (logits >= frames.amin(dim=1) - 1e-5).all() and (logits <= frames.amax(dim=1) + 1e-5).all()
+
+
+def test_a_frame_of_a_crnn_hears_what_is_at_its_time():
+    torch.manual_seed(0)
+    net = CRNN(64, 32, 2, channels=[4, 4], halvings=2, units=0, dropout=0.0).eval()
+    x, other = torch.randn(1, 64, 32), torch.randn(1, 64, 32)
+    changed = torch.cat([x[:, :40], other[:, 40:]], dim=1)
+    same = torch.isclose(net.frames(x), net.frames(changed), atol=1e-6)[0, :, 0]
+    assert same[:8].all() and not same[10:].any()
+
+
+@pytest.mark.parametrize("labels", [torch.arange(12) % 2, torch.arange(12) % 3, torch.eye(3).repeat(4, 1)])
+def test_a_crnn_learns_a_batch_by_heart(labels):
+    torch.manual_seed(0)
+    net = CRNN(
+        20, 16, len(labels.unique()) if labels.ndim == 1 else 3, channels=[8, 8], halvings=1, units=8, dropout=0.0
+    )
+    x, optimizer = torch.randn(12, 20, 16), torch.optim.Adam(net.parameters(), 0.01)
+    for _ in range(60):
+        loss = heads.loss(net(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.1
+
+
+@pytest.mark.parametrize("shape", [(1, 26), (32000, 1)])
+def test_a_crnn_says_what_it_needs(shape):
+    with pytest.raises(EarshotError, match="use input=log_mel"):
+        CRNN(*shape, 2, channels=[4], halvings=1, units=0, dropout=0.0)

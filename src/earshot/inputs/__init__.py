@@ -15,6 +15,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from earshot.errors import EarshotError
 from earshot.inputs.log_mel import LogMel
 from earshot.inputs.log_spectrogram import LogSpectrogram
+from earshot.inputs.pcen_mel import PcenMel
 from earshot.inputs.protocol import Input
 from earshot.inputs.summary import Summary
 from earshot.inputs.waveform import Waveform
@@ -22,7 +23,7 @@ from earshot.params import did_you_mean, shown
 from earshot.settings import class_named, window_of
 from earshot.splits import windows
 
-__all__ = ["Input", "LogMel", "LogSpectrogram", "Summary", "Waveform", "build", "recipe", "restore"]
+__all__ = ["Input", "LogMel", "LogSpectrogram", "PcenMel", "Summary", "Waveform", "build", "recipe", "restore"]
 CONTRACT = ("standardised", "columns", "takes_windows", "extract", "rows", "first_row", "n_rows", "finish")
 
 

@@ -21,6 +21,7 @@ from torch import nn
 from earshot.errors import EarshotError
 from earshot.models.ann import ANN
 from earshot.models.cnn import CNN
+from earshot.models.crnn import CRNN
 from earshot.models.fast import faster
 from earshot.models.linear import Linear
 from earshot.models.lstm import LSTM
@@ -32,6 +33,7 @@ from earshot.settings import WIRINGS, class_named
 __all__ = [
     "ANN",
     "CNN",
+    "CRNN",
     "LSTM",
     "MN",
     "Linear",

@@ -9,12 +9,18 @@ from earshot.deploy.onnx.calibrated import Calibrated
 from earshot.deploy.onnx.rows import LogMelRows, LogSpectrogramRows, WaveformRows
 from earshot.deploy.onnx.summary import SummaryRows
 from earshot.errors import EarshotError
-from earshot.inputs import Input, LogMel, LogSpectrogram, Summary, Waveform
+from earshot.inputs import Input, LogMel, LogSpectrogram, PcenMel, Summary, Waveform
 from earshot.metrics.calibration import Calibration
 from earshot.models import heads
 
 # for each input a module that does on a batch, float32, (B, samples) -> (B, T, F), what its `extract` does on a window
-ROWS = {Summary: SummaryRows, Waveform: WaveformRows, LogSpectrogram: LogSpectrogramRows, LogMel: LogMelRows}
+ROWS = {
+    Summary: SummaryRows,
+    Waveform: WaveformRows,
+    LogSpectrogram: LogSpectrogramRows,
+    LogMel: LogMelRows,
+    PcenMel: LogMelRows,
+}
 
 
 class Graph(nn.Module):
