@@ -19,9 +19,11 @@ from earshot.datasets.annotations.annotation import Annotation
 from earshot.datasets.card import load_card
 from earshot.datasets.stretches import stretches
 from earshot.errors import EarshotError
+from earshot.metrics import labels
 from earshot.settings import read_params
 from earshot.splits import events, protocols, windows
 from earshot.splits.spans import labelled
+from earshot.stages import audit as audit_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import split as split_stage
@@ -55,6 +57,22 @@ def test_where_two_classes_overlap_neither_is_used():
         ("siren", 1, 4, "event"),
         ("horn + siren", 4, 6, "overlap"),
         ("horn", 6, 8, "event"),
+    ]
+
+
+def test_where_the_card_says_so_classes_that_overlap_are_a_set():
+    rows = annotations((1, 6, "siren"), (4, 8, "horn"), (5, 5, "click"), (7, 9, "wind"))
+    class_of = {name: name for name in ("siren", "horn", "click", "quiet")}
+    found = [tuple(one.values()) for one in stretches(rows, 10.0, "quiet", class_of, together=True)]
+    assert found == [
+        ('["quiet"]', 0, 1, "background"),
+        ('["siren"]', 1, 4, "event"),
+        ('["horn", "siren"]', 4, 5, "event"),
+        ('["click"]', 5, 5, "event"),
+        ('["horn", "siren"]', 5, 6, "event"),
+        ('["horn"]', 6, 8, "event"),
+        ("wind", 8, 9, "not mapped"),
+        ('["quiet"]', 9, 10, "background"),
     ]
 
 
@@ -119,6 +137,27 @@ def test_no_window_of_a_class_holds_sound_of_another(rows, background, hop):
         for start in windows.starts(span.start, span.stop, **window)
     ]
     assert len(twice) == len(set(twice))
+
+
+@settings(max_examples=200)
+@given(drawn, st.sampled_from(["quiet", None]), st.sampled_from([1.0, 0.5, 0.3, 2.0]))
+def test_the_label_of_a_window_is_the_set_of_all_that_is_heard_in_it(rows, background, hop):
+    events_of = annotations(*((start / 10, (start + length) / 10, label) for start, length, label in rows))
+    window = {"length": 2.0, "hop": hop}
+    recordings = pd.DataFrame([recording(stretches(events_of, 25.0, background, together=True), 25.0)])
+    spans, unused = events.spans_of(recordings, window)
+    assert (unused[["start", "stop"]].mean(axis=1) > 25 - hop).all(), "no window of the grid is there"
+    found = set(labels.classes_of(unused["label"]))
+    for span in spans.itertuples():
+        for start in windows.starts(span.start, span.stop, **window):
+            inside = {e.label for e in events_of if e.start < start + 2 - 1e-5 and min(e.end, 25.0) > start + 1e-5}
+            named = set(labels.names_of(span.label))
+            at_an_edge = {
+                e.label for e in events_of if start - 1e-5 <= e.start <= start + 2 + 1e-5 and e.end == e.start
+            }
+            assert inside <= named <= inside | at_an_edge or (named == {background} and not inside)
+            found |= named
+    assert found >= {e.label for e in events_of if e.start <= 25}
 
 
 def spans_of(*rows: tuple[float, float, str], seconds: float = 10.0, background: str | None = "quiet"):
@@ -352,6 +391,32 @@ def test_a_name_in_a_table_leads_nowhere_else(project, tmp_path):
     text = "file,start,end,label\n../secret.wav,1,4,siren\nday/a.wav,1,4,siren\nday/b.wav,1,4,horn\n"
     write_project(project, {"all.csv": text}, format="csv", labels="all.csv")
     assert manifest_of(project).loc["secret.wav", "reason"] == "missing"
+
+
+def test_recordings_with_sets_of_classes_are_split_and_audited(project):
+    tracks = "1\t7\tsiren\n4\t10\thorn\n16.2\t16.6\tbell\n15\t18\thorn\n"
+    write_project(project, {}, background="quiet", overlaps="together")
+    raw = project.data("raw", "street")
+    for number in range(9):
+        write_audio(raw / f"{number}.wav", noise(20, 4000, seed=20 + number), 4000)
+        (raw / f"{number}.txt").write_text(tracks)
+    assert load_card("street").multi_label
+    said = invoke(manifest_stage.main, "street")
+    assert "overlap" not in said
+    counts = files.read_json(project.data("manifest", "street.json"))
+    assert counts["classes"] == {"bell": 9, "horn": 9, "quiet": 9, "siren": 9} and counts["not_used"] == {}
+    assert counts["stretches"]["siren"] == {"stretches": 18, "seconds": 54.0}
+    for stage in (fingerprint_stage, split_stage, audit_stage):
+        invoke(stage.main, "street")
+    split = files.read_table(project.data("splits", "street", "grouped.parquet"))
+    sets = ['["bell", "horn"]', '["horn", "siren"]', '["horn"]', '["quiet"]', '["siren"]']
+    assert sorted(split["label"].unique()) == sets
+    assert files.read_json(project.data("audit", "street.json"))["leaking"] == {"grouped": []}
+
+
+def test_a_class_of_events_does_not_begin_with_a_bracket(project):
+    write_project(project, {"day/a.txt": "0\t4\t[noise]\n", "day/b.txt": "0\t4\tsiren\n"})
+    assert "the class [noise] begins with a bracket" in invoke(manifest_stage.main, "street", code=1)
 
 
 # --- splits

@@ -146,7 +146,8 @@ def _with_stretches(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row with the label and the stretches that its annotations give."""
     if row["reason"]:
         return row | {STRETCHES: stretches.unread(row["annotations"])}
-    facts = stretches.facts(row["annotations"], row["seconds"], row["background"], row.get("class_of"))
+    how = (row["background"], row.get("class_of"), row.get("together", False))
+    facts = stretches.facts(row["annotations"], row["seconds"], *how)
     return row | facts | ({"status": LEFT_OUT} if facts["reason"] == stretches.NOT_MAPPED else {})
 
 

@@ -51,7 +51,11 @@ def counts(frame: pd.DataFrame, ignored: dict[str, int] | None = None) -> dict[s
         "ignored": ignored or {},
         "padded": int((recordings["padded"] > 0).sum()),
         "notes": recordings["note"].map(without_details, na_action="ignore").value_counts().sort_index().to_dict(),
-        "classes": by_class(by_event_class(recordings))["label"].value_counts().sort_index().to_dict(),
+        "classes": by_class(by_event_class(recordings))
+        .drop_duplicates(["recording", "label"])["label"]
+        .value_counts()
+        .sort_index()
+        .to_dict(),
         "seconds": round(float(recordings["seconds"].sum()), 3),
         "warnings": [*_lost_classes(frame), *_noted(recordings), *_too_loud(recordings), *_rates(recordings)],
     }
@@ -63,7 +67,7 @@ def counts(frame: pd.DataFrame, ignored: dict[str, int] | None = None) -> dict[s
     used = parts["kind"].isin(USED)
     not_used = _sizes(parts[~used], "kind")
     found["warnings"] += [NOT_USED[kind].format(**size) for kind, size in not_used.items()]
-    return found | {"stretches": _sizes(parts[used], "label"), "not_used": not_used}
+    return found | {"stretches": _sizes(by_class(parts[used]), "label"), "not_used": not_used}
 
 
 NOT_USED = {
@@ -98,11 +102,11 @@ def stretches(recordings: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_event_class(recordings: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each recording and each class of its events; where labels are no events, the recordings.
+    """Return a row for each recording and each label of its events; where labels are no events, the recordings.
 
     Returns
     -------
-    The columns of `recordings`, with `label`, `seconds` (of that class) and `start` (of its first stretch)
+    The columns of `recordings`, with `label`, `seconds` (of that label) and `start` (of its first stretch)
     """
     if STRETCHES not in recordings:
         return recordings.assign(start=0.0)
