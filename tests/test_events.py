@@ -20,6 +20,7 @@ from earshot.datasets.card import load_card
 from earshot.datasets.stretches import stretches
 from earshot.errors import EarshotError
 from earshot.metrics import labels
+from earshot.report import words
 from earshot.settings import read_params
 from earshot.splits import events, protocols, windows
 from earshot.splits.spans import labelled
@@ -412,6 +413,62 @@ def test_recordings_with_sets_of_classes_are_split_and_audited(project):
     sets = ['["bell", "horn"]', '["horn", "siren"]', '["horn"]', '["quiet"]', '["siren"]']
     assert sorted(split["label"].unique()) == sets
     assert files.read_json(project.data("audit", "street.json"))["leaking"] == {"grouped": []}
+
+
+def test_every_recording_and_every_event_is_accounted_for_to_the_end(project):
+    """Read, set aside and ignored are all files; each event has a window in the split, or is counted."""
+    write_project(project, {"notes.md": "notes", "day/a.txt": "0\t5\tsiren\n5\t5.5\thorn\n5.5\t10\tsiren\n"})
+    params = project.params()
+    project.params(
+        windows=params["windows"] | {"street": {"length": 2.0, "hop": 1.0, "pad": "zero"}},
+        split=params["split"] | {"folds": {"default": 3}},
+    )
+    raw = project.data("raw", "street")
+    for number in range(6):
+        write_audio(raw / f"{number}.wav", noise(8, 4000, seed=20 + number), 4000)
+        (raw / f"{number}.txt").write_text("1\t3.5\tsiren\n4.2\t4.4\thorn\n7.9\t7.95\thorn\n")
+    for number, track in enumerate(["0\t1.2\thorn\n", "0.5\t0.8\tsiren\n"]):
+        write_audio(raw / f"short-{number}.wav", noise(1.2, 4000, seed=40 + number), 4000)
+        (raw / f"short-{number}.txt").write_text(track)
+    for stage in (manifest_stage, fingerprint_stage):
+        invoke(stage.main, "street")
+    said = invoke(split_stage.main, "street")
+    counts = files.read_json(project.data("manifest", "street.json"))
+    recordings = manifest.read("street")
+    there = sum(path.is_file() for path in raw.rglob("*"))
+    assert counts["read"] + sum(counts["set_aside"].values()) + sum(counts["ignored"].values()) == there
+    assert (counts["read"], counts["padded"]) == (9, 2)
+    audit_said = invoke(audit_stage.main, "street")
+    audit = files.read_json(project.data("audit", "street.json"))
+    assert audit["without_window"] == {"horn": 1} and "events without a window: 1 (horn 1)" in said
+    assert "events without a window: 1 (horn 1)" in audit_said and any(
+        "Events without a window: 1 (horn 1)" in line for line in words.why([], None, audit)
+    )
+    events_of = manifest.stretches(recordings).query("kind == 'event'")
+    for protocol in ("published", "grouped"):
+        split = files.read_table(project.data("splits", "street", f"{protocol}.parquet"))
+        assert split["recording"].nunique() + sum(audit["left_out"][protocol].values()) == counts["read"]
+        assert {"short-0.wav", "short-1.wav"} <= set(split["recording"])
+        both = events_of.merge(split[["recording", "label", "start", "stop"]], on=["recording", "label"])
+        heard = both[(both["start_x"] < both["stop_y"]) & (both["stop_x"] > both["start_y"])]
+        used = len(heard.drop_duplicates(["recording", "label", "start_x"]))
+        assert used + sum(audit["without_window"].values()) == len(events_of) == 23
+
+
+@pytest.mark.parametrize(
+    ("track", "spans"),
+    [
+        ((0.5, 0.8, "siren"), [("siren", 0, 2)]),
+        ((0.0, 1.2, "siren"), [("siren", 0, 2)]),
+        (None, [("quiet", 0, 2)]),
+    ],
+)
+def test_a_recording_that_is_padded_is_one_window_of_its_event_or_of_the_background(track, spans):
+    found = stretches(annotations(*([track] if track else [])), 1.2, "quiet")
+    recordings = pd.DataFrame([recording(found, 1.2, padded=0.8)])
+    made, unused = events.spans_of(recordings, WINDOW)
+    holding = [span for span in made.itertuples() if len(windows.starts(span.start, span.stop, **WINDOW))]
+    assert [(span.label, span.start, span.stop) for span in holding] == spans and unused.empty
 
 
 def test_a_class_of_events_does_not_begin_with_a_bracket(project):

@@ -35,7 +35,7 @@ def spans_of(recordings: pd.DataFrame, window: Mapping[str, float]) -> tuple[pd.
 
     Parameters
     ----------
-    recordings : the manifest's, with the column `manifest.STRETCHES`
+    recordings : the manifest's, with the column `manifest.STRETCHES`; those that are padded are one window
     window : `length` and `hop` in seconds
 
     Returns
@@ -48,11 +48,20 @@ def spans_of(recordings: pd.DataFrame, window: Mapping[str, float]) -> tuple[pd.
         parts.setdefault(name, []).append(_Part(*part))
     spans: list[tuple[Any, ...]] = []
     unused: list[tuple[Any, ...]] = []
-    for row in recordings[["recording", "group", "fold", "seconds"]].itertuples():
-        cut, left = _of_recording(parts.get(row.recording, []), row.seconds, window)
+    padding = recordings.get("padded", 0.0)
+    for row in recordings[["recording", "group", "fold", "seconds"]].assign(padded=padding).itertuples():
+        mine = _padded(parts.get(row.recording, []), row.seconds, row.padded)
+        cut, left = _of_recording(mine, row.seconds + row.padded, window)
         for found, rows in ((spans, cut), (unused, left)):
             found += [(row.recording, row.group, part.label, part.start, part.stop, row.fold) for part in rows]
     return pd.DataFrame(spans, columns=COLUMNS), pd.DataFrame(unused, columns=COLUMNS)
+
+
+def _padded(parts: list[_Part], seconds: float, padded: float) -> list[_Part]:
+    """Return the stretches of a recording where what it is padded with belongs to the one at its end."""
+    if not padded:
+        return parts
+    return [part._replace(stop=seconds + padded) if part.stop >= seconds - windows.GRID else part for part in parts]
 
 
 def _of_recording(

@@ -48,7 +48,8 @@ def without_window(recordings: pd.DataFrame, window: Mapping[str, float]) -> dic
     """Count the events for which there is no window (see `events.spans_of`), by class."""
     if manifest.STRETCHES not in recordings:
         return {}
-    return events.spans_of(recordings, window)[1]["label"].value_counts().sort_index().to_dict()
+    unused = manifest.by_class(events.spans_of(recordings, window)[1])
+    return unused["label"].value_counts().sort_index().to_dict()
 
 
 def windows_of(spans: pd.DataFrame, window: Mapping[str, float]) -> pd.DataFrame:
