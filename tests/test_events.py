@@ -25,10 +25,18 @@ from earshot.settings import read_params
 from earshot.splits import events, protocols, windows
 from earshot.splits.spans import labelled
 from earshot.stages import audit as audit_stage
+from earshot.stages import compare as compare_stage
+from earshot.stages import cross_dataset as cross_dataset_stage
+from earshot.stages import download as download_stage
+from earshot.stages import evaluate as evaluate_stage
+from earshot.stages import features as features_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
+from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
+from earshot.stages import train as train_stage
 from pipelines import RATE, Pipeline
+from tiny import FEATURES
 
 WINDOW = {"length": 2.0, "hop": 1.0}
 
@@ -582,3 +590,43 @@ def test_a_dataset_of_events_can_be_explored(pipeline):
     pipeline.run("earshot", "explore", "street", "--workers", "1")
     page = pipeline.data("explore", "street", "index.html").read_text()
     assert all(f"<figcaption>{label}</figcaption>" in page for label in ("horn", "bell", "quiet"))
+
+
+@pytest.mark.process
+def test_a_union_with_events_goes_through_the_whole_pipeline(project, monkeypatch):
+    """Of recordings with label tracks, and of clips in class folders; the models are trained on both."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
+    params = project.params()
+    project.params(
+        datasets=["both"],
+        audio={"sample_rate": RATE},
+        experiments={"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
+        features=params["features"] | {"log_mel": params["features"]["log_mel"] | FEATURES["log_mel"]},
+        split=params["split"] | {"folds": {"default": 3}},
+        protocols=["grouped"],
+    )
+    model = project.root / "conf" / "model" / "cnn.yaml"
+    model.write_text(model.read_text().replace("max_epochs: 10", "max_epochs: 1"))
+    layout = {"kind": "events", "format": "audacity", "labels": "{stem}.txt", "background": "other"}
+    project.card("dawn", task="birds", source={"folder": "recordings/dawn"}, layout=layout)
+    project.card("clips", task="birds", source={"folder": "recordings/clips"}, layout={"kind": "class_folders"})
+    maps = {"dawn": {"classes": {"wren": "wren", "rest": ["crow", "other"]}}, "clips": {}}
+    project.card("both", task="birds", union=maps)
+    recordings = project.root / "recordings"
+    for number in range(6):
+        sound = noise(12, RATE, seed=number)[:, 0]
+        sound[RATE : 5 * RATE] += tone(900, 4, RATE)
+        write_audio(recordings / "dawn" / f"{number}.wav", sound, RATE)
+        (recordings / "dawn" / f"{number}.txt").write_text("1\t5\twren\n7.2\t7.5\tcrow\n")
+        label, pitch = [("wren", 900), ("rest", 300)][number % 2]
+        write_audio(recordings / "clips" / label / f"{number}.wav", tone(pitch, 4, RATE, seed=50 + number), RATE)
+    for stage in (download_stage, manifest_stage, fingerprint_stage, split_stage, audit_stage):
+        invoke(stage.main, "both")
+    for stage in (features_stage, train_stage, evaluate_stage, noise_stage, cross_dataset_stage):
+        invoke(stage.main, "both", "--workers", "1")
+    assert "both" in invoke(compare_stage.main)
+    frame = files.read_table(project.data("predictions", "both", "log_mel-cnn.parquet"))
+    assert set(frame["label"]) == {"wren", "rest"} and set(frame["recording"].str[:5]) == {"dawn/", "clips"}
+    assert frame["recording"].nunique() == 12 and not frame["heard"].any()
+    (row,) = json.loads(project.data("report", "summary.json").read_text())["scores"]
+    assert row["recordings"] == 18, "each of the events' classes counts for itself"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import struct
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from click.testing import CliRunner
@@ -22,12 +24,14 @@ from earshot.audio.level import Level
 from earshot.datasets import examine, ignored, listing, manifest
 from earshot.datasets.card import load_card
 from earshot.datasets.download.dataset import download
+from earshot.datasets.excerpts import Excerpts
 from earshot.datasets.reading import reading_of
 from earshot.errors import EarshotError
 from earshot.settings import read_params, window_of
 from earshot.splits.spans import whole_recordings, windows_of
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
+from earshot.tracking import examples
 
 RATE = 16000
 SECONDS = 4.0
@@ -422,6 +426,28 @@ def test_a_recording_without_the_channel_of_the_card_is_set_aside(birds, project
         write_audio(path, noise(2.5, 8000, seed=number, channels=2), 8000)
     frame = examine.build(load_card("birds"), birds, 2.0, -80)
     assert frame["reason"].value_counts().to_dict() == {"has no channel 1, it has 1": 1}
+
+
+def test_examples_are_heard_as_models_get_them(birds, project):
+    """In the report's mistakes and in a run's examples: the channel that the card names."""
+    for path in birds.rglob("*.wav"):
+        write_audio(path, np.stack([tone(300, 2.5, 8000), tone(900, 2.5, 8000)], axis=1), 8000)
+    write_audio(birds / "wren" / "wren-4.wav", np.stack([tone(300, 2.5, 8000), tone(901, 2.5, 8000)], axis=1), 8000)
+    write_audio(birds / "crow" / "crow-4.wav", np.stack([tone(300, 2.5, 8000), tone(902, 2.5, 8000)], axis=1), 8000)
+    project.params(manifest={"max_set_aside": 0.9, "silence_dbfs": -80.0})
+    for channel, pitches in ((0, {300}), (1, {900}), ("mix", {300, 900})):
+        project.card("birds", source={"folder": "."}, layout={"kind": "class_folders"}, channel=channel)
+        assert run().exit_code == 0
+        window = {"fold": 0, "recording": "wren/wren-4.wav", "group": "g", "start": 0.0, "seconds": 2.0}
+        row = window | {"label": "wren", "predicted": "crow", "p_crow": 0.9, "p_wren": 0.1, "seed": 0}
+        (example,) = examples.examples("birds", pd.DataFrame([row]), right=False)
+        sound, rate = soundfile.read(io.BytesIO(base64.b64decode(example["sound"].partition(",")[2])))
+        level = np.abs(np.fft.rfft(sound[:rate]))
+        loudest = np.flatnonzero(level > level.max() / 3)
+        assert {round(int(hertz) / 100) * 100 for hertz in loudest} == pitches
+        assert np.array_equal(
+            Excerpts("birds").read("wren/wren-4.wav", 0.0, 2.0), clips.excerpt(birds / "wren/wren-4.wav", 0, 2, channel)
+        )
 
 
 def test_a_recording_that_is_cut_off_is_in_the_manifest_with_a_note(birds, project):
