@@ -66,7 +66,7 @@ def _all_verified(card: Card) -> bool:
 def _state(card: Card, folder: Path) -> dict[str, Any]:
     """Return what must be unchanged: the sources, their lists of checksums, and the files."""
     sources = {each.name: each.source.model_dump(mode="json") for each in _cards(card)}
-    lists = {each.source.checksums for each in _cards(card)} - {None}
+    lists = {each.source.checksums for each in _cards(card) if each.source.checksums}
     facts = {path.relative_to(folder).as_posix(): path.stat() for path in folder.rglob("*") if path.is_file()}
     return {
         "sources": sources,
