@@ -19,13 +19,24 @@ from earshot.datasets.annotations.annotation import Annotation
 from earshot.datasets.card import load_card
 from earshot.datasets.stretches import stretches
 from earshot.errors import EarshotError
+from earshot.metrics import labels
+from earshot.report import words
 from earshot.settings import read_params
 from earshot.splits import events, protocols, windows
 from earshot.splits.spans import labelled
+from earshot.stages import audit as audit_stage
+from earshot.stages import compare as compare_stage
+from earshot.stages import cross_dataset as cross_dataset_stage
+from earshot.stages import download as download_stage
+from earshot.stages import evaluate as evaluate_stage
+from earshot.stages import features as features_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
+from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
+from earshot.stages import train as train_stage
 from pipelines import RATE, Pipeline
+from tiny import FEATURES
 
 WINDOW = {"length": 2.0, "hop": 1.0}
 
@@ -55,6 +66,22 @@ def test_where_two_classes_overlap_neither_is_used():
         ("siren", 1, 4, "event"),
         ("horn + siren", 4, 6, "overlap"),
         ("horn", 6, 8, "event"),
+    ]
+
+
+def test_where_the_card_says_so_classes_that_overlap_are_a_set():
+    rows = annotations((1, 6, "siren"), (4, 8, "horn"), (5, 5, "click"), (7, 9, "wind"))
+    class_of = {name: name for name in ("siren", "horn", "click", "quiet")}
+    found = [tuple(one.values()) for one in stretches(rows, 10.0, "quiet", class_of, together=True)]
+    assert found == [
+        ('["quiet"]', 0, 1, "background"),
+        ('["siren"]', 1, 4, "event"),
+        ('["horn", "siren"]', 4, 5, "event"),
+        ('["click"]', 5, 5, "event"),
+        ('["horn", "siren"]', 5, 6, "event"),
+        ('["horn"]', 6, 8, "event"),
+        ("wind", 8, 9, "not mapped"),
+        ('["quiet"]', 9, 10, "background"),
     ]
 
 
@@ -119,6 +146,27 @@ def test_no_window_of_a_class_holds_sound_of_another(rows, background, hop):
         for start in windows.starts(span.start, span.stop, **window)
     ]
     assert len(twice) == len(set(twice))
+
+
+@settings(max_examples=200)
+@given(drawn, st.sampled_from(["quiet", None]), st.sampled_from([1.0, 0.5, 0.3, 2.0]))
+def test_the_label_of_a_window_is_the_set_of_all_that_is_heard_in_it(rows, background, hop):
+    events_of = annotations(*((start / 10, (start + length) / 10, label) for start, length, label in rows))
+    window = {"length": 2.0, "hop": hop}
+    recordings = pd.DataFrame([recording(stretches(events_of, 25.0, background, together=True), 25.0)])
+    spans, unused = events.spans_of(recordings, window)
+    assert (unused[["start", "stop"]].mean(axis=1) > 25 - hop).all(), "no window of the grid is there"
+    found = set(labels.classes_of(unused["label"]))
+    for span in spans.itertuples():
+        for start in windows.starts(span.start, span.stop, **window):
+            inside = {e.label for e in events_of if e.start < start + 2 - 1e-5 and min(e.end, 25.0) > start + 1e-5}
+            named = set(labels.names_of(span.label))
+            at_an_edge = {
+                e.label for e in events_of if start - 1e-5 <= e.start <= start + 2 + 1e-5 and e.end == e.start
+            }
+            assert inside <= named <= inside | at_an_edge or (named == {background} and not inside)
+            found |= named
+    assert found >= {e.label for e in events_of if e.start <= 25}
 
 
 def spans_of(*rows: tuple[float, float, str], seconds: float = 10.0, background: str | None = "quiet"):
@@ -354,6 +402,88 @@ def test_a_name_in_a_table_leads_nowhere_else(project, tmp_path):
     assert manifest_of(project).loc["secret.wav", "reason"] == "missing"
 
 
+def test_recordings_with_sets_of_classes_are_split_and_audited(project):
+    tracks = "1\t7\tsiren\n4\t10\thorn\n16.2\t16.6\tbell\n15\t18\thorn\n"
+    write_project(project, {}, background="quiet", overlaps="together")
+    raw = project.data("raw", "street")
+    for number in range(9):
+        write_audio(raw / f"{number}.wav", noise(20, 4000, seed=20 + number), 4000)
+        (raw / f"{number}.txt").write_text(tracks)
+    assert load_card("street").multi_label
+    said = invoke(manifest_stage.main, "street")
+    assert "overlap" not in said
+    counts = files.read_json(project.data("manifest", "street.json"))
+    assert counts["classes"] == {"bell": 9, "horn": 9, "quiet": 9, "siren": 9} and counts["not_used"] == {}
+    assert counts["stretches"]["siren"] == {"stretches": 18, "seconds": 54.0}
+    for stage in (fingerprint_stage, split_stage, audit_stage):
+        invoke(stage.main, "street")
+    split = files.read_table(project.data("splits", "street", "grouped.parquet"))
+    sets = ['["bell", "horn"]', '["horn", "siren"]', '["horn"]', '["quiet"]', '["siren"]']
+    assert sorted(split["label"].unique()) == sets
+    assert files.read_json(project.data("audit", "street.json"))["leaking"] == {"grouped": []}
+
+
+def test_every_recording_and_every_event_is_accounted_for_to_the_end(project):
+    """Read, set aside and ignored are all files; each event has a window in the split, or is counted."""
+    write_project(project, {"notes.md": "notes", "day/a.txt": "0\t5\tsiren\n5\t5.5\thorn\n5.5\t10\tsiren\n"})
+    params = project.params()
+    project.params(
+        windows=params["windows"] | {"street": {"length": 2.0, "hop": 1.0, "pad": "zero"}},
+        split=params["split"] | {"folds": {"default": 3}},
+    )
+    raw = project.data("raw", "street")
+    for number in range(6):
+        write_audio(raw / f"{number}.wav", noise(8, 4000, seed=20 + number), 4000)
+        (raw / f"{number}.txt").write_text("1\t3.5\tsiren\n4.2\t4.4\thorn\n7.9\t7.95\thorn\n")
+    for number, track in enumerate(["0\t1.2\thorn\n", "0.5\t0.8\tsiren\n"]):
+        write_audio(raw / f"short-{number}.wav", noise(1.2, 4000, seed=40 + number), 4000)
+        (raw / f"short-{number}.txt").write_text(track)
+    for stage in (manifest_stage, fingerprint_stage):
+        invoke(stage.main, "street")
+    said = invoke(split_stage.main, "street")
+    counts = files.read_json(project.data("manifest", "street.json"))
+    recordings = manifest.read("street")
+    there = sum(path.is_file() for path in raw.rglob("*"))
+    assert counts["read"] + sum(counts["set_aside"].values()) + sum(counts["ignored"].values()) == there
+    assert (counts["read"], counts["padded"]) == (9, 2)
+    audit_said = invoke(audit_stage.main, "street")
+    audit = files.read_json(project.data("audit", "street.json"))
+    assert audit["without_window"] == {"horn": 1} and "events without a window: 1 (horn 1)" in said
+    assert "events without a window: 1 (horn 1)" in audit_said and any(
+        "Events without a window: 1 (horn 1)" in line for line in words.why([], None, audit)
+    )
+    events_of = manifest.stretches(recordings).query("kind == 'event'")
+    for protocol in ("published", "grouped"):
+        split = files.read_table(project.data("splits", "street", f"{protocol}.parquet"))
+        assert split["recording"].nunique() + sum(audit["left_out"][protocol].values()) == counts["read"]
+        assert {"short-0.wav", "short-1.wav"} <= set(split["recording"])
+        both = events_of.merge(split[["recording", "label", "start", "stop"]], on=["recording", "label"])
+        heard = both[(both["start_x"] < both["stop_y"]) & (both["stop_x"] > both["start_y"])]
+        used = len(heard.drop_duplicates(["recording", "label", "start_x"]))
+        assert used + sum(audit["without_window"].values()) == len(events_of) == 23
+
+
+@pytest.mark.parametrize(
+    ("track", "spans"),
+    [
+        ((0.5, 0.8, "siren"), [("siren", 0, 2)]),
+        ((0.0, 1.2, "siren"), [("siren", 0, 2)]),
+        (None, [("quiet", 0, 2)]),
+    ],
+)
+def test_a_recording_that_is_padded_is_one_window_of_its_event_or_of_the_background(track, spans):
+    found = stretches(annotations(*([track] if track else [])), 1.2, "quiet")
+    recordings = pd.DataFrame([recording(found, 1.2, padded=0.8)])
+    made, unused = events.spans_of(recordings, WINDOW)
+    holding = [span for span in made.itertuples() if len(windows.starts(span.start, span.stop, **WINDOW))]
+    assert [(span.label, span.start, span.stop) for span in holding] == spans and unused.empty
+
+
+def test_a_class_of_events_does_not_begin_with_a_bracket(project):
+    write_project(project, {"day/a.txt": "0\t4\t[noise]\n", "day/b.txt": "0\t4\tsiren\n"})
+    assert "the class [noise] begins with a bracket" in invoke(manifest_stage.main, "street", code=1)
+
+
 # --- splits
 
 
@@ -460,3 +590,43 @@ def test_a_dataset_of_events_can_be_explored(pipeline):
     pipeline.run("earshot", "explore", "street", "--workers", "1")
     page = pipeline.data("explore", "street", "index.html").read_text()
     assert all(f"<figcaption>{label}</figcaption>" in page for label in ("horn", "bell", "quiet"))
+
+
+@pytest.mark.process
+def test_a_union_with_events_goes_through_the_whole_pipeline(project, monkeypatch):
+    """Of recordings with label tracks, and of clips in class folders; the models are trained on both."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
+    params = project.params()
+    project.params(
+        datasets=["both"],
+        audio={"sample_rate": RATE},
+        experiments={"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
+        features=params["features"] | {"log_mel": params["features"]["log_mel"] | FEATURES["log_mel"]},
+        split=params["split"] | {"folds": {"default": 3}},
+        protocols=["grouped"],
+    )
+    model = project.root / "conf" / "model" / "cnn.yaml"
+    model.write_text(model.read_text().replace("max_epochs: 10", "max_epochs: 1"))
+    layout = {"kind": "events", "format": "audacity", "labels": "{stem}.txt", "background": "other"}
+    project.card("dawn", task="birds", source={"folder": "recordings/dawn"}, layout=layout)
+    project.card("clips", task="birds", source={"folder": "recordings/clips"}, layout={"kind": "class_folders"})
+    maps = {"dawn": {"classes": {"wren": "wren", "rest": ["crow", "other"]}}, "clips": {}}
+    project.card("both", task="birds", union=maps)
+    recordings = project.root / "recordings"
+    for number in range(6):
+        sound = noise(12, RATE, seed=number)[:, 0]
+        sound[RATE : 5 * RATE] += tone(900, 4, RATE)
+        write_audio(recordings / "dawn" / f"{number}.wav", sound, RATE)
+        (recordings / "dawn" / f"{number}.txt").write_text("1\t5\twren\n7.2\t7.5\tcrow\n")
+        label, pitch = [("wren", 900), ("rest", 300)][number % 2]
+        write_audio(recordings / "clips" / label / f"{number}.wav", tone(pitch, 4, RATE, seed=50 + number), RATE)
+    for stage in (download_stage, manifest_stage, fingerprint_stage, split_stage, audit_stage):
+        invoke(stage.main, "both")
+    for stage in (features_stage, train_stage, evaluate_stage, noise_stage, cross_dataset_stage):
+        invoke(stage.main, "both", "--workers", "1")
+    assert "both" in invoke(compare_stage.main)
+    frame = files.read_table(project.data("predictions", "both", "log_mel-cnn.parquet"))
+    assert set(frame["label"]) == {"wren", "rest"} and set(frame["recording"].str[:5]) == {"dawn/", "clips"}
+    assert frame["recording"].nunique() == 12 and not frame["heard"].any()
+    (row,) = json.loads(project.data("report", "summary.json").read_text())["scores"]
+    assert row["recordings"] == 18, "each of the events' classes counts for itself"

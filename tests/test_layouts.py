@@ -590,6 +590,35 @@ def test_esc50_as_it_is_published(project, server):
     assert f"wrong bytes (MD5 differs): {listed[0]}" in said
 
 
+def test_a_union_takes_a_member_that_is_there_and_verified(project, server):
+    """And fetches it anew where its files or its card have changed since."""
+    files_of = esc50()
+    serve(project, server, "esc50", zipped(files_of, "ESC-50-master"))
+    listed = [name for name in files_of if name.startswith(("audio/", "meta/"))]
+    checksums = project.root / "conf" / "cards" / "esc50.md5"
+    checksums.write_text("".join(f"{md5(files_of[name])}  {name}\n" for name in listed))
+    write_audio(project.root / "yard" / "dog" / "a.wav", noise(3, RATE), RATE)
+    project.card("yard", task="sounds", source={"folder": "yard"}, layout={"kind": "class_folders"})
+    project.card("both", task="sounds", union=["esc50", "yard"])
+    own, copy = (project.data("raw", *name, listed[0]) for name in (["esc50"], ["both", "esc50"]))
+
+    def fetched(name: str) -> int:
+        before = len(server.requests)
+        said = invoke(download_stage.main, name)
+        assert ("esc50: verified, copied from" in said) == (len(server.requests) == before)
+        return len(server.requests) - before
+
+    assert fetched("esc50") == 1 and fetched("both") == 0
+    assert own.read_bytes() == copy.read_bytes() == files_of[listed[0]] and not own.samefile(copy)
+    assert own.stat().st_nlink == copy.stat().st_nlink == 1, "no link into what DVC may link to its cache"
+    assert (project.data("raw", "both", "yard", "dog", "a.wav")).is_file()
+    own.write_bytes(bytes(9))
+    assert fetched("both") == 1 and copy.read_bytes() == files_of[listed[0]]
+    assert fetched("esc50") == 1 and fetched("both") == 0
+    checksums.write_text(checksums.read_text() + f"{'0' * 32}  audio/new.wav\n")
+    assert "missing: audio/new.wav" in invoke(download_stage.main, "both", code=1)
+
+
 def test_esc50_lists_its_2000_clips_in_five_folds():
     listed = read_list(PROJECT / "conf" / "cards" / "esc50.md5")
     clips = [name for name in listed if name.startswith("audio/")]

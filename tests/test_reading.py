@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import struct
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from click.testing import CliRunner
@@ -17,17 +19,19 @@ from hypothesis import strategies as st
 from conftest import noise, tone, write_audio
 from earshot import files as written
 from earshot import inputs
-from earshot.audio import clips, decode, files, padding, sources
+from earshot.audio import clips, cut_off, decode, files, flac, padding, sources
 from earshot.audio.level import Level
 from earshot.datasets import examine, ignored, listing, manifest
 from earshot.datasets.card import load_card
 from earshot.datasets.download.dataset import download
+from earshot.datasets.excerpts import Excerpts
 from earshot.datasets.reading import reading_of
 from earshot.errors import EarshotError
 from earshot.settings import read_params, window_of
 from earshot.splits.spans import whole_recordings, windows_of
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
+from earshot.tracking import examples
 
 RATE = 16000
 SECONDS = 4.0
@@ -89,6 +93,11 @@ WHOLE = {
     "short.caf": changed(encoded(format="CAF", subtype="PCM_16"), b"data", 4, struct.pack(">q", N // 2 + 4)),
     "unknown.caf": changed(encoded(format="CAF", subtype="PCM_16"), b"data", 4, struct.pack(">q", -1)),
     "float-short.wav": changed(encoded(format="WAV", subtype="FLOAT"), b"data", 4, struct.pack("<I", N)),
+    "short.flac": changed(encoded(format="FLAC"), b"fLaC", 22, struct.pack(">I", round(RATE * SECONDS / 2))),
+    "short-tagged.flac": changed(encoded(format="FLAC"), b"fLaC", 22, struct.pack(">I", 99)) + b"TAG" + b"x" * 125,
+    "long.flac": changed(encoded(format="FLAC"), b"fLaC", 22, struct.pack(">I", round(RATE * SECONDS * 2))),
+    "junk-behind.flac": bytes(encoded(format="FLAC")) + bytes(range(256)) * 9,
+    "from-a-pipe-tagged.flac": changed(encoded(format="FLAC"), b"fLaC", 22, bytes(4)) + b"TAG" + b"x" * 125,
     "from-a-pipe.flac": changed(encoded(format="FLAC"), b"fLaC", 22, bytes(4)),
     "a.opus": bytes(encoded(format="OGG", subtype="OPUS")),
     "a.rf64": bytes(encoded(format="RF64", subtype="PCM_16")),
@@ -117,6 +126,7 @@ REFUSED = {
     "rate-huge.wav": (riff(36 + N, N, fmt=struct.pack("<HHIIHH", 1, 1, 2 * 10**9, 2, 2, 16)), "rate of 2000000000 Hz"),
     "channels-0.wav": (riff(36 + N, N, fmt=struct.pack("<HHIIHH", 1, 0, RATE, 2, 2, 16)), "Channel count is zero"),
     "two-files.wav": (WHOLE["plain.wav"] * 2, "another file begins where its sound ends"),
+    "two-files.flac": (bytes(encoded(format="FLAC")) * 2, "another file begins where its sound ends"),
     "m4a.wav": ((28).to_bytes(4, "big") + b"ftypM4A \0\0\0\0M4A mp42isom" + bytes(5000), r"ffmpeg.*m4a"),
 }
 
@@ -131,6 +141,61 @@ def test_what_can_not_be_read_has_one_clear_reason(tmp_path, name):
         list(sources.blocks(tmp_path / name, RATE))
     why = examine.examine(tmp_path / name, examine.Rules(2.0, -80))["reason"]
     assert why.startswith("does not decode: ") and manifest.without_details(why) == "does not decode"
+
+
+HALF_A_FLAC = bytes(encoded(format="FLAC"))[: len(encoded(format="FLAC")) // 2]
+CUT_OFF = {
+    **{kind: bytes(encoded(format=kind, subtype="PCM_16"))[: N // 2] for kind in ("WAV", "AIFF", "AU", "CAF", "W64")},
+    **{kind: bytes(encoded(format=kind, subtype="PCM_16"))[: N // 2] for kind in ("RF64", "NIST")},
+    "ADPCM": bytes(encoded(format="WAV", subtype="IMA_ADPCM"))[: N // 8],
+    "FLAC": HALF_A_FLAC,
+    "FLAC that declares too many samples": WHOLE["long.flac"],
+    "MP3": mp3(bitrate_mode="VARIABLE")[:20000],
+}
+UNENDED = {
+    "Vorbis": bytes(encoded(format="OGG", subtype="VORBIS"))[:9000],
+    "Opus": bytes(encoded(format="OGG", subtype="OPUS"))[:9000],
+    "FLAC from a pipe": changed(bytearray(HALF_A_FLAC), b"fLaC", 22, bytes(4)),
+}
+
+
+@pytest.mark.parametrize("kind", [*CUT_OFF, *UNENDED])
+def test_a_recording_that_is_cut_off_is_read_as_far_as_it_goes_and_told(tmp_path, kind):
+    path = tmp_path / "a"
+    path.write_bytes((CUT_OFF | UNENDED)[kind])
+    samples, rate = decode.read(path)
+    note = cut_off.note(path, len(samples), rate)
+    if kind in UNENDED:
+        assert 0 < len(samples) / rate < SECONDS and note == cut_off.UNENDED
+    else:
+        missing = float(note.removeprefix(f"{cut_off.EARLY}: ").removesuffix(" s are missing"))
+        declared = 2 * SECONDS if "too many" in kind else SECONDS
+        assert len(samples) / rate + missing == pytest.approx(declared, abs=0.15 if kind in ("MP3", "ADPCM") else 0.02)
+    assert examine.examine(path, examine.Rules(0.1, -80))["note"] == note
+
+
+@pytest.mark.parametrize("name", [name for name in WHOLE if name != "long.flac"])
+def test_of_a_recording_that_is_whole_nothing_is_told(tmp_path, name):
+    (tmp_path / name).write_bytes(WHOLE[name])
+    assert cut_off.note(tmp_path / name, round(SECONDS * RATE), RATE) is None
+
+
+def test_media_of_an_m4a_that_reach_beyond_its_end_are_told(tmp_path):
+    whole = (16).to_bytes(4, "big") + b"ftypM4A \0\0\0\0" + (8 + 1000).to_bytes(4, "big") + b"mdat" + bytes(1000)
+    for content, note in ((whole, None), (whole[:-504], f"{cut_off.EARLY}: 2.00 s are missing")):
+        (tmp_path / "a.m4a").write_bytes(content)
+        assert cut_off.note(tmp_path / "a.m4a", 2 * RATE, RATE) == note
+
+
+@given(
+    st.integers(1, 12000), st.integers(1, 3), st.sampled_from([8000, 44100, 11025, 12345, 192000]), st.integers(0, 999)
+)
+def test_the_frames_of_a_flac_say_its_length(tmp_path_factory, n, channels, rate, behind):
+    path = tmp_path_factory.mktemp("flac") / "a.flac"
+    write_audio(path, np.resize(SOUND, (n, channels)), rate)
+    path.write_bytes(path.read_bytes() + b"tail" * behind)
+    counted = flac.count(path)
+    assert (counted.declared, counted.samples, counted.whole, counted.begins_anew) == (n, n, True, False)
 
 
 MP3S = {
@@ -361,6 +426,40 @@ def test_a_recording_without_the_channel_of_the_card_is_set_aside(birds, project
         write_audio(path, noise(2.5, 8000, seed=number, channels=2), 8000)
     frame = examine.build(load_card("birds"), birds, 2.0, -80)
     assert frame["reason"].value_counts().to_dict() == {"has no channel 1, it has 1": 1}
+
+
+def test_examples_are_heard_as_models_get_them(birds, project):
+    """In the report's mistakes and in a run's examples: the channel that the card names."""
+    for path in birds.rglob("*.wav"):
+        write_audio(path, np.stack([tone(300, 2.5, 8000), tone(900, 2.5, 8000)], axis=1), 8000)
+    write_audio(birds / "wren" / "wren-4.wav", np.stack([tone(300, 2.5, 8000), tone(901, 2.5, 8000)], axis=1), 8000)
+    write_audio(birds / "crow" / "crow-4.wav", np.stack([tone(300, 2.5, 8000), tone(902, 2.5, 8000)], axis=1), 8000)
+    project.params(manifest={"max_set_aside": 0.9, "silence_dbfs": -80.0})
+    for channel, pitches in ((0, {300}), (1, {900}), ("mix", {300, 900})):
+        project.card("birds", source={"folder": "."}, layout={"kind": "class_folders"}, channel=channel)
+        assert run().exit_code == 0
+        window = {"fold": 0, "recording": "wren/wren-4.wav", "group": "g", "start": 0.0, "seconds": 2.0}
+        row = window | {"label": "wren", "predicted": "crow", "p_crow": 0.9, "p_wren": 0.1, "seed": 0}
+        (example,) = examples.examples("birds", pd.DataFrame([row]), right=False)
+        sound, rate = soundfile.read(io.BytesIO(base64.b64decode(example["sound"].partition(",")[2])))
+        level = np.abs(np.fft.rfft(sound[:rate]))
+        loudest = np.flatnonzero(level > level.max() / 3)
+        assert {round(int(hertz) / 100) * 100 for hertz in loudest} == pitches
+        assert np.array_equal(
+            Excerpts("birds").read("wren/wren-4.wav", 0.0, 2.0), clips.excerpt(birds / "wren/wren-4.wav", 0, 2, channel)
+        )
+
+
+def test_a_recording_that_is_cut_off_is_in_the_manifest_with_a_note(birds, project):
+    write_audio(birds / "wren" / "cut.wav", noise(5, 8000, seed=9), 8000)
+    (birds / "wren" / "cut.wav").write_bytes((birds / "wren" / "cut.wav").read_bytes()[:-16000])
+    done = run()
+    assert done.exit_code == 0
+    noted = written.read_table(project.data("manifest", "birds.parquet")).dropna(subset="note")
+    assert noted[["path", "status"]].to_numpy().tolist() == [["wren/cut.wav", "read"]]
+    assert counts(project)["notes"] == {cut_off.EARLY: 1}
+    (warning,) = counts(project)["warnings"]
+    assert "1 of 5, the first is wren/cut.wav (1.00 s are missing)" in warning and warning in done.output
 
 
 def test_sound_above_full_scale_is_told_with_the_worst(birds, project):

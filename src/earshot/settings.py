@@ -219,18 +219,24 @@ def compose(overrides: list[str]) -> DictConfig:
     Raises
     ------
     EarshotError
-        If an override names no setting.
+        If a file of conf/ is broken, an override names no setting, or a setting of the run is wrong.
     """
     import hydra
+    import yaml
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from earshot import params as written  # pydantic takes half a second
 
     root = str(project.root()).replace("'", r"\'")
     params = f"hydra.searchpath=['file://{root}']"  # a stage's, whatever EARSHOT_ROOT says
     try:
         with hydra.initialize_config_dir(str(project.root() / "conf"), version_base="1.3"):
-            return hydra.compose("config", [params, *overrides])
-    except HydraException as error:
-        raise EarshotError(f"{' '.join(overrides)}: {error}") from None
+            cfg = hydra.compose("config", [params, *overrides])
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        raise EarshotError(written.of_composition(error, overrides)) from None
+    written.check_run(cfg)
+    return cfg
 
 
 def check_overrides(overrides: list[str]) -> None:

@@ -13,6 +13,7 @@ from earshot.audio.pieces import Pieces
 
 LEAST = 0.1  # seconds behind the declared end that count as sound; less is a remainder of whatever wrote the file
 UNKNOWN = 0xFFFFFFFF  # as a size: to the end of the file
+W64 = bytes.fromhex("2e91cf11a5d628db04c10000"), bytes.fromhex("f3acd3118cd100c04f8edb8a")  # of `riff`, of the chunks
 SOUGHT = 2**16  # bytes that are looked at behind the samples
 WAV_CODES = {3: {32: "FLOAT", 64: "DOUBLE"}, 6: {8: "ALAW"}, 7: {8: "ULAW"}}
 WAV_CODES[1] = {8: "PCM_U8", 16: "PCM_16", 24: "PCM_24", 32: "PCM_32"}
@@ -49,7 +50,7 @@ class Samples:
 
 
 def samples_of(path: Path) -> Samples | None:
-    """Find the samples of a WAV (RIFF, RIFX, RF64), AIFF, AU or CAF; None if it is none, or not like one."""
+    """Find the samples of a WAV (RIFF, RIFX, RF64), W64, AIFF, AU or CAF; None if it is none, or not like one."""
     with path.open("rb") as file:
         kind = file.read(4)
         file.seek(0)
@@ -87,6 +88,8 @@ def behind(path: Path, samples: Samples) -> tuple[int, bool]:
 
 def _is_chunk(seen: bytes, left: int) -> bool:
     """Tell whether bytes are a chunk's name and size, both believable."""
+    if 4 <= seen[:32].find(W64[1]) <= 12:  # chunks of a W64 begin at a multiple of 8 bytes
+        return True
     return _name(seen[:4]) and len(seen) >= 8 and any(struct.unpack_from(f"{o}I", seen, 4)[0] <= left for o in "<>")
 
 
@@ -197,9 +200,32 @@ def _caf(file: BinaryIO) -> Samples | None:
     return Samples(subtype, endian, bits, channels, round(rate), start + 4, known)
 
 
+def _w64(file: BinaryIO) -> Samples | None:
+    head = file.read(40)
+    if head[4:16] != W64[0]:
+        return None
+    end, place, content = os.fstat(file.fileno()).st_size, 40, b""
+    while place + 24 <= end:
+        file.seek(place)
+        name, size = struct.unpack("<16sQ", file.read(24))
+        if name == b"data" + W64[1] and content:
+            code, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", content)
+            if code == 0xFFFE and len(content) >= 26:
+                (code,) = struct.unpack_from("<H", content, 24)
+            subtype = WAV_CODES.get(code, {}).get(bits, ENCODED)
+            return Samples(subtype, "LITTLE", bits, channels, rate, place + 24, max(size - 24, 0))
+        if name == b"fmt " + W64[1]:
+            content = file.read(min(size - 24, 40))
+        if size < 24:
+            return None
+        place += (size + 7) // 8 * 8
+    return None
+
+
 READERS: dict[bytes, Callable[[BinaryIO], Samples | None]] = {
     **dict.fromkeys((b"RIFF", b"RIFX", b"RF64", b"BW64"), _wav),
     b"FORM": _aiff,
     **dict.fromkeys((b".snd", b"dns."), _au),
     b"caff": _caf,
+    b"riff": _w64,
 }

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import soundfile
 
-from earshot.audio import containers, mpeg
+from earshot.audio import containers, flac, mpeg
 from earshot.audio.pieces import Pieces
 from earshot.audio.suffixes import kind_of_ffmpeg
 
@@ -106,7 +106,12 @@ class _Endless(soundfile.SoundFile):
 def _open(file: Path | Pieces, **raw: Any) -> soundfile.SoundFile:
     named = os.fsencode(file) if isinstance(file, Path) else file  # whatever the bytes of its name
     opened = soundfile.SoundFile(named, **raw)
-    return opened if opened.frames < ENDLESS else _Endless(named, **raw)
+    if opened.frames < ENDLESS:
+        return opened
+    opened.close()
+    if isinstance(file, Pieces):
+        file.seek(0)
+    return _Endless(named, **raw)
 
 
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
@@ -118,6 +123,8 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         return
     if file.format == "MP3":
         yield from _mp3(path, file)
+    elif file.format == "FLAC":
+        yield from _flac(path, file)
     elif file.format == "OGG" and len(starts := _links(path)) > 1:
         file.close()
         for start, stop in zip(starts, [*starts[1:], None], strict=True):
@@ -171,6 +178,24 @@ def _mp3(path: Path, file: soundfile.SoundFile) -> Iterator[soundfile.SoundFile]
         return
     file.close()
     yield _open(mpeg.mended(path, counted))
+
+
+def _flac(path: Path, file: soundfile.SoundFile) -> Iterator[soundfile.SoundFile]:
+    """Open a FLAC with the frames that it has; a decoder ends where its header says, and fails where that is too far.
+
+    Raises
+    ------
+    ValueError
+        If another file follows.
+    """
+    counted = flac.count(path)
+    if counted and counted.begins_anew:
+        raise ValueError("another file begins where its sound ends")
+    if not counted or (counted.declared == counted.samples and counted.whole):
+        yield file
+        return
+    file.close()
+    yield _open(flac.mended(path, counted))
 
 
 def _links(path: Path) -> list[int]:

@@ -109,7 +109,7 @@ def _header(data: mmap.mmap, place: int) -> int:
 
 def _next(data: mmap.mmap, place: int, like: int | None) -> int | None:
     """Return where the next frame begins after tags and what else is no sound, or None: two in a row are believed."""
-    while (place := _behind_tag(data, place)) + 4 <= len(data):
+    while (place := behind_tag(data, place)) + 4 <= len(data):
         bits = _header(data, place)
         one = frame(bits) if like in (None, bits & SAME) else None
         if one:
@@ -122,7 +122,7 @@ def _next(data: mmap.mmap, place: int, like: int | None) -> int | None:
     return None
 
 
-def _behind_tag(data: mmap.mmap, place: int) -> int:
+def behind_tag(data: mmap.mmap, place: int) -> int:
     """Return where an ID3 tag ends, or tags that follow each other; the place itself if there is none."""
     while True:
         if data[place : place + 3] == b"ID3" and place + 10 <= len(data):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 from earshot import inputs, project
-from earshot.datasets.card import Card, load_card
+from earshot.datasets import classes
+from earshot.datasets.card import Card, load_card, trained_on
 from earshot.datasets.union import check_cards
 from earshot.errors import EarshotError
-from earshot.settings import compared, experiments_of, for_task, read_params, window_of
+from earshot.params import did_you_mean
+from earshot.settings import compared, compose, experiments_of, for_task, read_params, window_of
 
 
 def check() -> None:
@@ -25,6 +27,25 @@ def check() -> None:
         raise EarshotError(f"{project.root() / 'params.yaml'} lists no experiment: inputs and models under experiments")
     for name in params["datasets"]:
         _check_dataset(load_card(name), params)
+    _check_noise(params)
+    for model in dict.fromkeys(experiment.model for experiment in experiments_of(params)):
+        compose([f"model={model}"])
+
+
+def _check_noise(params: dict) -> None:
+    """Check that the classes of `noise` are those of a dataset of the task, where the classes are known by now."""
+    for task, setting in params["noise"].items():
+        cards = [load_card(name) for name in trained_on(params["datasets"])]
+        known = [classes.known(card) for card in cards if card.task == task and card.has_sound]
+        if not known or None in known:
+            continue
+        there = sorted(set().union(*known))
+        for key in ("alarm", "background"):
+            if setting[key] not in there:
+                raise EarshotError(
+                    f"{project.root() / 'params.yaml'}: noise.{task}.{key} is {setting[key]}, which is no class of the "
+                    f"task's datasets; {did_you_mean(setting[key], there)}"
+                )
 
 
 def check_repository() -> None:

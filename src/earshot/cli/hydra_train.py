@@ -6,20 +6,53 @@ A module of its own, since importing Hydra takes longer than the other commands 
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from earshot import project
+from earshot import params, project
 from earshot.errors import EarshotError
 from earshot.processes import leave_in_order
-from earshot.settings import check_overrides, run_name
+from earshot.settings import check_overrides, compose, run_name
 from earshot.tuning import sweep
 
+MOST = 20  # values of a key that are tried before a sweep begins
+
 # torch, Lightning and MLflow take seconds to import: functions below do it, so that `--help` is quick.
+
+
+def check(line: Sequence[str]) -> None:
+    """Check the overrides of a command line before Hydra does, whose messages are long; with -m every value.
+
+    A line with other options, such as --help, is Hydra's alone.
+
+    Raises
+    ------
+    EarshotError
+        Naming the key, its value and what is right.
+    """
+    given = [item for item in line if item not in ("-m", "--multirun")]
+    if any(item.startswith("-") for item in given):
+        return
+    try:
+        parsed = OverridesParser.create().parse_overrides(given)
+        swept = {o.key_or_group: list(islice(o.sweep_string_iterator(), MOST)) for o in parsed if o.is_sweep_override()}
+    except HydraException as error:
+        raise EarshotError(params.of_composition(error, given)) from None
+    plain = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
+    first = [f"{key}={values[0]}" for key, values in swept.items() if values]
+    compose([*plain, *first])
+    for key, values in swept.items():
+        others = [f"{name}={found[0]}" for name, found in swept.items() if name != key and found]
+        for value in values[1:]:
+            compose([*plain, *others, f"{key}={value}"])
 
 
 def train_one(cfg: DictConfig, out: Path) -> float:

@@ -34,6 +34,7 @@ def train(overrides: tuple[str, ...]) -> None:
     read_params()  # outside a project the reason is reported here, rather than by Hydra
     from earshot.cli import hydra_train
 
+    hydra_train.check(overrides)
     sys.argv = ["earshot train", *overrides]
     hydra_train.main()
 

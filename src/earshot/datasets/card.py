@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from earshot import project
-from earshot.datasets.layouts import KINDS, ClassFolders, FeatureTable, Layout, Table
+from earshot.datasets.layouts import KINDS, ClassFolders, Events, FeatureTable, Layout, Table
 from earshot.datasets.schema import Part, Texts, each_once
 from earshot.datasets.sources import Source
 from earshot.errors import EarshotError
@@ -119,6 +119,8 @@ class Card(Part):
         """Whether a recording may have several classes."""
         if self.union:
             return any(member.multi_label for member in members_of(self).values())
+        if isinstance(self.layout, Events):
+            return self.layout.overlaps == "together"
         return isinstance(self.layout, Table) and self.layout.separator is not None
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from earshot.audio import decode
+from earshot.audio import cut_off, decode
 from earshot.audio.level import Level
 from earshot.datasets import listing, stretches
 from earshot.datasets.card import Card, channel_of, known_bad_of
@@ -65,6 +65,7 @@ def examine(path: Path, rules: Rules) -> dict[str, Any]:
         return facts | {"reason": _fault_of_file(str(error))}
     seconds = level.samples / sample_rate
     facts |= {"seconds": seconds, "sample_rate": sample_rate, "channels": level.channels, "peak": level.peak}
+    facts["note"] = cut_off.note(path, level.samples, sample_rate)
     facts["padded"] = max(0.0, rules.shortest - seconds) if rules.pads else 0.0
     return facts | {"reason": _fault_of_sound(level, seconds, rules)}
 
@@ -145,7 +146,8 @@ def _with_stretches(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row with the label and the stretches that its annotations give."""
     if row["reason"]:
         return row | {STRETCHES: stretches.unread(row["annotations"])}
-    facts = stretches.facts(row["annotations"], row["seconds"], row["background"], row.get("class_of"))
+    how = (row["background"], row.get("class_of"), row.get("together", False))
+    facts = stretches.facts(row["annotations"], row["seconds"], *how)
     return row | facts | ({"status": LEFT_OUT} if facts["reason"] == stretches.NOT_MAPPED else {})
 
 

@@ -70,8 +70,9 @@ class Events(Part):
     recording's name without its suffix), `{name}` (with it) or `{path}` (the path below `folder`, without the suffix):
     a label file beside each recording, or below the dataset's folder if the pattern has a slash. `columns` names those
     of a `csv` or `raven` table. `background` is the class of what no event covers; without it that is not used. A
-    recording without labels is set aside, unless `unlabelled` says that all of it is background. `groups` are as for
-    class folders.
+    recording without labels is set aside, unless `unlabelled` says that all of it is background. Where events of
+    several classes overlap, none is used (`overlaps: left_out`), or all are, as a set of classes (`together`), and the
+    dataset is multi-label. `groups` are as for class folders; without them each recording is a group.
     """
 
     kind: Literal["events"]
@@ -81,6 +82,7 @@ class Events(Part):
     columns: dict[Literal["file", "start", "end", "label", "score", "low", "high"], str] = {}
     background: Annotated[str, Field(min_length=1)] | None = None
     unlabelled: Literal["set_aside", "background"] = "set_aside"
+    overlaps: Literal["left_out", "together"] = "left_out"
     groups: Groups | None = None
 
     @property

@@ -29,7 +29,8 @@ def recordings_of(card: Card, folder: Path, where: str | None = None) -> list[di
     A recording outside a class folder has no label. What is no recording is counted by `ignored.find`. A row that is
     set aside or left out before its file is decoded has its reason too, and its status. Where labels are events, a row
     has `annotations` in place of a label: those of its recording, None where nothing labels it; `background`, the label
-    of what they don't cover; and where the card has `classes`, `class_of`, the class of each label.
+    of what they don't cover; `together`, whether classes that are heard at once are a set; and where the card has
+    `classes`, `class_of`, the class of each label.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def recordings_of(card: Card, folder: Path, where: str | None = None) -> list[di
         If a recording or label that the card names is missing, a table lacks a column, or there is no file at all.
     """
     rows = place.only_listed(card, _rows(card, folder))
-    if bracketed := [row["label"] for row in rows if not card.multi_label and is_set(row["label"] or "")]:
+    if bracketed := [label for row in rows for label in _classes(row, card) if is_set(label)]:
         raise EarshotError(
             f"{folder}: the class {bracketed[0]} begins with a bracket, which marks a set of classes: rename it"
         )
@@ -47,6 +48,13 @@ def recordings_of(card: Card, folder: Path, where: str | None = None) -> list[di
         raise EarshotError(f"{folder} holds no recordings of {card.name}. Run `dvc repro -f download@{card.name}`")
     check_text((row["path"] for row in rows), str(folder))
     return rows
+
+
+def _classes(row: dict[str, Any], card: Card) -> list[str]:
+    """Return what a row is labelled with, where that is a class each."""
+    if "annotations" in row:
+        return [annotation.label for annotation in row["annotations"] or ()]
+    return [row["label"]] if row["label"] and not card.multi_label else []
 
 
 def _rows(card: Card, folder: Path) -> list[dict[str, Any]]:
@@ -98,6 +106,7 @@ def _events(layout: Events, folder: Path) -> list[dict[str, Any]]:
     for name in sorted({*present, *annotations}):
         row = _row(name, (top / name).relative_to(folder).as_posix(), None)
         row |= {"annotations": annotations.get(name, unlabelled), "background": layout.background}
+        row |= {"together": layout.overlaps == "together"}
         rows.append(row if name in present else row | {"reason": "missing"})
     return _grouped(rows, layout.groups, folder) if layout.groups else rows
 

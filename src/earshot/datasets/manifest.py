@@ -30,6 +30,7 @@ COLUMNS = [
     "sha256",
     "status",
     "reason",
+    "note",  # on a recording that is used all the same
 ]
 STRETCHES = "stretches"  # a further column where labels are events: those of each recording, see `datasets.stretches`
 PARTS = ["recording", "label", "start", "stop", "kind"]
@@ -38,9 +39,9 @@ PARTS = ["recording", "label", "start", "stop", "kind"]
 def counts(frame: pd.DataFrame, ignored: dict[str, int] | None = None) -> dict[str, Any]:
     """Count the recordings that were read, by class, those set aside or left out, by reason, and what was `ignored`.
 
-    `without_group` counts the recordings that no split by groups can have. Where labels are events, a recording counts
-    for each of its classes, and `stretches` has the number and the seconds of each class's, `not_used` of the others,
-    by their kind.
+    `without_group` counts the recordings that no split by groups can have, `notes` what is told of some that are used.
+    Where labels are events, a recording counts for each of its classes, and `stretches` has the number and the seconds
+    of each class's, `not_used` of the others, by their kind.
     """
     recordings = of_status(frame)
     found = {
@@ -49,9 +50,14 @@ def counts(frame: pd.DataFrame, ignored: dict[str, int] | None = None) -> dict[s
         "set_aside": frame["reason"].map(without_details, na_action="ignore").value_counts().sort_index().to_dict(),
         "ignored": ignored or {},
         "padded": int((recordings["padded"] > 0).sum()),
-        "classes": by_class(by_event_class(recordings))["label"].value_counts().sort_index().to_dict(),
+        "notes": recordings["note"].map(without_details, na_action="ignore").value_counts().sort_index().to_dict(),
+        "classes": by_class(by_event_class(recordings))
+        .drop_duplicates(["recording", "label"])["label"]
+        .value_counts()
+        .sort_index()
+        .to_dict(),
         "seconds": round(float(recordings["seconds"].sum()), 3),
-        "warnings": [*_lost_classes(frame), *_too_loud(recordings), *_rates(recordings)],
+        "warnings": [*_lost_classes(frame), *_noted(recordings), *_too_loud(recordings), *_rates(recordings)],
     }
     if STRETCHES not in frame:
         return found
@@ -61,7 +67,7 @@ def counts(frame: pd.DataFrame, ignored: dict[str, int] | None = None) -> dict[s
     used = parts["kind"].isin(USED)
     not_used = _sizes(parts[~used], "kind")
     found["warnings"] += [NOT_USED[kind].format(**size) for kind, size in not_used.items()]
-    return found | {"stretches": _sizes(parts[used], "label"), "not_used": not_used}
+    return found | {"stretches": _sizes(by_class(parts[used]), "label"), "not_used": not_used}
 
 
 NOT_USED = {
@@ -96,11 +102,11 @@ def stretches(recordings: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_event_class(recordings: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each recording and each class of its events; where labels are no events, the recordings.
+    """Return a row for each recording and each label of its events; where labels are no events, the recordings.
 
     Returns
     -------
-    The columns of `recordings`, with `label`, `seconds` (of that class) and `start` (of its first stretch)
+    The columns of `recordings`, with `label`, `seconds` (of that label) and `start` (of its first stretch)
     """
     if STRETCHES not in recordings:
         return recordings.assign(start=0.0)
@@ -132,6 +138,21 @@ def _lost_classes(frame: pd.DataFrame) -> list[str]:
     meant = by_class(frame[(frame["status"] != LEFT_OUT) & frame["label"].notna()])
     lost = meant.groupby("label")["status"].agg(lambda status: len(status) if (status != READ).all() else 0)
     return [f"Class {label} is gone: all of its recordings ({n}) are set aside" for label, n in lost[lost > 0].items()]
+
+
+def _noted(recordings: pd.DataFrame) -> list[str]:
+    """Return a warning about each kind of note, with the first recording that has it."""
+    noted = recordings.dropna(subset="note")
+    return [
+        f"A recording {kind}, which is used as far as it goes: {len(rows)} of {len(recordings)}, the first is "
+        f"{rows['path'].iloc[0]}{_details(rows['note'].iloc[0])}. Was it cut off when it was recorded or copied?"
+        for kind, rows in noted.groupby(noted["note"].map(without_details))
+    ]
+
+
+def _details(note: str) -> str:
+    details = note.partition(": ")[2]
+    return f" ({details})" if details else ""
 
 
 def _too_loud(recordings: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""Stretches: what of a recording has one class alone, from annotations that may overlap."""
+"""Stretches: what of a recording has one class alone, or one set of classes, from annotations that may overlap."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from earshot.datasets.annotations.annotation import Annotation
+from earshot.metrics.labels import as_set
 
 LATE = 0.05  # seconds: rows that end later than the recording by less are rounded, not wrong
 DECIMALS = 6  # of times, in seconds
@@ -33,6 +34,7 @@ def stretches(
     seconds: float,
     background: str | None,
     class_of: Mapping[str, str] | None = None,
+    together: bool = False,
 ) -> list[Stretch]:
     """Divide a recording by the classes that are heard.
 
@@ -42,11 +44,12 @@ def stretches(
     seconds : its length
     background : the label of what no annotation covers, or None
     class_of : the class of each label; one that is in none isn't used. None: labels are classes
+    together : whether what is heard at once is used; all labels are then sets of classes, see `metrics.labels`
 
     Returns
     -------
     In the order of time: `label`, `start` and `stop` (seconds; equal for a point in time), and the `kind`, see `USED`.
-    Where several classes are heard at once the label is "a + b".
+    Where several classes are heard at once and `together` is false, the label is "a + b".
     """
     quiet = None if background is None else _class(background, class_of)
     quiet = quiet if quiet and quiet[1] else None
@@ -54,13 +57,13 @@ def stretches(
     for event in annotations:
         heard = _class(event.label, class_of)
         if event.end > seconds + LATE:
-            found.append(_stretch(heard[0], max(event.start, seconds), event.end, BEYOND))
+            found.append(_stretch(heard[0], BEYOND, max(event.start, seconds), event.end))
         if event.start <= seconds:
             inside.append((round(event.start, DECIMALS), round(min(event.end, seconds), DECIMALS), heard))
     points = [(start, heard) for start, stop, heard in inside if start == stop and heard != quiet]
-    found += _divided([event for event in inside if event[0] < event[1]], points, seconds, quiet)
+    found += _divided([event for event in inside if event[0] < event[1]], points, seconds, quiet, together)
     found += [
-        _stretch(heard[0], at, at, EVENT if heard[1] else UNMAPPED)
+        _stretch(*_judged([heard], None, together), at, at)
         for at, heard in dict.fromkeys(points)
         if not any(start <= at <= stop and label == heard for start, stop, label in inside if start < stop)
     ]
@@ -71,20 +74,29 @@ def _class(label: str, class_of: Mapping[str, str] | None) -> Class:
     return (label, True) if class_of is None else (class_of.get(label, label), label in class_of)
 
 
-def _stretch(label: str, start: float, stop: float, kind: str) -> Stretch:
+def _stretch(label: str, kind: str, start: float, stop: float) -> Stretch:
     return {"label": label, "start": float(start), "stop": float(stop), "kind": kind}
 
 
-def _kind(heard: list[Class], quiet: Class | None) -> str:
+def _judged(heard: list[Class], quiet: Class | None, together: bool) -> tuple[str, str]:
+    """Return the label and the kind of a stretch in which some classes are heard."""
+    names = [name for name, is_class in heard if is_class]
+    if together and names:
+        return as_set(names), BACKGROUND if heard == [quiet] else EVENT
+    label = " + ".join(name for name, _ in heard)
     if len(heard) > 1:
-        return OVERLAP
+        return label, OVERLAP if names or not together else UNMAPPED
     if heard == [quiet]:
-        return BACKGROUND
-    return EVENT if heard[0][1] else UNMAPPED
+        return label, BACKGROUND
+    return label, EVENT if names else UNMAPPED
 
 
 def _divided(
-    events: list[tuple[float, float, Class]], points: list[tuple[float, Class]], seconds: float, quiet: Class | None
+    events: list[tuple[float, float, Class]],
+    points: list[tuple[float, Class]],
+    seconds: float,
+    quiet: Class | None,
+    together: bool,
 ) -> list[Stretch]:
     """Divide the recording where the set of classes changes, and at points of another class."""
     changes: dict[float, Counter[Class]] = defaultdict(Counter)
@@ -102,7 +114,7 @@ def _divided(
         classes = sorted(heard for heard, number in active.items() if number > 0) or ([quiet] if quiet else [])
         if not classes:
             continue
-        made = _stretch(" + ".join(name for name, _ in classes), start, stop, _kind(classes, quiet))
+        made = _stretch(*_judged(classes, quiet, together), start, stop)
         last = found[-1] if found else None
         divided = at.get(start, set()) - set(classes)
         alike = last and last["stop"] == start and all(last[key] == made[key] for key in ("label", "kind"))
@@ -118,17 +130,18 @@ def facts(
     seconds: float,
     background: str | None,
     class_of: Mapping[str, str] | None = None,
+    together: bool = False,
 ) -> dict[str, Any]:
     """Return `label`, `stretches` and perhaps a `reason` to set it aside, of a recording that was read.
 
     Parameters
     ----------
     annotations : None where nothing labels it
-    seconds, background, class_of : see `stretches`
+    seconds, background, class_of, together : see `stretches`
     """
     if annotations is None:
         return {"label": None, "stretches": [], "reason": "no labels"}
-    found = stretches(annotations, seconds, background, class_of)
+    found = stretches(annotations, seconds, background, class_of, together)
     classes = {one["label"] for one in found if one["kind"] in USED}
     reason = None if classes else _why_unused(found)
     return {"label": classes.pop() if len(classes) == 1 else None, "stretches": found, "reason": reason}
@@ -142,4 +155,4 @@ def _why_unused(found: list[Stretch]) -> str:
 
 def unread(annotations: list[Annotation] | None) -> list[Stretch]:
     """Return the stretches of a recording that is set aside: none is used."""
-    return [_stretch(event.label, event.start, event.end, UNREAD) for event in annotations or []]
+    return [_stretch(event.label, UNREAD, event.start, event.end) for event in annotations or []]

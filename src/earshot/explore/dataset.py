@@ -104,9 +104,9 @@ def _figures(dataset: str, recordings: pd.DataFrame) -> dict[str, Figure]:
     """Draw the pictures of the classes, by title."""
     recordings = manifest.by_class(recordings)
     labels, seconds, level = recordings["label"], recordings["seconds"], recordings["level"]
-    by_class = seconds.groupby(labels)
+    sizes = {"recordings": recordings["recording"].groupby(labels).nunique(), "minutes": seconds.groupby(labels).sum()}
     figures = {
-        "Class balance": classes.balance(pd.DataFrame({"recordings": by_class.size(), "minutes": by_class.sum() / 60})),
+        "Class balance": classes.balance(pd.DataFrame(sizes).assign(minutes=lambda table: table["minutes"] / 60)),
         "Duration": classes.spread(seconds, labels, "seconds", (0, 1.05 * seconds.max())),
         "Loudness": classes.spread(level, labels, "RMS in dBFS", (level.min() - 2, level.max() + 2)),
     }

@@ -13,9 +13,9 @@ from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.leaks import heard, hints
 from earshot.settings import read_params, window_of
-from earshot.splits.left_out import described, left_out
+from earshot.splits.left_out import described, left_out, without_window_described
 from earshot.splits.protocols import judge_folds
-from earshot.splits.spans import windows_of
+from earshot.splits.spans import windows_of, without_window
 
 LEAK_FREE = ("grouped",)  # protocols that must not leak
 REASONS = ("overlap", "duplicate")
@@ -54,10 +54,10 @@ def audit(card: Card) -> dict[str, Any]:
     Returns
     -------
     `duplicates` (stretches, seconds, how many are in two recordings, identical files set aside), `protocols`
-    (see `summary`), `left_out` (recordings by reason, see `splits.left_out`), `leaking` (for each protocol that must
-    not leak: a line for each of the first leaking windows) and `hints` (see `leaks.hints`; none without sound). Where
-    the dataset has published folds, `published_folds` says whether they are leak-free and so used; where features are
-    given, `table` is the name of their file
+    (see `summary`), `left_out` (recordings by reason, see `splits.left_out`), `without_window` (events by class),
+    `leaking` (for each protocol that must not leak: a line for each of the first leaking windows) and `hints` (see
+    `leaks.hints`; none without sound). Where the dataset has published folds, `published_folds` says whether they are
+    leak-free and so used; where features are given, `table` is the name of their file
     """
     params, dataset = read_params(), card.name
     window = dict(window_of(params["windows"], card.task))
@@ -75,6 +75,7 @@ def audit(card: Card) -> dict[str, Any]:
         },
         "protocols": {protocol: summary(table) for protocol, table in tables.items()},
         "left_out": {protocol: left_out(card, recordings, split) for protocol, split in splits.items()},
+        "without_window": without_window(recordings, window),
         "leaking": {name: describe_leaking(tables[name]) for name in LEAK_FREE if name in tables},
         "hints": _hints(dataset, splits, window) if card.has_sound else {},
         **({} if card.has_sound else {"table": card.layout.file}),
@@ -143,9 +144,10 @@ def describe(card: Card, found: dict[str, Any]) -> str:
 
 
 def _of_folds(found: dict[str, Any]) -> list[str]:
-    """Say whether the published folds are used, and which recordings a split lacks."""
+    """Say whether the published folds are used, and which recordings and events a split lacks."""
     said = [found["published_folds"]] if "published_folds" in found else []
-    return [f"  {line}" for line in (*said, *starmap(described, found["left_out"].items())) if line]
+    said += [*starmap(described, found["left_out"].items()), without_window_described(found["without_window"])]
+    return [f"  {line}" for line in said if line]
 
 
 def _describe_table(card: Card, found: dict[str, Any]) -> str:

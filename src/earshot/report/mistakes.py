@@ -6,7 +6,7 @@ hundreds of megabytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from earshot import project
-from earshot.audio import clips, decode, spectrum
+from earshot.audio import clips, spectrum
 from earshot.audio.spectrogram_image import spectrogram_image
-from earshot.datasets import manifest
-from earshot.datasets.card import channel_of, load_card
+from earshot.datasets.card import load_card
+from earshot.datasets.excerpts import Excerpts
 from earshot.datasets.experiments import experiments_on
 from earshot.errors import EarshotError
 from earshot.files import write_text
@@ -99,18 +99,13 @@ def page(cell: MatrixCell, report: str) -> str:
     inside = windows(predictions, cell.true, cell.predicted)
     if inside.empty:
         raise EarshotError(f"{cell.experiment} on {cell.dataset} ({cell.protocol}) has no window: {cell.title}")
-    classes, paths = classification.classes_of(predictions), manifest.paths(cell.dataset)
-    card = load_card(cell.dataset)
-    channel = channel_of(card)
+    classes, excerpts = classification.classes_of(predictions), Excerpts(cell.dataset)
     return html.template(TEMPLATE).render(
         cell=cell,
-        dataset=card.label,
+        dataset=load_card(cell.dataset).label,
         back=f"{report}#{cell.matrix}",
         count=len(inside),
-        windows=[
-            _window(window, classes, paths, channel(window["recording"]))
-            for window in surest(inside, MOST).to_dict("records")
-        ],
+        windows=[_window(window, classes, excerpts) for window in surest(inside, MOST).to_dict("records")],
         several_seeds=predictions["seed"].nunique() > 1,
         kilohertz=range(clips.SAMPLE_RATE // 2000, -1, -2),
     )
@@ -163,16 +158,10 @@ def _check(kind: str, name: str, names: Iterable[str]) -> None:
         raise EarshotError(f"no {kind} is called '{name}'. There are: {', '.join(known)}")
 
 
-def _window(
-    window: dict[str, Any], classes: list[str], paths: Mapping[str, Path], channel: decode.Channel
-) -> dict[str, Any]:
+def _window(window: dict[str, Any], classes: list[str], excerpts: Excerpts) -> dict[str, Any]:
     """Return a window with its probabilities by class, its sound and its picture, where it has sound."""
-    path = paths.get(window["recording"])
     probabilities = {name: window[classification.PROBABILITY + name] for name in classes}
-    if path is None:  # features were given
+    samples = excerpts.read(window["recording"], window["start"], window["seconds"])
+    if samples is None:  # features were given
         return {**window, "probabilities": probabilities, "sound": None}
-    try:
-        samples = clips.excerpt(path, window["start"], window["seconds"], channel)
-    except ValueError as error:
-        raise EarshotError(f"{path} can't be read ({error}). Run `dvc repro`") from None
     return {**window, "probabilities": probabilities, "sound": clips.mp3(samples), "picture": picture(samples)}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from earshot.datasets import manifest
 from earshot.datasets.stretches import BACKGROUND, EVENT, USED
+from earshot.metrics import labels
 from earshot.splits import windows
 
 COLUMNS = ["recording", "group", "label", "start", "stop", "fold"]
@@ -30,10 +31,11 @@ def spans_of(recordings: pd.DataFrame, window: Mapping[str, float]) -> tuple[pd.
 
     A stretch in which a window of the grid fits is a span. An event without one gets the window that is nearest to
     being centred on it, if that lies in the recording and touches no event of another class; the background ends there.
+    Where labels are sets of classes, that window touches what it does: its label is all classes that are heard in it.
 
     Parameters
     ----------
-    recordings : the manifest's, with the column `manifest.STRETCHES`
+    recordings : the manifest's, with the column `manifest.STRETCHES`; those that are padded are one window
     window : `length` and `hop` in seconds
 
     Returns
@@ -46,11 +48,20 @@ def spans_of(recordings: pd.DataFrame, window: Mapping[str, float]) -> tuple[pd.
         parts.setdefault(name, []).append(_Part(*part))
     spans: list[tuple[Any, ...]] = []
     unused: list[tuple[Any, ...]] = []
-    for row in recordings[["recording", "group", "fold", "seconds"]].itertuples():
-        cut, left = _of_recording(parts.get(row.recording, []), row.seconds, window)
+    padding = recordings.get("padded", 0.0)
+    for row in recordings[["recording", "group", "fold", "seconds"]].assign(padded=padding).itertuples():
+        mine = _padded(parts.get(row.recording, []), row.seconds, row.padded)
+        cut, left = _of_recording(mine, row.seconds + row.padded, window)
         for found, rows in ((spans, cut), (unused, left)):
             found += [(row.recording, row.group, part.label, part.start, part.stop, row.fold) for part in rows]
     return pd.DataFrame(spans, columns=COLUMNS), pd.DataFrame(unused, columns=COLUMNS)
+
+
+def _padded(parts: list[_Part], seconds: float, padded: float) -> list[_Part]:
+    """Return the stretches of a recording where what it is padded with belongs to the one at its end."""
+    if not padded:
+        return parts
+    return [part._replace(stop=seconds + padded) if part.stop >= seconds - windows.GRID else part for part in parts]
 
 
 def _of_recording(
@@ -67,7 +78,8 @@ def _of_recording(
         elif (start := _around(part, parts, seconds, window)) is None:
             unused.append(part)
         else:
-            around[part.label, start] = part._replace(start=start, stop=start + window["length"])
+            label = _heard(part, parts, start, start + window["length"])
+            around[label, start] = part._replace(label=label, start=start, stop=start + window["length"])
     taken = sorted(around.values(), key=lambda part: part.start)
     quiet = [piece for part in parts if part.kind == BACKGROUND for piece in _without(part, taken)]
     return sorted([*kept, *around.values(), *quiet], key=lambda part: (part.start, part.stop)), unused
@@ -92,8 +104,18 @@ def _near(parts: Sequence[_Part], start: float, stop: float) -> Sequence[_Part]:
 
 def _touches(part: _Part, label: str, start: float, stop: float) -> bool:
     """Return whether sound of another class than `label` is in a stretch from `start` to `stop`."""
+    if labels.is_set(label):
+        return False
     foreign = part.kind != BACKGROUND and (part.label != label or part.kind not in USED)
     return foreign and part.start < stop - windows.GRID and part.stop > start + windows.GRID
+
+
+def _heard(event: _Part, parts: Sequence[_Part], start: float, stop: float) -> str:
+    """Return the label of the window around an event: its own, or where labels are sets, that of all events in it."""
+    if not labels.is_set(event.label):
+        return event.label
+    inside = [part for part in _near(parts, start + windows.GRID, stop - windows.GRID) if part.kind == EVENT]
+    return labels.as_set(name for part in (event, *inside) for name in labels.names_of(part.label))
 
 
 def _without(quiet: _Part, taken: Sequence[_Part]) -> Iterator[_Part]:

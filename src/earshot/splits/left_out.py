@@ -22,6 +22,13 @@ def left_out(card: Card, recordings: pd.DataFrame, split: pd.DataFrame) -> dict[
     return absent["group"].isna().map(reasons).value_counts().sort_index().to_dict()
 
 
+def without_window_described(found: dict[str, int]) -> str:
+    """Say how many events have no window (see `spans.without_window`); empty where all have one."""
+    listed = ", ".join(f"{label} {number}" for label, number in found.items())
+    why = "they are shorter than a window, and another class is heard in each that holds them, or the recording ends"
+    return f"events without a window: {sum(found.values())} ({listed}); {why}" if found else ""
+
+
 def described(protocol: str, found: dict[str, int]) -> str:
     """Say how many recordings a protocol's split lacks and why; empty where it lacks none."""
     why = ", ".join(f"{reason}: {number}" if len(found) > 1 else reason for reason, number in found.items())

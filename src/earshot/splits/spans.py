@@ -35,11 +35,21 @@ def labelled(recordings: pd.DataFrame, window: Mapping[str, float]) -> pd.DataFr
     return events.spans_of(recordings, window)[0]
 
 
+def holding_windows(recordings: pd.DataFrame, window: Mapping[str, float]) -> pd.DataFrame:
+    """Return those of the spans that have one label in which a window fits."""
+    spans = labelled(recordings, window)
+    if manifest.STRETCHES not in recordings:
+        return spans
+    fits = [len(windows.starts(start, stop, **window)) > 0 for start, stop in spans[["start", "stop"]].to_numpy()]
+    return spans[fits]
+
+
 def without_window(recordings: pd.DataFrame, window: Mapping[str, float]) -> dict[str, int]:
     """Count the events for which there is no window (see `events.spans_of`), by class."""
     if manifest.STRETCHES not in recordings:
         return {}
-    return events.spans_of(recordings, window)[1]["label"].value_counts().sort_index().to_dict()
+    unused = manifest.by_class(events.spans_of(recordings, window)[1])
+    return unused["label"].value_counts().sort_index().to_dict()
 
 
 def windows_of(spans: pd.DataFrame, window: Mapping[str, float]) -> pd.DataFrame:

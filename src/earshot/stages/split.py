@@ -7,9 +7,9 @@ from earshot.datasets import manifest, place
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.settings import read_params, window_of
-from earshot.splits.left_out import described, left_out
+from earshot.splits.left_out import described, left_out, without_window_described
 from earshot.splits.protocols import check_classes, check_parts, judge_folds, make
-from earshot.splits.spans import labelled, train_only, without_window
+from earshot.splits.spans import holding_windows, train_only, without_window
 from earshot.stages import nothing_to_make, stage
 
 
@@ -24,9 +24,9 @@ def main(card: Card) -> None:
     if not params["protocols"]:
         raise EarshotError("params.yaml asks for no split: protocols needs an entry")
     classes, window = manifest.classes_of(recordings), window_of(params["windows"], card.task)
-    check_classes(labelled(recordings, window), classes, card.name)
-    for label, number in without_window(recordings, window).items():
-        print(f"{card.label}: {number} events of {label} are not used: another class is heard in every window of each")
+    check_classes(holding_windows(recordings, window), classes, card.name)
+    if lost := without_window_described(without_window(recordings, window)):
+        print(f"{card.label}: {lost}")
     for protocol in params["protocols"]:
         split = make(protocol, card, recordings, duplicates, params, place.folder(card))
         untested = train_only(card) if protocol == "grouped" else []

@@ -8,8 +8,8 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from earshot.audio.clips import excerpt, mp3
-from earshot.datasets import manifest
+from earshot.audio.clips import mp3
+from earshot.datasets.excerpts import Excerpts
 from earshot.metrics import intervals
 from earshot.metrics.surest import surest
 
@@ -33,18 +33,19 @@ def examples(dataset: str, predictions: pd.DataFrame, right: bool) -> list[dict[
     """
     frame = intervals.pool(predictions, intervals.WINDOW)
     chosen = surest(frame[(frame["label"] == frame["predicted"]) == right], MOST, PER_CLASS)
-    paths = manifest.paths(dataset)
+    excerpts = Excerpts(dataset)
     return [
         {
             **{name: getattr(row, name) for name in ("label", "predicted", "probability", "recording", "start")},
-            "sound": _sound(paths.get(row.recording), row),
+            "sound": _sound(excerpts, row),
         }
         for row in chosen.sort_values(["label", "probability"], ascending=[True, False], kind="stable").itertuples()
     ]
 
 
-def _sound(path: Path | None, row: Any) -> str | None:
-    return path and mp3(excerpt(path, row.start, min(row.seconds, SECONDS)))
+def _sound(excerpts: Excerpts, row: Any) -> str | None:
+    samples = excerpts.read(row.recording, row.start, min(row.seconds, SECONDS))
+    return None if samples is None else mp3(samples)
 
 
 def page(dataset: str, predictions: pd.DataFrame, part: str) -> str:

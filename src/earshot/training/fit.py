@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save as to_bytes
 
@@ -143,11 +144,11 @@ def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
     EarshotError
         If it does not take its settings.
     """
-    optimizer = hydra.utils.instantiate(cfg.optimizer, _partial_=True)
     try:
+        optimizer = hydra.utils.instantiate(cfg.optimizer, _partial_=True)
         optimizer(params=[torch.nn.Parameter(torch.zeros(1))])
-    except (TypeError, ValueError) as error:
-        raise EarshotError(f"optimizer: {error}") from None
+    except (TypeError, ValueError, HydraException) as error:
+        raise EarshotError(f"optimizer: {' '.join(str(error).split())}") from None
     return optimizer
 
 

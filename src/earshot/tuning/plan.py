@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from pydantic import BaseModel, PositiveInt, ValidationError
+from pydantic import BaseModel, Field, PositiveInt, model_validator
 
 from earshot import project
 from earshot.errors import EarshotError
+from earshot.params import must, read_yaml, told_type, validated
+
+Number = Annotated[PositiveInt, must("a whole number, 1 or more")]
+SPACE = "low and high, such as {low: 0.1, high: 0.5}, with log: true above 0, or choices, such as {choices: [16, 32]}"
 
 
 class Range(BaseModel, extra="forbid"):
@@ -18,6 +21,12 @@ class Range(BaseModel, extra="forbid"):
     low: int | float
     high: int | float
     log: bool = False
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Range:
+        if self.low > self.high or (self.log and self.low <= 0):
+            raise ValueError
+        return self
 
     def holds(self, value: object) -> bool:
         """Tell whether a value is one of them."""
@@ -32,7 +41,7 @@ class Range(BaseModel, extra="forbid"):
 class Choices(BaseModel, extra="forbid"):
     """Some values; a list is written as text."""
 
-    choices: list[int | float | str]
+    choices: Annotated[list[int | float | str], Field(min_length=1)]
 
     def holds(self, value: object) -> bool:
         """Tell whether a value is one of them."""
@@ -46,11 +55,11 @@ class Choices(BaseModel, extra="forbid"):
 class Plan(BaseModel, extra="forbid"):
     """A file of conf/sweep/: what is tried, and by what it is judged."""
 
-    trials: PositiveInt
-    batch: PositiveInt
-    startup: PositiveInt
-    metric: Literal["accuracy", "macro_f1", "loss"]
-    space: dict[str, Range | Choices]
+    trials: Number
+    batch: Number
+    startup: Number
+    metric: Annotated[Literal["accuracy", "macro_f1", "loss"], must("one of accuracy, macro_f1, loss")]
+    space: dict[str, Annotated[Range | Choices, must(SPACE)]]
 
     @property
     def direction(self) -> str:
@@ -72,9 +81,12 @@ def read_plan(name: str) -> Plan:
     """
     path = project.root() / "conf" / "sweep" / f"{name}.yaml"
     try:
-        return Plan(**yaml.safe_load(path.read_text("utf-8")))
+        content = read_yaml(path)
     except FileNotFoundError:
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml")))
         raise EarshotError(f"{path} is missing. Plans there are: {known}") from None
-    except (yaml.YAMLError, ValidationError, TypeError) as error:
+    except (ValueError, OSError) as error:
         raise EarshotError(f"{path}: {error}") from None
+    if not isinstance(content, dict):
+        raise EarshotError(f"{path} holds {told_type(content)}, and must hold settings: lines such as `trials: 30`")
+    return validated(Plan, content, f"{path}: ")

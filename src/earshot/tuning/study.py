@@ -71,12 +71,15 @@ class Search:
         self._repeat()
 
     def _check_space(self) -> None:
+        where = f"conf/sweep/{self.plan_name}.yaml"
         for key, values in self.plan.space.items():
             default = self.defaults[key]
             if default is None:
-                raise EarshotError(f"the search space has '{key}', which is no setting of {self.experiment}")
+                raise EarshotError(f"{where}: the search space has '{key}', which is no setting of {self.experiment}")
             if not values.holds(default):
-                raise EarshotError(f"the search space of '{key}' does not hold the present value {default}: widen it")
+                raise EarshotError(
+                    f"{where}: the search space of '{key}' does not hold the present value {default}: widen it"
+                )
 
     def _identity(self) -> str:
         """Return a name that changes with all that makes trials comparable."""

@@ -16,7 +16,7 @@ import filelock
 
 from earshot import project
 from earshot.datasets.card import Card, card_path, load_card, members_of
-from earshot.datasets.download import local
+from earshot.datasets.download import local, reuse
 from earshot.datasets.download.checksums import read_list
 from earshot.datasets.download.remote import fetch_dataset
 from earshot.datasets.union import write_cards
@@ -40,6 +40,8 @@ def download(card: Card) -> None:
             _remove_links(work)
             files = _put_together(card, work) if card.union else _obtain_with_needed(card, work)
             _publish(files, project.raw(name), work)
+            if not card.union:
+                reuse.record(card)
     except OSError as error:
         place = error.filename or work
         raise EarshotError(f"{name}: {place}: {error.strerror or error}. What has arrived is kept in {work}") from None
@@ -70,7 +72,7 @@ def _remove_links(work: Path) -> None:
 
 def _put_together(card: Card, work: Path) -> Path:
     """Bring the files of a union's members to a folder in `work`, where each member has its own."""
-    members = {name: _obtain_with_needed(load_card(name), work / name) for name in members_of(card)}
+    members = {name: _member(load_card(name), work / name) for name in members_of(card)}
     union = work / "union"
     shutil.rmtree(union, ignore_errors=True)
     union.mkdir(parents=True)
@@ -78,6 +80,14 @@ def _put_together(card: Card, work: Path) -> Path:
         files.rename(union / name)
     write_cards(card, union)
     return union
+
+
+def _member(card: Card, work: Path) -> Path:
+    """Bring the files of a member to a folder in `work`: copied where they are there and verified, else obtained."""
+    if not reuse.copied(card, work / "copy"):
+        return _obtain_with_needed(card, work)
+    print(f"{card.name}: verified, copied from {project.raw(card.name)}\n  licence: {card.licence}")
+    return work / "copy"
 
 
 def _obtain_with_needed(card: Card, work: Path) -> Path:
