@@ -1,4 +1,4 @@
-"""Settings as users write them: YAML, each fault told in a line, the schema of params.yaml, and what a run of conf/ has.
+"""Settings as users write them: YAML, each fault told in a line, the schema of params.yaml, what a run of conf/ has.
 
 `settings.read_params` checks the schema before anything runs. What is checked here is the file by itself; the classes
 of `features` check their own settings (see `inputs.build`).

@@ -40,12 +40,10 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
     Digests of settings, features, split, code and libraries
     """
     everything = OmegaConf.to_container(cfg, resolve=True)
+    settings = {str(name): everything.get(name) for name in SETTINGS}
+    settings |= pretrained.facts(cfg, data.card.task) | for_detection.asked(cfg, data)
     known = {
-        "settings": {
-            **{name: everything.get(name) for name in SETTINGS},
-            **pretrained.facts(cfg, data.card.task),
-            **for_detection.asked(cfg, data),
-        },
+        "settings": settings,
         "features": [data.recipe, data.digest, data.classes],
         "split": _split(data.card.name, cfg.protocol, cfg.fold),
         **provenance.code(*modules(cfg, data)),
