@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from earshot import files, processes, project
+from earshot import backbones, files, processes, project
 from earshot.datasets import manifest
 from earshot.datasets.card import Card
 from earshot.evaluation import events
@@ -20,6 +20,7 @@ def main(card: Card, workers: int) -> None:
     params = read_params()
     setting = params["events"].get(card.task) if "grouped" in params["protocols"] else None
     why = why_not(card, setting, manifest.read(card.name))
+    backbones.obtain_for(params["features"], [] if why else setting["inputs"])
     split = None if why else files.read_table(project.split(card.name, "grouped"))
     todo = [] if why else events.jobs(card, params, sorted(map(int, split["fold"].unique())))
     with processes.pool(workers, "earshot.soundscapes.of_part") as pool:
