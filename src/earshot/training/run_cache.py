@@ -53,8 +53,9 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
 
 def modules(cfg: DictConfig, data: Data) -> list[str]:
     """Return the modules whose code a run depends on: of training, and those of its model's and its input's class."""
+    of_model = models.class_of(cfg.model).__module__  # first: a model that is none is told before data is looked at
     of_detection = ["earshot.training.for_detection"] if for_detection.asked(cfg, data) else []
-    return ["earshot.training.fit", models.class_of(cfg.model).__module__, type(data.input).__module__, *of_detection]
+    return ["earshot.training.fit", of_model, type(data.input).__module__, *of_detection]
 
 
 def splits(dataset: str, protocol: str) -> dict[int, str]:
