@@ -26,6 +26,7 @@ from earshot.stages import audit as audit_stage
 from earshot.stages import compare as compare_stage
 from earshot.stages import cross_dataset as cross_dataset_stage
 from earshot.stages import evaluate as evaluate_stage
+from earshot.stages import events as events_stage
 from earshot.stages import features as features_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
@@ -199,7 +200,7 @@ def town(tmp_path_factory):
         project.data("raw", "town", "clips.csv").write_text("\n".join(lines) + "\n")
         for stage in (manifest_stage, fingerprint_stage, split_stage, audit_stage):
             invoke(stage.main, "town")
-        for stage in (features_stage, train_stage, evaluate_stage, noise_stage, cross_dataset_stage):
+        for stage in (features_stage, train_stage, evaluate_stage, noise_stage, cross_dataset_stage, events_stage):
             invoke(stage.main, "town", "--workers", "1")
         yield project
 
