@@ -29,6 +29,7 @@ from earshot.stages import compare as compare_stage
 from earshot.stages import cross_dataset as cross_dataset_stage
 from earshot.stages import download as download_stage
 from earshot.stages import evaluate as evaluate_stage
+from earshot.stages import events as events_stage
 from earshot.stages import features as features_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
@@ -622,7 +623,7 @@ def test_a_union_with_events_goes_through_the_whole_pipeline(project, monkeypatc
         write_audio(recordings / "clips" / label / f"{number}.wav", tone(pitch, 4, RATE, seed=50 + number), RATE)
     for stage in (download_stage, manifest_stage, fingerprint_stage, split_stage, audit_stage):
         invoke(stage.main, "both")
-    for stage in (features_stage, train_stage, evaluate_stage, noise_stage, cross_dataset_stage):
+    for stage in (features_stage, train_stage, evaluate_stage, noise_stage, cross_dataset_stage, events_stage):
         invoke(stage.main, "both", "--workers", "1")
     assert "both" in invoke(compare_stage.main)
     frame = files.read_table(project.data("predictions", "both", "log_mel-cnn.parquet"))

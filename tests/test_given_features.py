@@ -25,6 +25,7 @@ from earshot.stages import compare as compare_stage
 from earshot.stages import cross_dataset as cross_dataset_stage
 from earshot.stages import download as download_stage
 from earshot.stages import evaluate as evaluate_stage
+from earshot.stages import events as events_stage
 from earshot.stages import features as features_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
@@ -96,7 +97,7 @@ def compared(tmp_path_factory):
             stage.__name__.rpartition(".")[2]: invoke(stage.main, "birds")
             for stage in (manifest_stage, fingerprint_stage, split_stage, audit_stage, features_stage)
         }
-        for stage in (train_stage, evaluate_stage, noise_stage, cross_dataset_stage):
+        for stage in (train_stage, evaluate_stage, noise_stage, cross_dataset_stage, events_stage):
             said[stage.__name__.rpartition(".")[2]] = invoke(stage.main, "birds", "--workers", "2")
         said["compare"] = invoke(compare_stage.main)
         yield project, table, said

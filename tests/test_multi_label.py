@@ -20,10 +20,13 @@ from earshot.detection.detector import Detector
 from earshot.detection.rule import Rule
 from earshot.metrics import classification, intervals, labels
 from earshot.models import heads
+from earshot.report import results_page
+from earshot.splits import protocols
 from earshot.stages import audit as audit_stage
 from earshot.stages import compare as compare_stage
 from earshot.stages import cross_dataset as cross_dataset_stage
 from earshot.stages import evaluate as evaluate_stage
+from earshot.stages import events as events_stage
 from earshot.stages import features as features_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
@@ -69,6 +72,22 @@ def test_a_split_is_stratified_by_the_rarest_class_of_a_set():
     assert labels.rarest([labels.as_set(each) for each in sets]) == ["rain", "crow", "rain", ""]
 
 
+@pytest.mark.parametrize(
+    ("sets", "share"),
+    [
+        ([{"a"}] * 5 + [{"b"}] * 6 + [{"a", "c"}], 0.2),  # a class of one recording
+        ([{"a"}] * 4 + [{"b"}] * 4 + [{"c"}] * 2 + [{"d"}] * 2 + [{"e"}] * 2, 0.2),  # more classes than are tested
+        ([{"a"}] * 9 + [set()], 0.2),
+    ],
+)
+def test_a_random_split_of_rare_sets_is_made(sets, share):
+    names = [f"r{number}" for number in range(len(sets))]
+    label = [labels.as_set(each) for each in sets]
+    spans = pd.DataFrame({"recording": names, "group": names, "label": label, "start": 0.0, "stop": 2.0})
+    split = protocols.published(spans, share, 0)
+    assert sorted(split.loc[split["part"] != "validation", "recording"]) == sorted(names)
+
+
 def test_scores_are_scikit_learns():
     frame = predictions()
     found = classification.scores(frame)
@@ -105,6 +124,35 @@ def test_the_interval_of_macro_f1_holds_it():
     frame = predictions()
     low, high = intervals.macro_f1(frame)
     assert low < classification.scores(frame)["macro_f1"] < high
+
+
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_the_average_precision_of_weighted_groups_is_that_of_repeated_rows(decimals):
+    """Also where probabilities are equal; and with a weight of one it is scikit-learn's of all rows."""
+    frame = predictions(n=40).round(decimals)
+    groups = sorted(frame["group"].unique())
+    weights = np.random.default_rng(0).integers(0, 4, (5, len(groups))).astype(float)
+    weights[0] = 1
+    repeated = [
+        frame.loc[frame.index.repeat([int(row[groups.index(group)]) for group in frame["group"]])] for row in weights
+    ]
+    for name, ranked in (("macro_ap", intervals._ranked_by_class), ("micro_ap", intervals._ranked_together)):
+        found = intervals._mean_of_seeds([ranked(frame)], weights)
+        assert found == pytest.approx([classification.average_precision(rows)[name] for rows in repeated])
+
+
+def test_the_interval_of_average_precision_holds_it_and_is_of_groups():
+    frame = predictions()
+    found, scores = intervals.average_precision([frame, predictions(1)]), classification.scores(frame)
+    other = classification.scores(predictions(1))
+    for name, (low, high) in found.items():
+        assert low < (scores[name] + other[name]) / 2 < high
+    one = frame.assign(group="g")
+    assert intervals.average_precision([one]) == {"macro_ap": None, "micro_ap": None}, "nothing can be resampled"
+    assert intervals.average_precision([frame.assign(label="rain", predicted="rain")]) == {}
+    assert set(intervals.average_precision([frame.assign(p_rain=np.nan)]).values()) == {None}
+    sets = [labels.as_set(CLASSES[: 1 + number % 3]) for number in range(6)]
+    assert intervals._strata(pd.Series(sets)).tolist() == ["crow, carrion", "rain", 'wren "2"'] * 2
 
 
 def test_windows_of_a_recording_vote_for_each_class():
@@ -152,7 +200,7 @@ def town(tmp_path_factory):
         project.data("raw", "town", "clips.csv").write_text("\n".join(lines) + "\n")
         for stage in (manifest_stage, fingerprint_stage, split_stage, audit_stage):
             invoke(stage.main, "town")
-        for stage in (features_stage, train_stage, evaluate_stage, noise_stage, cross_dataset_stage):
+        for stage in (features_stage, train_stage, evaluate_stage, noise_stage, cross_dataset_stage, events_stage):
             invoke(stage.main, "town", "--workers", "1")
         yield project
 
@@ -179,6 +227,13 @@ def test_the_report_shows_average_precision_and_no_confusion_matrix(town):
     assert "Average precision on town" in page and "Confusion matrices" not in page
     rows = json.loads(town.data("report", "comparison.json").read_text())
     assert all(0 < row["macro_ap"] <= 1 for row in rows)
+    for row in json.loads(town.data("report", "summary.json").read_text())["scores"]:
+        for metric in ("macro_ap", "micro_ap"):
+            assert 0 < row[f"{metric}_low"] <= row[metric] <= row[f"{metric}_high"] <= 1
+            assert f"{row[metric]:.3f}<small>{row[f'{metric}_low']:.3f} to {row[f'{metric}_high']:.3f}" in page
+    text = results_page.render([town.root])
+    assert "| experiment | wiring | macro, published | macro, grouped |" in text
+    assert f"{row['macro_ap']:.3f} [{row['macro_ap_low']:.3f}, {row['macro_ap_high']:.3f}] |" in text
 
 
 @pytest.mark.process

@@ -80,7 +80,7 @@ def average_precision(frame: pd.DataFrame) -> dict[str, float | None]:
     if not labels.are_sets(frame["label"]):
         return {}
     classes = classes_of(frame)
-    true, p = labels.multi_hot(frame["label"], classes), _probabilities(frame)
+    true, p = labels.multi_hot(frame["label"], classes), probabilities_of(frame)
     tested = true.any(axis=0)
     if not tested.any() or not np.isfinite(p).all():
         return {"macro_ap": None, "micro_ap": None}
@@ -88,7 +88,7 @@ def average_precision(frame: pd.DataFrame) -> dict[str, float | None]:
     return {"macro_ap": float(macro), "micro_ap": float(micro)}
 
 
-def _probabilities(frame: pd.DataFrame) -> np.ndarray:
+def probabilities_of(frame: pd.DataFrame) -> np.ndarray:
     """Return the probabilities of a table: float64, (windows, classes)."""
     return frame[[PROBABILITY + name for name in classes_of(frame)]].to_numpy(dtype=np.float64)
 
@@ -98,7 +98,7 @@ def cross_entropy(frame: pd.DataFrame) -> float | None:
 
     Of a multi-label dataset the mean binary cross-entropy over all pairs of a window and a class.
     """
-    classes, probabilities = classes_of(frame), _probabilities(frame)
+    classes, probabilities = classes_of(frame), probabilities_of(frame)
     if labels.are_sets(frame["label"]):
         if not np.isfinite(probabilities).all():
             return None
@@ -142,7 +142,7 @@ def reliability(frame: pd.DataFrame) -> pd.DataFrame:
 def calibration_error(frame: pd.DataFrame) -> float | None:
     """Return the expected calibration error (Guo et al. 2017): the mean distance of `reliability` from the diagonal."""
     bins = reliability(frame)
-    if not np.isfinite(_probabilities(frame)).all():
+    if not np.isfinite(probabilities_of(frame)).all():
         return None
     return float(np.average((bins["accuracy"] - bins["confidence"]).abs(), weights=bins["windows"]))
 
@@ -150,9 +150,9 @@ def calibration_error(frame: pd.DataFrame) -> float | None:
 def _decisions(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return whether each prediction is right, and its probability; of a multi-label dataset for each class."""
     if labels.are_sets(frame["label"]):
-        true, p = labels.multi_hot(frame["label"], classes_of(frame)).ravel(), _probabilities(frame).ravel()
+        true, p = labels.multi_hot(frame["label"], classes_of(frame)).ravel(), probabilities_of(frame).ravel()
         return true[np.isfinite(p)], p[np.isfinite(p)]
-    confidence = _probabilities(frame).max(axis=1).clip(0, 1)
+    confidence = probabilities_of(frame).max(axis=1).clip(0, 1)
     known = np.isfinite(confidence)
     return (frame["label"] == frame["predicted"]).to_numpy()[known], confidence[known]
 
@@ -168,7 +168,7 @@ def by_class(frame: pd.DataFrame) -> pd.DataFrame:
         label, predicted = frame["label"].to_numpy(dtype=str), frame["predicted"].to_numpy(dtype=str)
         found = precision_recall_fscore_support(label, predicted, labels=classes, zero_division=np.nan)
         return pd.DataFrame(dict(zip(names, found, strict=True))).assign(**{"class": classes})
-    true, p = labels.multi_hot(frame["label"], classes), _probabilities(frame)
+    true, p = labels.multi_hot(frame["label"], classes), probabilities_of(frame)
     found = precision_recall_fscore_support(true, labels.multi_hot(frame["predicted"], classes), zero_division=np.nan)
     known = true.any(axis=0) & np.isfinite(p).all(axis=0)
     ap = [average_precision_score(true[:, n], p[:, n]) if known[n] else np.nan for n in range(len(classes))]

@@ -7,7 +7,9 @@ averaged, and their standard deviation is reported beside the interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 SEED = 0
 BATCH = 250  # resamples at a time; changes nothing but memory
+PAIRS = 10**7  # of a resample and a row, at a time; as little
 RECORDING = ["recording", "group"]  # a long recording counts once for each of its groups
 RECORDING_CLASS = [*RECORDING, "label"]  # and where labels are events, for each of its classes
 WINDOW = ["fold", *RECORDING, "start", "seconds"]
@@ -33,23 +36,52 @@ def bootstrap(sums: np.ndarray, strata: np.ndarray, statistic: Callable[[np.ndar
     Parameters
     ----------
     sums : shape (G, K), the counts of each group
-    strata : shape (G,), the class of each group (the first, where events give it several); groups are drawn with
-        replacement within their class
+    strata : shape (G,), the class of each group (the first, where events give it several, and the rarest of a set);
+        groups are drawn with replacement within their class
     statistic : (..., K) -> (...), of the sums over all groups
 
     Returns
     -------
     low, high; None where no class has two groups, so that nothing can be resampled
     """
-    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    resampled = [index for index in members if len(index) > 1]
-    if not resampled:
-        return None
-    fixed = sum(sums[index[0]] for index in members if len(index) == 1)
+    resampled, single = _members(strata)
+    fixed = sum(sums[number] for number in single)
 
     def of_groups(*indices: np.ndarray, axis: int) -> np.ndarray:
         return statistic(fixed + sum(sums[np.moveaxis(index, axis, -1)].sum(axis=-2) for index in indices))
 
+    return _percentiles(resampled, of_groups)
+
+
+def weighted_bootstrap(strata: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval:
+    """Return the 95 % interval of a statistic that is no function of sums over groups; see `bootstrap`.
+
+    Parameters
+    ----------
+    strata : shape (G,)
+    statistic : (B, G) -> (B,), of how often each group was drawn
+    """
+    resampled, single = _members(strata)
+
+    def of_groups(*indices: np.ndarray, axis: int) -> np.ndarray:
+        drawn = np.concatenate([np.atleast_2d(np.moveaxis(index, axis, -1)) for index in indices], axis=-1)
+        weights = np.zeros((len(drawn), len(strata)))
+        weights[:, single] = 1
+        np.add.at(weights, (np.arange(len(drawn))[:, None], drawn), 1)
+        return statistic(weights)
+
+    return _percentiles(resampled, of_groups)
+
+
+def _members(strata: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+    """Return the groups of each stratum that has several, and those that are alone in theirs."""
+    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    return [index for index in members if len(index) > 1], [int(index[0]) for index in members if len(index) == 1]
+
+
+def _percentiles(resampled: list[np.ndarray], of_groups: Callable[..., np.ndarray]) -> Interval:
+    if not resampled:
+        return None
     found = scipy.stats.bootstrap(
         resampled,
         of_groups,
@@ -87,9 +119,7 @@ def pool(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def accuracy(frame: pd.DataFrame) -> Interval:
     """Return the interval of the share of rows with the right class; rows of several seeds are averaged."""
     table = _by_group(frame, frame["label"] == frame["predicted"])
-    return bootstrap(
-        table[["right", "rows"]].to_numpy(float), table["label"].to_numpy(), lambda s: s[..., 0] / s[..., 1]
-    )
+    return bootstrap(table[["right", "rows"]].to_numpy(float), _strata(table["label"]), lambda s: s[..., 0] / s[..., 1])
 
 
 def macro_f1(frame: pd.DataFrame) -> Interval:
@@ -100,7 +130,7 @@ def macro_f1(frame: pd.DataFrame) -> Interval:
     true, predicted = (labels.multi_hot(frame[name], classes) for name in ("label", "predicted"))
     counts = np.zeros((len(groups), 2 * size))  # of each class: right, and true plus predicted
     np.add.at(counts, group, np.hstack([true & predicted, true.astype(int) + predicted]))
-    strata = frame.groupby("group", sort=True)["label"].first().to_numpy()
+    strata = _strata(frame.groupby("group", sort=True)["label"].first())
 
     def statistic(sums: np.ndarray) -> np.ndarray:
         right, named = sums[..., :size], sums[..., size:]
@@ -108,6 +138,78 @@ def macro_f1(frame: pd.DataFrame) -> Interval:
             return np.nanmean(np.where(named > 0, 2 * right / named, np.nan), axis=-1)
 
     return bootstrap(counts, strata, statistic)
+
+
+def average_precision(seeds: Sequence[pd.DataFrame]) -> dict[str, Interval]:
+    """Return the intervals of `macro_ap` and `micro_ap` of a multi-label dataset; nothing of others.
+
+    Parameters
+    ----------
+    seeds : the predictions of each seed, of the same windows; the scores are averaged
+    """
+    scores = [classification.average_precision(frame) for frame in seeds]
+    if not scores[0] or any(None in found.values() for found in scores):
+        return dict.fromkeys(scores[0])
+    strata = _strata(pd.concat(seeds).groupby("group", sort=True)["label"].first())
+    return {
+        name: weighted_bootstrap(strata, functools.partial(_mean_of_seeds, [ranked(frame) for frame in seeds]))
+        for name, ranked in (("macro_ap", _ranked_by_class), ("micro_ap", _ranked_together))
+    }
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Pairs of a window and a class, the most probable first.
+
+    group : its number, of each pair
+    true : whether the window has the class
+    ends : the last of each run of equally probable pairs
+    """
+
+    group: np.ndarray
+    true: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, group: np.ndarray, true: np.ndarray, probability: np.ndarray) -> _Ranked:
+        order = np.argsort(-probability, kind="stable")
+        ends = np.flatnonzero(np.append(np.diff(probability[order]) != 0, True))
+        return cls(group[order], true[order], ends)
+
+    def average_precision(self, weights: np.ndarray) -> np.ndarray:
+        """Return the average precision as scikit-learn defines it, of groups with weights: (B, G) -> (B,)."""
+        at_a_time = max(1, PAIRS // len(self.group))
+        parts = [self._of(weights[first : first + at_a_time]) for first in range(0, len(weights), at_a_time)]
+        return np.concatenate(parts)
+
+    def _of(self, weights: np.ndarray) -> np.ndarray:
+        drawn = weights[:, self.group]
+        found = np.cumsum(drawn * self.true, axis=1)[:, self.ends]
+        named = np.cumsum(drawn, axis=1)[:, self.ends]
+        with np.errstate(invalid="ignore"):
+            precision = np.where(named > 0, found / named, 0)
+            return (np.diff(found, axis=1, prepend=0) * precision).sum(axis=1) / found[:, -1]
+
+
+def _ranked_by_class(frame: pd.DataFrame) -> list[_Ranked]:
+    classes = classification.classes_of(frame)
+    _, group = np.unique(frame["group"].to_numpy(dtype=str), return_inverse=True)
+    true, p = labels.multi_hot(frame["label"], classes), classification.probabilities_of(frame)
+    return [_Ranked.of(group, true[:, n], p[:, n]) for n in range(len(classes)) if true[:, n].any()]
+
+
+def _ranked_together(frame: pd.DataFrame) -> list[_Ranked]:
+    classes = classification.classes_of(frame)
+    _, group = np.unique(frame["group"].to_numpy(dtype=str), return_inverse=True)
+    true, p = labels.multi_hot(frame["label"], classes), classification.probabilities_of(frame)
+    tested = true.any(axis=0)
+    return [_Ranked.of(np.repeat(group, tested.sum()), true[:, tested].ravel(), p[:, tested].ravel())]
+
+
+def _mean_of_seeds(seeds: Sequence[Sequence[_Ranked]], weights: np.ndarray) -> np.ndarray:
+    """Return the mean over classes and seeds; of a class that was not drawn nothing is known."""
+    found = [np.nanmean([ranked.average_precision(weights) for ranked in seed], axis=0) for seed in seeds]
+    return np.mean(found, axis=0)
 
 
 def difference(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
@@ -123,7 +225,7 @@ def difference(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
     """
     both = [_by_group(x, x["label"] == x["predicted"]).set_index("group") for x in (a, b)]
     names = both[0].index.union(both[1].index)
-    label = both[0]["label"].reindex(names).fillna(both[1]["label"].reindex(names))
+    label = _strata(both[0]["label"].reindex(names).fillna(both[1]["label"].reindex(names)))
     # groups that only one of the two tested are strata of their own, so that neither is ever left with none
     strata = np.array([f"{one} {names[n] in both[0].index} {names[n] in both[1].index}" for n, one in enumerate(label)])
     sums = np.column_stack([x[["right", "rows"]].reindex(names, fill_value=0).to_numpy(float) for x in both])
@@ -133,6 +235,11 @@ def difference(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
 
     low, high = bootstrap(sums, strata, statistic) or (None, None)
     return {"difference": float(statistic(sums.sum(axis=0))), "low": low, "high": high}
+
+
+def _strata(label: pd.Series) -> np.ndarray:
+    """Return the stratum of each group: its class, of a multi-label dataset the rarest of its classes."""
+    return np.array(labels.rarest(label.tolist()), dtype=object)
 
 
 def _by_group(frame: pd.DataFrame, right: pd.Series) -> pd.DataFrame:

@@ -75,6 +75,7 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
         "seeds": max(row["seeds"] for row in pairs[0].scores.values()),
         "warnings": counts["warnings"],
         "pairs": pairs,
+        "multi_label": all("macro_ap" in row for pair in pairs for row in pair.scores.values()),
         "tutorial": tutorial["accuracy"] if tutorial else {},
         "findings": [line for line in _findings(pairs, summary["contrasts"], tutorial, audit) if line],
         "ladder": by_name,

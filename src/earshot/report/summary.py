@@ -83,6 +83,7 @@ def _score(results: DatasetResults, cells: list[Cell], frame: pd.DataFrame) -> d
         **{name: getattr(cells[0], name) for name in (*EXPERIMENT, "protocol")},
         **{name: _mean([seed[name] for seed in seeds]) for name in MEAN},
         **{name: _mean([seed[name] for seed in seeds]) for name in ("macro_ap", "micro_ap") if name in seeds[0]},
+        **_average_precision(cells),
         **_interval("accuracy", intervals.accuracy(frame)),
         **_interval("macro_f1", intervals.macro_f1(frame)),
         "seeds": len(cells),
@@ -97,6 +98,12 @@ def _score(results: DatasetResults, cells: list[Cell], frame: pd.DataFrame) -> d
         "parameters": cells[0].runs[0]["parameters"],
         "folds": len(cells[0].runs),
     }
+
+
+def _average_precision(cells: list[Cell]) -> dict[str, float | None]:
+    """Return the intervals of the average precision, where the dataset is multi-label."""
+    found = intervals.average_precision([cell.predictions for cell in cells])
+    return {key: value for name, interval in found.items() for key, value in _interval(name, interval).items()}
 
 
 def _unit(results: DatasetResults) -> list[str]:

@@ -44,9 +44,27 @@ def published(spans: pd.DataFrame, test_share: float, random_state: int) -> pd.D
         np.arange(len(spans)),
         test_size=test_share,
         random_state=random_state,
-        stratify=label_text.rarest(spans["label"].tolist()),
+        stratify=_strata(spans["label"].tolist(), test_share),
     )
     return _table(spans, 0, {"train": train, "validation": test, "test": test})
+
+
+def _strata(labels: list[str], test_share: float) -> list[str]:
+    """Return the class of each label, of a set the rarest of its classes, by which a random split is stratified.
+
+    scikit-learn needs two of each stratum, and no more strata than there are rows on either side. What sets have beyond
+    that is one stratum.
+    """
+    strata = pd.Series(label_text.rarest(labels))
+    counts, tested = strata.value_counts(), math.ceil(test_share * len(strata))
+    most = max(1, min(tested, len(strata) - tested))
+    if len(counts) <= most and counts.min() >= MIN_PUBLISHED:
+        return strata.tolist()
+    kept = counts[counts >= MIN_PUBLISHED].index[: most - 1]
+    joined = strata.where(strata.isin(kept), "")
+    if (joined == "").sum() < MIN_PUBLISHED:
+        joined = joined.mask(joined == "", counts.index[0])
+    return joined.tolist()
 
 
 def grouped(
@@ -274,7 +292,8 @@ def make(
             check_published(spans, setting["test_share"], card.name)
         return published(spans, setting["test_share"], setting["random_state"])
     n_windows = np.array([len(windows.starts(s.start, s.stop, **window)) for s in spans.itertuples()])
-    tested = (n_windows > 0) & ~spans["label"].isin(train_only(card))
+    kept = {*train_only(card)}
+    tested = (n_windows > 0) & spans["label"].map(lambda label: kept.isdisjoint(label_text.names_of(label)))
     judged = published_folds.judge(spans[tested], recordings.set_index("recording")["group"])
     folds = None if judged and judged.used else for_task(setting["folds"], card.task, "split.folds")
     if folds is not None:
