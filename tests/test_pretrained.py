@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 
 from conftest import Project, invoke, write_audio
@@ -108,6 +109,10 @@ def test_zero_shot_is_the_highest_of_the_backbones_classes_against_a_threshold(t
 def test_a_model_trained_on_is_half_way_from_its_backbone(trained):
     config = json.loads(next(trained.data("models", "horns", "waveform_32k-mn").glob("*/config.json")).read_text())
     assert config["model"]["members"] == [[CLASSES.index("Siren")], []] and config["model"]["width"] == 0.1
+    weights = load_file(next(trained.data("models", "horns", "waveform_32k-mn").glob("*fold0")) / "model.safetensors")
+    before = {name: value for name, value in backbones.weights_of("small").items() if "classifier.3" not in name}
+    changed = {name for name, value in before.items() if not torch.equal(weights[f"model.net.{name}"], value)}
+    assert "features.16.0.weight" in changed and not any("running" in name for name in changed)
     assert "labels" not in config["model"] and config["input"]["sample_rate"] == 32000
 
 
