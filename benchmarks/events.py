@@ -26,7 +26,7 @@ SETTINGS = {
             "events_per_hour": 60.0,
             "snr_db": [0, 20],
             "step": 0.5,
-            "inputs": ["log_mel"],
+            "inputs": ["log_mel", "embedding", "tags", "waveform_32k"],
         }
     },
     "operating_point": {TASK: {"max_false_alarms_per_hour": 1}},
@@ -37,7 +37,12 @@ RUN = {
     "protocols": ["grouped"],
     "contrasts": [],
     "noise": {},
-    "experiments": {"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
+    "experiments": {
+        "over_time": {"inputs": ["log_mel"], "models": ["cnn"]},
+        "embedded": {"inputs": ["embedding"], "models": ["linear"]},
+        "tagged": {"inputs": ["tags"], "models": ["zero_shot"]},
+        "tuned": {"inputs": ["waveform_32k"], "models": ["mn"]},
+    },
 }
 
 
