@@ -91,7 +91,9 @@ def load_card(name: str) -> BackboneCard:
     """
     path = card_path(name)
     if name not in backbone_names():
-        raise EarshotError(f"no backbone is called '{name}': {path} is missing; {did_you_mean(name, backbone_names())}")
+        known = backbone_names()
+        right = did_you_mean(name, known) if known else "run earshot in a project's folder, which has such cards"
+        raise EarshotError(f"no backbone is called '{name}': {path} is missing; {right}")
     try:
         content = read_yaml(path)
         if not isinstance(content, dict):

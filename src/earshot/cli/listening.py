@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +19,8 @@ from earshot.explore import SECONDS
 # of detection/formats.py, whose import takes seconds
 FORMATS = ["table", "json", "csv", "windows", "audacity", "raven", "dcase", "audioset"]
 LOOPBACK = "127.0.0.1"
+if TYPE_CHECKING:
+    from earshot.detection.detector import Detector
 
 
 @click.command(short_help="See and hear a recording or a dataset.")
@@ -62,6 +66,13 @@ def _default(name: str) -> str:
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @options.with_model
+@click.option("--backbone", metavar="NAME", help="Use this network of conf/backbones/ as it is, with nothing trained.")
+@click.option(
+    "--labels",
+    metavar="NAME,NAME",
+    multiple=True,
+    help="Of the backbone's classes only those with these names, or with them in theirs; =NAME: exactly that.",
+)
 @click.option(
     "--hop",
     type=click.FloatRange(0.01),
@@ -87,6 +98,8 @@ def predict(
     run: str | None,
     model: Path | None,
     champion: str | None,
+    backbone: str | None,
+    labels: tuple[str, ...],
     hop: float | None,
     channel: int | None,
     wanted: tuple[str, ...],
@@ -100,7 +113,9 @@ def predict(
     rate: int,
     channels: int,
 ) -> None:
-    """Classify recordings with a trained model and detect events.
+    """Classify recordings and detect events, with a trained model or with a network that others trained.
+
+    Default model: the champion; where there is none, a backbone that knows the 527 classes of AudioSet.
 
     FILE is a recording of any format and length, a folder, a pattern, or - for standard input.
 
@@ -119,9 +134,7 @@ def predict(
     """
     if follows and len(files) > 1:
         raise click.UsageError("--follow takes one FILE")
-    from earshot.detection.detector import Detector
-
-    detector = Detector.load(options.model_folder(run, model, champion), hop)
+    detector = _detector(run, model, champion, backbone, labels, hop)
     rules = detector.rules(
         threshold=threshold, release=release, min_duration=min_duration, max_gap=max_gap, median=median
     )
@@ -139,6 +152,32 @@ def predict(
     output = formats.OUTPUTS[form](detector.classes, detector.sample_rate / 2)
     if batch.predict(detector, list(files), rules, classes, output, "mix" if channel is None else channel):
         raise SystemExit(1)
+
+
+def _detector(
+    run: str | None,
+    model: Path | None,
+    champion: str | None,
+    backbone: str | None,
+    labels: tuple[str, ...],
+    hop: float | None,
+) -> Detector:
+    """Return the model that the options name; where they name none and there is no champion, the default backbone."""
+    trained = [value for value in (run, model, champion) if value is not None]
+    if trained and (backbone or labels):
+        raise click.UsageError("--backbone and --labels are for a network as it is, --run, --model and --champion not")
+    from earshot.deploy import find
+
+    if trained or (not (backbone or labels) and find.champions()):
+        from earshot.detection.detector import Detector
+
+        return Detector.load(options.model_folder(run, model, champion), hop)
+    from earshot.detection import untrained
+
+    with contextlib.redirect_stdout(sys.stderr):  # what is fetched is told there: standard output has the results
+        found = untrained.load(backbone or untrained.DEFAULT, labels, hop)
+        print("\n".join(untrained.told(found)), flush=True)
+    return found
 
 
 @click.command(short_help="Open a page that classifies recordings.")

@@ -47,6 +47,8 @@ def _downloaded(client: MlflowClient, run_id: str) -> Path:
 @store.answering()
 def champions() -> dict[str, str]:
     """Return the version of each dataset's champion."""
+    if address.is_local() and not project.mlflow("mlflow.db").exists():
+        return {}  # MLflow would make the store first
     registered = {model.name: model.aliases for model in store.connect().search_registered_models()}
     return {name: aliases[store.CHAMPION] for name, aliases in registered.items() if store.CHAMPION in aliases}
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from earshot.audio import decode, sources
 from earshot.detection.detector import Detector
 from earshot.detection.events import Event, Events
-from earshot.detection.formats import clock
+from earshot.detection.formats import clock, in_words
 from earshot.detection.rule import Rule
 from earshot.detection.timeline import Stretch, Timeline
 from earshot.files import rounded
@@ -57,4 +57,4 @@ def line(found: Stretch | Event, classes: list[str], as_json: bool) -> str:
     span = f"{clock(found.start):>11} {clock(found.end):>11}"
     if isinstance(found, Event):
         return f"{span}  event: {found.label} {found.confidence:.3f}"
-    return f"{span}  " + ", ".join(f"{label} {score:.3f}" for label, score in facts["scores"].items())
+    return f"{span}  {in_words(facts['scores'].items())}"

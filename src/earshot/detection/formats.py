@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 from earshot.datasets.annotations import audioset
@@ -15,6 +16,9 @@ from earshot.detection.detector import Window
 from earshot.detection.events import Event
 from earshot.errors import EarshotError
 from earshot.files import rounded
+
+MOST_SHOWN = 10  # classes in a line for people; of more, the FEW highest
+FEW = 5
 
 
 class Format:
@@ -39,11 +43,11 @@ class Table(Format):
 
     def answer(self, name: str, found: Answer) -> None:
         """Write the result of a file."""
-        ranked = sorted(found.scores.items(), key=lambda item: -item[1])
-        print(f"{name}  {clock(found.seconds)}  " + ", ".join(f"{label} {score:.3f}" for label, score in ranked))
+        print(f"{name}  {clock(found.seconds)}  {in_words(sorted(found.scores.items(), key=lambda item: -item[1]))}")
+        labels = self.classes if len(self.classes) <= MOST_SHOWN else [event.label for event in found.events]
         for event in found.events:
             span = f"{clock(event.start):>11} {clock(event.end):>11}"
-            print(f"{span}  {event.label:{max(map(len, self.classes))}} {event.confidence:.3f}", flush=True)
+            print(f"{span}  {event.label:{max(map(len, labels))}} {event.confidence:.3f}", flush=True)
 
 
 class Json(Format):
@@ -175,6 +179,14 @@ OUTPUTS = {
     "dcase": Dcase,
     "audioset": AudioSet,
 }
+
+
+def in_words(scores: Iterable[tuple[str, float]]) -> str:
+    """Return the score of each class as text for people; of many classes the highest."""
+    shown = list(scores)
+    if len(shown) > MOST_SHOWN:
+        shown = sorted(shown, key=lambda item: -item[1])[:FEW]
+    return ", ".join(f"{label} {score:.3f}" for label, score in shown)
 
 
 def clock(seconds: float) -> str:

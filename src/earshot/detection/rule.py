@@ -45,17 +45,17 @@ class Rule:
 
 
 def rules_of(settings: Mapping[str, Any], **given: float | None) -> dict[str, Rule]:
-    """Return the rule of each class of a model: of its operating point the chosen one, of the others the default.
+    """Return the rule of each class of a model: of its operating point the chosen one, of the others its default.
 
     Parameters
     ----------
-    settings : of the trained model
+    settings : of the trained model; `rule` in them is its default
     given : what to use instead for every class, by the names of `Rule`; None leaves it as it is
     """
-    point = settings.get("operating_point")
+    point, default = settings.get("operating_point"), settings.get("rule") or asdict(Rule())
     instead = {name: value for name, value in given.items() if value is not None}
     return {
-        label: Rule(**(point["rule"] if point and label == point["label"] else asdict(Rule())) | instead)
+        label: Rule(**(point["rule"] if point and label == point["label"] else default) | instead)
         for label in settings["classes"]
     }
 

@@ -57,7 +57,7 @@ def highest(scores: torch.Tensor, members: Sequence[Sequence[int]], rest: float,
     scores : logits of the network's classes, (B, C)
     members : see `members_of`
     rest : the logit of the class that has no members
-    n_outputs : 1 for two classes, whose logits are subtracted; else one for each
+    n_outputs : one for each class, or 1 for two, whose logits are subtracted
 
     Returns
     -------
@@ -67,4 +67,4 @@ def highest(scores: torch.Tensor, members: Sequence[Sequence[int]], rest: float,
         scores[:, list(numbers)].amax(dim=1) if numbers else torch.full_like(scores[:, 0], rest) for numbers in members
     ]
     logits = torch.stack(best, dim=1)
-    return logits[:, 1:] - logits[:, :1] if n_outputs == 1 else logits
+    return logits[:, 1:] - logits[:, :1] if n_outputs < len(members) else logits

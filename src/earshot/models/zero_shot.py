@@ -21,13 +21,23 @@ class ZeroShot(nn.Module):
     where none of the others reaches `threshold`. Nothing is trained.
     """
 
-    def __init__(self, n_rows: int, n_bins: int, n_classes: int, *, members: list[list[int]], threshold: float) -> None:
+    def __init__(
+        self,
+        n_rows: int,
+        n_bins: int,
+        n_classes: int,
+        *,
+        members: list[list[int]],
+        threshold: float,
+        multi_label: bool = False,
+    ) -> None:
         """Take windows of shape (n_rows, n_bins).
 
         Parameters
         ----------
         members : for each class the numbers of the backbone's classes that stand for it; none for "*"
         threshold : probability
+        multi_label : whether each class has a logit of its own, however many there are
 
         Raises
         ------
@@ -36,7 +46,7 @@ class ZeroShot(nn.Module):
         """
         super().__init__()
         self.members, self.rest = members, known_classes.logit(threshold)
-        self.n_outputs = n_outputs(n_classes)
+        self.n_outputs = n_classes if multi_label else n_outputs(n_classes)
 
     @classmethod
     def completed(

@@ -26,7 +26,12 @@ def local_uri() -> str:
 
 def uri() -> str:
     """Return the address of the store: `MLFLOW_TRACKING_URI` where set, else the project's own."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or local_uri()
+    return local_uri() if is_local() else os.environ["MLFLOW_TRACKING_URI"]
+
+
+def is_local() -> bool:
+    """Tell whether the store is the project's own."""
+    return not os.environ.get("MLFLOW_TRACKING_URI")
 
 
 def shown() -> str:
