@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -161,10 +162,12 @@ def test_it_is_for_this_machine_alone(server):
         (["--model", "nowhere"], "is not available (Address already in use)"),
         (["--model", "nowhere", "--host", "192.0.2.1"], "is not available (Cannot assign requested address)"),
         ([], "there is no trained model here"),
+        (["--backbone", "mn05"], "no backbone is called 'mn05'"),
     ],
 )
 def test_a_server_that_can_not_start_says_why(server, project, options, why):
     port = server[0].rpartition(":")[2]
+    shutil.rmtree(project.root / "conf" / "backbones")  # one of them would be offered
     done = CliRunner().invoke(main.main, ["serve", "--port", port, *options])
     assert done.exit_code == 1 and why in done.stderr and "Traceback" not in done.output
 

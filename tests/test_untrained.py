@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import requests
 import soundfile
 from click.testing import CliRunner
 
-from conftest import write_audio
+from conftest import serving, write_audio
 from earshot import backbones
 from earshot.cli import main
 from earshot.detection import untrained
+from earshot.detection.detector import Window
 from earshot.detection.formats import in_words
 from earshot.detection.rule import Rule
 from earshot.errors import EarshotError
+from earshot.web import listening
 from test_backbones import CLASSES, RATE, sound, write_backbone
 
 NAMES = ["Speech", "Siren", "Police car (siren)", "Fire engine, fire truck (siren)", "Car", "Hot dog", "Carnival"]
@@ -37,8 +42,8 @@ def street(tmp_path) -> Path:
     return write_audio(tmp_path / "street.wav", sound(5, RATE), RATE)
 
 
-def predict(*arguments, code: int = 0, stdin: bytes | None = None):
-    done = CliRunner().invoke(main.main, ["predict", *map(str, arguments)], input=stdin)
+def predict(*arguments, code: int = 0):
+    done = CliRunner().invoke(main.main, ["predict", *map(str, arguments)])
     assert done.exit_code == code, done.output
     return done
 
@@ -79,8 +84,12 @@ def test_every_format_has_the_backbones_classes(backbone, street, form):
 
 
 def test_a_stream_is_followed_and_a_short_sound_is_a_window(backbone, tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")
     pcm = (sound(4, 16000) * 2**15).astype("<i2").tobytes()
-    lines = predict("--follow", "--json", "--labels", "siren", "-", stdin=pcm).stdout.splitlines()
+    writing = threading.Thread(target=pipe.write_bytes, args=[pcm])
+    writing.start()
+    lines = predict("--follow", "--json", "--labels", "siren", pipe).stdout.splitlines()
+    writing.join()
     stretches = [json.loads(line)["stretch"] for line in lines if "stretch" in line]
     assert [each["start"] for each in stretches] == [0, 1, 2, 3] and list(stretches[0]["scores"]) == ["siren"]
     short = write_audio(tmp_path / "short.wav", sound(0.3, RATE), RATE)
@@ -132,3 +141,26 @@ def test_a_name_stands_for_all_classes_that_have_it_as_a_word():
 def test_of_many_classes_people_see_the_highest():
     assert in_words([("a", 0.1), ("b", 0.2)]) == "a 0.100, b 0.200"
     assert in_words((str(n), n / 20) for n in range(12)) == "11 0.550, 10 0.500, 9 0.450, 8 0.400, 7 0.350"
+
+
+@pytest.mark.process
+def test_serve_offers_it_and_fetches_it_when_it_is_first_asked_for(backbone, street, project):
+    kept = project.data("cache", "backbones", untrained.DEFAULT, f"{untrained.DEFAULT}.pt")
+    where = {"cwd": project.root, "env": os.environ}
+    with serving("earshot.cli", "serve", **where) as (address, _):
+        (name,) = requests.get(f"{address}/models", timeout=60).json()["models"]
+        assert name == "mn04_as, untrained on your data" and not kept.exists()
+        asked = {"model": name, "threshold": 0, "release": 0}
+        done = requests.post(f"{address}/listen", params=asked, data=street.read_bytes(), timeout=120)
+        (heard,) = done.json()["heard"]
+    assert kept.exists() and list(heard["timeline"]["scores"]) == CLASSES
+    assert heard["scores"] == pytest.approx(json.loads(predict("--json", street).stdout)["scores"], abs=1e-4)
+    assert [(event["start"], event["end"]) for event in heard["events"]] == [(0, 5)] * len(CLASSES)
+
+
+def test_of_many_classes_a_page_gets_the_highest():
+    scores = np.zeros((3, 30), np.float32)
+    scores[1, 7], scores[2, 20], scores[0, 3] = 0.9, 0.8, 0.3
+    windows = [Window(number, 2.0, row) for number, row in enumerate(scores)]
+    found = listening._highest([str(number) for number in range(30)], windows)
+    assert found[:3] == ["7", "20", "3"] and len(found) == listening.MOST_CLASSES

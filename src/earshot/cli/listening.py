@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,6 +191,9 @@ def _detector(
     type=click.Path(path_type=Path),
     help="Offer the model in this folder; can be repeated.",
 )
+@click.option(
+    "--backbone", metavar="NAME", help="Offer this network of conf/backbones/ as it is, with nothing trained."
+)
 @click.option("--port", default=5002, show_default=True)
 @click.option(
     "--host", default=LOOPBACK, show_default=True, help="0.0.0.0 allows other machines; there is no authentication."
@@ -196,13 +201,16 @@ def _detector(
 @click.option("--name", "names", metavar="HOST", multiple=True, help="Host name of this machine for others.")
 @click.option("--most-mb", default=50.0, show_default=True, help="Largest upload, in megabytes.")
 @without_traceback
-def serve(folders: tuple[Path, ...], port: int, host: str, names: tuple[str, ...], most_mb: float) -> None:
+def serve(
+    folders: tuple[Path, ...], backbone: str | None, port: int, host: str, names: tuple[str, ...], most_mb: float
+) -> None:
     """Open a page in the browser where trained models classify a recording: see, hear and compare the results.
 
-    Default models: the champions, and one of each experiment of the pipeline.
+    Default models: the champions, one of each experiment of the pipeline, and a backbone with nothing trained.
     """
-    models = {str(folder): folder for folder in folders} or _trained_models()
-    if not models:
+    models = {str(folder): folder for folder in folders} or ({} if backbone else _trained_models())
+    offered = _loaders(models, backbone, by_default=not folders)
+    if not offered:
         raise EarshotError("there is no trained model here: `earshot repro` trains some, --model names one")
     from earshot.web import ports
 
@@ -211,10 +219,30 @@ def serve(folders: tuple[Path, ...], port: int, host: str, names: tuple[str, ...
 
     from earshot.web.listening import app
 
-    print(f"listening on http://{host}:{port} with {len(models)} models; stop with Ctrl-C", flush=True)
-    served = app(models, round(most_mb * 1e6), [LOOPBACK, "localhost", host, *names])
+    print(f"listening on http://{host}:{port} with {len(offered)} models; stop with Ctrl-C", flush=True)
+    served = app(offered, round(most_mb * 1e6), [LOOPBACK, "localhost", host, *names])
     # uvicorn's other HTTP parser fails where a refused body continues to arrive
     uvicorn.run(served, http="httptools", host=host, port=port, log_level="warning", server_header=False)
+
+
+def _loaders(folders: dict[str, Path], backbone: str | None, by_default: bool) -> dict[str, Callable[[], Detector]]:
+    """Return what loads each model: those in folders, and a backbone that is named, or the default one if it is here.
+
+    Raises
+    ------
+    EarshotError
+        If there is no card of the backbone that is named.
+    """
+    from earshot import backbones
+    from earshot.detection import untrained
+    from earshot.detection.detector import Detector
+
+    found = {name: functools.partial(Detector.load, folder) for name, folder in folders.items()}
+    name = backbone or (untrained.DEFAULT if by_default and untrained.DEFAULT in backbones.backbone_names() else None)
+    if name:
+        backbones.load_card(name)
+        found[f"{name}, untrained on your data"] = functools.partial(untrained.load, name)
+    return found
 
 
 def _trained_models() -> dict[str, Path]:

@@ -34,6 +34,7 @@ MAX_MODELS = 2  # in a request
 AT_ONCE = 2  # recordings in work at a time
 WAITING = 14  # recordings in the queue; others are refused
 CACHED_MODELS = 4
+MOST_CLASSES = 20  # of a model in an answer; a page has no room for more
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
     "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -55,15 +56,16 @@ class Refusal(Exception):
 class Listening:
     """The models, and a queue of recordings of which a few are worked on at a time.
 
-    models : name to folder
+    models : name to what loads the model
     most_bytes : the maximum size of a recording
     """
 
-    def __init__(self, models: dict[str, Path], most_bytes: int):
+    def __init__(self, models: dict[str, Callable[[], Detector]], most_bytes: int):
         self.models, self.most_bytes = models, most_bytes
         self.places = threading.Semaphore(AT_ONCE + WAITING)
         self.limiter = anyio.CapacityLimiter(AT_ONCE)
-        self.detector = functools.lru_cache(maxsize=CACHED_MODELS)(lambda name: Detector.load(models[name]))
+        self.loading = anyio.CapacityLimiter(AT_ONCE)  # a model may first be fetched, while others listen
+        self.detector = functools.lru_cache(maxsize=CACHED_MODELS)(lambda name: models[name]())
 
     async def listen(self, request: Request) -> Response:
         """Return the predictions of the models named in the query for the body, an audio file of any format."""
@@ -71,6 +73,8 @@ class Listening:
             names, given = self._parameters(request)
             with self._place(), tempfile.NamedTemporaryFile() as file:
                 await self._save_body(request, file)
+                for name in names:
+                    await anyio.to_thread.run_sync(self.detector, name, limiter=self.loading)
                 found = await anyio.to_thread.run_sync(
                     self._predict, Path(file.name), names, given, limiter=self.limiter
                 )
@@ -128,12 +132,15 @@ class Listening:
         detector, windows = self.detector(name), []
         rules = detector.rules(**given)
         found = answer(detector, sources.blocks(path, detector.sample_rate), rules, detector.classes, windows.append)
+        shown = _highest(detector.classes, windows)
         return {
             "model": name,
             "label": found.label,
             **asdict(found),
-            "timeline": _timeline(detector, windows),
-            "rules": {label: asdict(rule) for label, rule in rules.items()},
+            "scores": {label: found.scores[label] for label in shown},
+            "events": [asdict(event) for event in found.events if event.label in shown],
+            "timeline": _timeline(detector, windows, shown),
+            "rules": {label: asdict(rules[label]) for label in shown},
             "operating_point": detector.settings.get("operating_point"),
         }
 
@@ -147,19 +154,28 @@ def _limited(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
         yield block
 
 
-def _timeline(detector: Detector, windows: list[Window]) -> dict[str, Any]:
-    """Return the score of each class by the middle of each window."""
-    scores = np.array([window.probabilities for window in windows]).round(4)
+def _highest(classes: list[str], windows: list[Window]) -> list[str]:
+    """Return the classes; of many those that reach the highest scores, the highest first."""
+    if len(classes) <= MOST_CLASSES:
+        return classes
+    peaks = np.max([window.probabilities for window in windows], axis=0)
+    return [classes[number] for number in np.argsort(-peaks, kind="stable")[:MOST_CLASSES]]
+
+
+def _timeline(detector: Detector, windows: list[Window], shown: list[str]) -> dict[str, Any]:
+    """Return the score of each class that is shown by the middle of each window."""
+    places = [detector.classes.index(label) for label in shown]
+    scores = np.array([window.probabilities[places] for window in windows]).round(4)
     middles = [window.start + window.seconds / 2 for window in windows]
-    return {"seconds": middles, "scores": dict(zip(detector.classes, scores.T.tolist(), strict=True))}
+    return {"seconds": middles, "scores": dict(zip(shown, scores.T.tolist(), strict=True))}
 
 
-def app(models: dict[str, Path], most_bytes: int, hosts: list[str]) -> Starlette:
+def app(models: dict[str, Callable[[], Detector]], most_bytes: int, hosts: list[str]) -> Starlette:
     """Return the server's application.
 
     Parameters
     ----------
-    models : name to folder, in the order of the page
+    models : name to what loads the model, when it is first asked for; in the order of the page
     most_bytes : the maximum size of a recording; a larger one is refused and not read
     hosts : host names that requests may have; others are refused, as a guard against DNS rebinding
     """

@@ -3,6 +3,7 @@ const byId = (id) => document.getElementById(id);
 const audio = byId("audio");
 const COLOURS = ["var(--first)", "var(--second)"];
 const EVENTS_SHOWN = 500;
+const SCORES_SHOWN = 10;
 let sound = null; // the recording: {blob, name}
 let pending = null; // aborts the request under way
 let ends = null; // where playing stops, in seconds
@@ -82,7 +83,7 @@ function model(prediction, number, result) {
   const card = make("section", byId("models"), "", { class: "model" });
   card.style.setProperty("--colour", COLOURS[number]);
   make("h3", card, prediction.model);
-  const scores = Object.entries(prediction.scores).sort((a, b) => b[1] - a[1]).map(([label, score]) => `${label} ${score.toFixed(2)}`);
+  const scores = Object.entries(prediction.scores).sort((a, b) => b[1] - a[1]).slice(0, SCORES_SHOWN).map(([label, score]) => `${label} ${score.toFixed(2)}`);
   make("p", card, `whole recording: ${scores.join(", ")}`, { class: "muted" });
   const point = prediction.operating_point;
   if (point) make("p", card, `${point.label}: chosen for ${point.max_false_alarms_per_hour} false alarms an hour, recall ${point.recall.toFixed(2)}`, { class: "muted" });
