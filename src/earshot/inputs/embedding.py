@@ -12,6 +12,8 @@ import numpy as np
 
 from earshot import backbones
 from earshot.audio.cut import beginning, stretches
+from earshot.backbones import Backbone
+from earshot.backbones.card import card_path
 from earshot.errors import EarshotError
 
 if TYPE_CHECKING:
@@ -70,24 +72,41 @@ class Embedding:
         while batch := list(itertools.islice(windows, max(1, AT_ONCE // n))):
             yield self.of_windows(np.stack(batch))
 
+    def extract_windows(self, samples: np.ndarray) -> np.ndarray:
+        """Return what `extract` does of each of some windows, computed together: (B, samples) -> (B, 1, D)."""
+        n = round(self.length * self.sample_rate)
+        each = max(1, AT_ONCE // n)
+        rows = [self.of_windows(samples[first : first + each, :n]) for first in range(0, len(samples), each)]
+        return np.concatenate(rows)[:, None]
+
     def of_windows(self, samples: np.ndarray) -> np.ndarray:
         """Return the rows of some windows: float32, (B, samples) -> (B, D).
 
         Raises
         ------
         EarshotError
-            If the backbone is another than the one that these settings are of, or gives no such numbers.
+            If the backbone gives no such numbers, or see `loaded`.
+        """
+        found = self.loaded().run(samples)
+        if self.output not in found:
+            raise EarshotError(f"the backbone {self.backbone} gives {' and '.join(found)} alone, and no {self.output}")
+        return found[self.output]
+
+    def loaded(self) -> Backbone:
+        """Return the backbone.
+
+        Raises
+        ------
+        EarshotError
+            If it is another than the one that these settings are of, or can't be obtained.
         """
         backbone = backbones.load(self.backbone)
         if backbone.card.digest != self.sha256:
             raise EarshotError(
-                f"conf/backbones/{self.backbone}.yaml is of another network (sha256 {backbone.card.digest}) than asked "
+                f"{card_path(self.backbone)} is of another network (sha256 {backbone.card.digest}) than asked "
                 f"for ({self.sha256}): take the former card, or run `dvc repro`"
             )
-        found = backbone.run(samples)
-        if self.output not in found:
-            raise EarshotError(f"the backbone {self.backbone} gives {' and '.join(found)} alone, and no {self.output}")
-        return found[self.output]
+        return backbone
 
     def first_row(self, start: float) -> float:
         """Return the window that begins at `start` seconds."""

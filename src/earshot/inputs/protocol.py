@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 class Input(Protocol):
     """A frozen dataclass whose fields are its settings: `sample_rate`, and the keys of `features.NAME` in params.yaml.
 
+    An input may have `extract_windows`, which does what `extract` does of each of many windows of one length, together:
+    (B, samples) -> (B, T, F).
+
     `earshot.inputs.frames.OverTime` has all of it for inputs that are made of frames, but for `extract` and the frames.
     """
 

@@ -45,7 +45,8 @@ def of_samples(settings: dict[str, Any], net: nn.Module, samples: np.ndarray) ->
     float32, shape (windows, classes)
     """
     built = input_of(settings)
-    rows = np.stack([built.extract(window) for window in samples])
+    at_once = getattr(built, "extract_windows", lambda each: np.stack([built.extract(window) for window in each]))
+    rows = at_once(samples)
     multi_label = is_multi_label(settings)
     found = of_batch(net, built.finish(torch.from_numpy(rows)), multi_label)
     return calibration.applied(settings.get("calibration"), found, multi_label)
