@@ -25,6 +25,7 @@ from earshot.audio import decode, sources
 from earshot.audio.suffixes import AUDIO_SUFFIXES
 from earshot.batches import prepare
 from earshot.cli import main
+from earshot.deploy import find
 from earshot.detection.answer import answer
 from earshot.detection.decoding import decoded, smoothed
 from earshot.detection.detector import Detector, Window
@@ -370,12 +371,17 @@ def test_a_batch_without_faults_ends_well_and_a_fault_is_an_exit_code(model, tmp
         (["--model", "nowhere"], "holds no trained model"),
         (["--run", "nothing"], "no model of run nothing"),
         (["--champion", "horns"], "no champion of horns"),
-        ([], "which champion?"),
     ],
 )
 def test_a_model_that_is_not_there(trained_on, tmp_path, arguments, why):
     done = run(*arguments, tmp_path / "a.wav")
     assert done.exit_code == 1 and why in done.stderr and "Traceback" not in done.output
+
+
+def test_of_several_champions_one_must_be_named(trained_on, tmp_path, monkeypatch):
+    monkeypatch.setattr(find, "champions", lambda: {"horns": "1", "tunes": "1"})
+    done = run(tmp_path / "a.wav")
+    assert done.exit_code == 1 and "which champion?: there are those of horns, tunes" in done.stderr
 
 
 def test_a_class_that_the_model_does_not_know(model, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earshot.backbones.card import BackboneCard, Classes, MobileNetV3, load_card
-from earshot.backbones.fetch import obtain
+from earshot.backbones.card import SUFFIX, BackboneCard, Classes, MobileNetV3, card_path, load_card
+from earshot.backbones.fetch import files_of
 from earshot.errors import EarshotError
 
 OUTPUTS = ("embedding", "scores")
 if TYPE_CHECKING:
     import torch
+
+    from earshot.efficientat.mobilenet import MobileNet
 
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
 
@@ -52,7 +55,7 @@ def load(name: str) -> Backbone:
 @functools.lru_cache(maxsize=2)
 def _load(name: str, _as_card_says: str) -> Backbone:
     card = load_card(name)
-    network, *others = obtain(card)
+    network, *others = files_of(name)
     named = dict(zip([file.path for file in card.files], [network, *others], strict=True))
     if isinstance(card.network, MobileNetV3):
         from earshot.backbones import mobilenet  # torch takes seconds
@@ -77,7 +80,40 @@ def weights_of(name: str) -> dict[str, torch.Tensor]:
 
     card = load_card(name)
     width_of(card)
-    return weights.read(obtain(card)[0], card.digest)
+    return weights.read(files_of(name)[0], card.digest)
+
+
+def network(name: str) -> MobileNet:
+    """Return the network of a backbone that is a MobileNetV3, ready to predict.
+
+    Raises
+    ------
+    EarshotError
+        If it is another kind of network, or can't be obtained.
+    """
+    from earshot.backbones import mobilenet
+
+    card = load_card(name)
+    width_of(card)
+    return mobilenet.fused(mobilenet.network(files_of(name)[0], card))
+
+
+def carry(name: str, to: Path) -> None:
+    """Write a backbone to a folder: its card, and beside it its files, the weights as safetensors.
+
+    `to / NAME.yaml` then names it wherever the folder is, see `card.card_path`.
+    """
+    card, (first, *others) = load_card(name), files_of(name)
+    files = [first, *others]
+    if isinstance(card.network, MobileNetV3):
+        from earshot.backbones import weights
+
+        weights.read(first, card.digest)
+        files = [*weights.kept(first), *others]
+    (to / card.name).mkdir(parents=True)
+    shutil.copy(card_path(name), to / f"{card.name}{SUFFIX}")
+    for path in files:
+        shutil.copy(path, to / card.name)
 
 
 def width_of(card: BackboneCard) -> float:

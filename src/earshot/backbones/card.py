@@ -13,6 +13,8 @@ from earshot.datasets.sources import RemoteFile
 from earshot.errors import EarshotError
 from earshot.params import did_you_mean, read_yaml, told_type
 
+SUFFIX = ".yaml"
+
 
 class MobileNetV3(Part):
     """EfficientAT's MobileNetV3 of a width (`efficientat.mobilenet`), whose weights are a pickled state dict."""
@@ -72,8 +74,10 @@ class BackboneCard(Part):
 
 
 def card_path(name: str) -> Path:
-    """Return the path of the card of backbone `name`."""
-    return project.root() / "conf" / "backbones" / f"{name}.yaml"
+    """Return the path of the card of backbone `name`; the name may be that path, of a card with its files beside it."""
+    if name.endswith(SUFFIX):
+        return Path(name)
+    return project.root() / "conf" / "backbones" / f"{name}{SUFFIX}"
 
 
 def backbone_names() -> list[str]:
@@ -90,7 +94,7 @@ def load_card(name: str) -> BackboneCard:
         If there is no such card, or a key in it is missing, unknown or wrong.
     """
     path = card_path(name)
-    if name not in backbone_names():
+    if not path.is_file():
         known = backbone_names()
         right = did_you_mean(name, known) if known else "run earshot in a project's folder, which has such cards"
         raise EarshotError(f"no backbone is called '{name}': {path} is missing; {right}")
@@ -98,7 +102,7 @@ def load_card(name: str) -> BackboneCard:
         content = read_yaml(path)
         if not isinstance(content, dict):
             raise ValueError(f"it holds {told_type(content)}, and must hold lines such as `title: My network`")
-        return BackboneCard(name=name, **content)
+        return BackboneCard(name=path.stem, **content)
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise EarshotError(f"{path}: {told}") from None

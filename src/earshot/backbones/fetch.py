@@ -9,7 +9,7 @@ from typing import Any
 import filelock
 
 from earshot import files, project
-from earshot.backbones.card import BackboneCard, card_path, load_card
+from earshot.backbones.card import SUFFIX, BackboneCard, MobileNetV3, card_path, load_card
 from earshot.datasets.download import fetch_file
 from earshot.datasets.sources import RemoteFile
 from earshot.errors import EarshotError
@@ -29,6 +29,36 @@ def obtain(card: BackboneCard) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder.with_suffix(".lock")):
         return [_obtain(card, file, folder) for file in card.files]
+
+
+def files_of(name: str) -> list[Path]:
+    """Return the verified files of the backbone `name`, see `card.card_path`; of a card with its files these.
+
+    Raises
+    ------
+    EarshotError
+        If one can't be obtained or is wrong.
+    """
+    card = load_card(name)
+    return beside(card, Path(name).with_suffix("")) if name.endswith(SUFFIX) else obtain(card)
+
+
+def beside(card: BackboneCard, folder: Path) -> list[Path]:
+    """Return the files that lie beside a card, as `carry` put them; nothing is fetched or written.
+
+    The weights of a MobileNetV3 are checked by whoever reads them: what lies there are safetensors.
+
+    Raises
+    ------
+    EarshotError
+        If one is missing or wrong.
+    """
+    for file in card.files[isinstance(card.network, MobileNetV3) :]:
+        if not ((path := folder / file.path).is_file() and files.digest(path) == file.sha256):
+            raise EarshotError(
+                f"{path} is missing, or is not what its card says: take the model from where it was made"
+            )
+    return [folder / file.path for file in card.files]
 
 
 def obtain_for(features: Mapping[str, Any], inputs: Iterable[str]) -> None:

@@ -29,17 +29,22 @@ def read(path: Path, digest: str) -> dict[str, torch.Tensor]:
     EarshotError
         If it holds something else than tensors.
     """
-    kept = path.with_suffix(".safetensors")
-    facts = path.with_suffix(".json")
-    if not (kept.is_file() and facts.is_file() and files.read_json(facts) == _facts(kept, digest)):
-        with files.replacing(kept) as temporary:
-            save_file(_unpickled(path), temporary)
-        files.write_json(facts, _facts(kept, digest))
-    return load_file(kept)
+    own, facts = kept(path)
+    if not (own.is_file() and facts.is_file() and files.read_json(facts) == _facts(own, digest)):
+        found = _unpickled(path)
+        with files.replacing(own) as temporary:
+            save_file(found, temporary)
+        files.write_json(facts, _facts(own, digest))
+    return load_file(own)
 
 
-def _facts(kept: Path, digest: str) -> dict[str, str]:
-    return {"sha256": files.digest(kept), "from": digest}
+def kept(path: Path) -> tuple[Path, Path]:
+    """Return the paths of what is kept of a pickled file: the weights, and the digests of both."""
+    return path.with_suffix(".safetensors"), path.with_suffix(".json")
+
+
+def _facts(own: Path, digest: str) -> dict[str, str]:
+    return {"sha256": files.digest(own), "from": digest}
 
 
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:

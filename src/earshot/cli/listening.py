@@ -177,6 +177,8 @@ def _detector(
     from earshot.detection import untrained
 
     with contextlib.redirect_stdout(sys.stderr):  # what is fetched is told there: standard output has the results
+        if not (backbone or labels):
+            print("no champion here yet, so a network that others trained answers:", flush=True)
         found = untrained.load(backbone or untrained.DEFAULT, labels, hop)
         print("\n".join(untrained.told(found)), flush=True)
     return found

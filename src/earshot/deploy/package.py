@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +13,12 @@ import numpy as np
 import pandas as pd
 
 from earshot import project
+from earshot.deploy import backbone
 from earshot.detection.rule import point_of
 from earshot.settings import CUSTOM
 from earshot.trained import model_folder
 
+LIBRARIES = {"onnx": ["onnxruntime"], "tflite": ["ai-edge-litert"]}  # that run a backbone's file
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
@@ -31,23 +35,31 @@ def save(folder: Path, to: Path) -> None:
     EarshotError
         If the model takes no sound, but features that were given.
     """
+    facts, _ = model_folder.read(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        model = Path(shutil.copytree(folder, Path(temporary) / folder.name))
+        backbone.carry_along(facts, model)
+        _save(facts, model, to)
+
+
+def _save(facts: dict[str, Any], model: Path, to: Path) -> None:
     import mlflow.pyfunc
 
-    facts, _ = model_folder.read(folder)
-    rate = model_folder.input_of(facts).sample_rate
+    card, rate = backbone.card_of(facts), model_folder.input_of(facts).sample_rate
     tone = 0.1 * np.sin(2 * np.pi * 440 / rate * np.arange(round(facts["seconds"] * rate)))
     mlflow.pyfunc.save_model(
         to,
         python_model=str(Path(__file__).parent / "pyfunc.py"),
-        artifacts={"model": str(folder)},
+        artifacts={"model": str(model)},
         code_paths=_code(facts),
-        pip_requirements=_requirements(),
+        pip_requirements=_requirements(LIBRARIES.get(card.network.kind, []) if card else []),
         signature=signature(facts),
         input_example=pd.DataFrame({"samples": [tone.round(6).tolist()], "sample_rate": [rate]}),
         metadata={
             "classes": facts["classes"],
             "sample_rate": rate,
             **{name: facts[name] for name in ("operating_point", "calibration") if name in facts},
+            **({"backbone": card.name, "backbone_licence": card.licence} if card else {}),
         },
     )
 
@@ -92,9 +104,10 @@ def signature(facts: dict[str, Any]) -> ModelSignature:
     )
 
 
-def _requirements() -> list[str]:
-    """Return earshot's own requirements, each in the version that is installed."""
+def _requirements(more: list[str]) -> list[str]:
+    """Return earshot's own requirements, and some more, each in the version that is installed."""
     names = [
         re.match(r"[\w.-]+", line).group() for line in importlib.metadata.requires("earshot") if "extra" not in line
     ]
+    names += more
     return [f"{name}=={importlib.metadata.version(name)}" for name in names]

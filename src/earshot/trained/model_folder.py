@@ -18,6 +18,7 @@ from earshot.inputs import Input
 from earshot.trained import former
 
 RUN = ["seed", "fold"]
+BACKBONES = "backbones"  # a folder in the model's, with the backbone that it needs, where it was packaged
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,16 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         settings, weights = json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise EarshotError(f"{folder} holds no trained model ({error}). Run `dvc repro`") from None
-    return former.updated(settings, weights)
+    settings, weights = former.updated(settings, weights)
+    return _with_its_backbone(settings, folder), weights
+
+
+def _with_its_backbone(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return settings that name the backbone that came with the model, where one did (`deploy.package`)."""
+    source = settings.get("input")
+    name = source.get("backbone") if isinstance(source, dict) else None
+    card = folder / BACKBONES / f"{name}.yaml"
+    return settings | {"input": source | {"backbone": str(card)}} if name and card.is_file() else settings
 
 
 def digest(folder: Path) -> str:

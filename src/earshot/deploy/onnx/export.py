@@ -6,10 +6,11 @@ import json
 import logging
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from earshot.deploy import backbone
 from earshot.deploy.onnx.graph import Graph
 from earshot.detection.detector import Detector
 from earshot.errors import EarshotError
@@ -62,6 +63,7 @@ def about(detector: Detector) -> dict[str, str]:
     operating_point : of a model that has one, the rule by which its scores become events, see `detection.rule`
     calibration : of a model that has one, what the probabilities were calibrated by
     dataset, input, model : what it was trained on, and what it is
+    backbone, backbone_licence : of a model of a backbone, whose weights are in the file
     """
     settings = detector.settings
     return {
@@ -74,7 +76,14 @@ def about(detector: Detector) -> dict[str, str]:
         "dataset": settings["dataset"],
         "input": settings["input"]["input"],
         "model": settings["model"]["name"],
+        **_backbone(settings),
     }
+
+
+def _backbone(settings: dict[str, Any]) -> dict[str, str]:
+    if (card := backbone.card_of(settings)) is None:
+        return {}
+    return {"backbone": card.name, "backbone_licence": card.licence}
 
 
 def _program(detector: Detector) -> ONNXProgram:

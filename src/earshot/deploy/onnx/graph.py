@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from earshot.deploy.onnx.backbone import EmbeddingRows, exportable
 from earshot.deploy.onnx.calibrated import Calibrated
 from earshot.deploy.onnx.rows import LogMelRows, LogSpectrogramRows, WaveformRows
 from earshot.deploy.onnx.summary import SummaryRows
 from earshot.errors import EarshotError
 from earshot.inputs import Input, LogMel, LogSpectrogram, PcenMel, Summary, Waveform
+from earshot.inputs.embedding import Embedding, Tags
 from earshot.metrics.calibration import Calibration
 from earshot.models import heads
 
@@ -20,6 +22,8 @@ ROWS = {
     LogSpectrogram: LogSpectrogramRows,
     LogMel: LogMelRows,
     PcenMel: LogMelRows,
+    Embedding: EmbeddingRows,
+    Tags: EmbeddingRows,
 }
 
 
@@ -38,7 +42,7 @@ class Graph(nn.Module):
         if type(built) not in ROWS:
             known = ", ".join(sorted(known.__name__ for known in ROWS))
             raise EarshotError(f"an input {type(built).__name__} can't be exported to ONNX, only {known} can")
-        self.rows, self.finish, self.net = ROWS[type(built)](built), built.finish, net
+        self.rows, self.finish, self.net = ROWS[type(built)](built), built.finish, exportable(net)
         self.multi_label = multi_label
         self.calibrated = Calibrated(calibration, multi_label) if calibration else nn.Identity()
 
