@@ -14,7 +14,7 @@ import yaml
 
 from conftest import PROJECT, noise, tone
 from earshot import backbones, inputs
-from earshot.backbones import graph, mobilenet
+from earshot.backbones import front, graph, mobilenet
 from earshot.backbones.card import Graph
 from earshot.efficientat.mel import MelFrontEnd, mel_filters
 from earshot.efficientat.mobilenet import MobileNet, channels
@@ -111,6 +111,23 @@ def test_front_end_has_the_formulas_that_its_docstring_names():
     found = MelFrontEnd()(torch.from_numpy(samples[None].astype(np.float32)))[0].T.numpy()
     assert found.shape == expected.shape == (1 + (len(samples) - 1) // 320, 128)
     assert np.abs(found - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize(("n", "hop", "m"), [(64000, 32000, 200_000), (16001, 3200, 40_000), (2049, 320, 9_999)])
+def test_frames_that_windows_share_are_computed_once_and_are_the_same(n, hop, m):
+    samples = torch.from_numpy(sound(m / RATE, RATE))
+    expected = MelFrontEnd()(samples.unfold(0, n, hop))
+    assert torch.allclose(front.MelFrontEnd().over(samples, n, hop), expected, atol=1e-5)
+    assert torch.allclose(front.MelFrontEnd()(samples.unfold(0, n, hop)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("n", "hop"), [(16000, 8000), (16000, 16000), (16000, 20000), (16000, 5000), (1600, 800)])
+def test_windows_of_a_sound_give_what_each_gives(small, n, hop):
+    backbone, samples = backbones.load("small"), sound(1.6, RATE)
+    windows = np.lib.stride_tricks.sliding_window_view(samples, n)[::hop].copy()
+    found, expected = backbone.over(samples, n, hop), backbone.run(windows)
+    for name, values in expected.items():
+        assert found[name].shape == values.shape and np.allclose(found[name], values, rtol=1e-3, atol=1e-4)
 
 
 def test_filters_are_triangles_that_meet_where_the_next_ones_begin():

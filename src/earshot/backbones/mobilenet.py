@@ -10,13 +10,12 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from earshot.backbones import weights
-from earshot.backbones.backbone import Run
 from earshot.backbones.card import BackboneCard
-from earshot.efficientat.mel import MelFrontEnd
+from earshot.backbones.front import MelFrontEnd
+from earshot.efficientat.mel import HOP, N_FFT
 from earshot.efficientat.mobilenet import MobileNet
 from earshot.errors import EarshotError
 
-IN_CACHE = 4  # windows of 2 s whose spectra stay in a core's cache
 CLASSES_BIAS = "classifier.3.bias"
 
 
@@ -37,17 +36,29 @@ def network(path: Path, card: BackboneCard) -> MobileNet:
     return net.eval()
 
 
-def runner(path: Path, card: BackboneCard) -> Run:
-    """Return the function that computes embeddings and scores."""
-    front, net = MelFrontEnd(), in_place(fused(network(path, card))).to(memory_format=torch.channels_last)
+class Runner:
+    """Computes embeddings and scores: a `backbone.Run`."""
+
+    def __init__(self, path: Path, card: BackboneCard) -> None:
+        """Take the card and the file with its weights."""
+        self.front = MelFrontEnd()
+        self.net = in_place(fused(network(path, card))).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def run(samples: np.ndarray) -> dict[str, np.ndarray]:
-        log_mel = torch.cat([front(few) for few in torch.from_numpy(samples).split(IN_CACHE)])
-        embedding = net.embed(log_mel)
-        return {"embedding": embedding.numpy(), "scores": torch.sigmoid(net.classifier(embedding)).numpy()}
+    def __call__(self, samples: np.ndarray) -> dict[str, np.ndarray]:
+        """Return `embedding` and `scores` of windows, (B, n)."""
+        return self._found(self.front(torch.from_numpy(samples)))
 
-    return run
+    @torch.inference_mode()
+    def over(self, samples: np.ndarray, n: int, hop: int) -> dict[str, np.ndarray] | None:
+        """Return those of all windows of `n` samples, one every `hop`, in a sound, (m,); None if none share frames."""
+        if hop >= n or hop % HOP or n <= 2 * N_FFT:
+            return None
+        return self._found(self.front.over(torch.from_numpy(samples), n, hop))
+
+    def _found(self, log_mel: torch.Tensor) -> dict[str, np.ndarray]:
+        embedding = self.net.embed(log_mel)
+        return {"embedding": embedding.numpy(), "scores": torch.sigmoid(self.net.classifier(embedding)).numpy()}
 
 
 def in_place(net: nn.Module) -> nn.Module:

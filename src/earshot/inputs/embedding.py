@@ -66,10 +66,15 @@ class Embedding:
         """Do the same with a recording that comes in blocks, some windows at a time."""
         n = round(self.length * self.sample_rate)
         if self.hop is None:
-            windows = iter([beginning(blocks, n)])
-        else:
-            windows = stretches(blocks, n, self.hop * self.sample_rate, 1)
-        while batch := list(itertools.islice(windows, max(1, AT_ONCE // n))):
+            yield self.of_windows(beginning(blocks, n)[None])
+            return
+        hop, each = self.hop * self.sample_rate, max(1, AT_ONCE // n)
+        if hop == round(hop):
+            for stretch in stretches(blocks, n, hop, each):
+                yield self._output(self.loaded().over(stretch, n, round(hop)))
+            return
+        windows = stretches(blocks, n, hop, 1)
+        while batch := list(itertools.islice(windows, each)):
             yield self.of_windows(np.stack(batch))
 
     def extract_windows(self, samples: np.ndarray) -> np.ndarray:
@@ -87,7 +92,9 @@ class Embedding:
         EarshotError
             If the backbone gives no such numbers, or see `loaded`.
         """
-        found = self.loaded().run(samples)
+        return self._output(self.loaded().run(samples))
+
+    def _output(self, found: dict[str, np.ndarray]) -> np.ndarray:
         if self.output not in found:
             raise EarshotError(f"the backbone {self.backbone} gives {' and '.join(found)} alone, and no {self.output}")
         return found[self.output]
