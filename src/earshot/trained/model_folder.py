@@ -100,7 +100,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 
 def _with_its_backbone(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return settings that name the backbone that came with the model, where one did (`deploy.package`)."""
-    source = settings.get("input")
+    source = settings.get("input") if isinstance(settings, dict) else None  # else whoever uses it says what is wrong
     name = source.get("backbone") if isinstance(source, dict) else None
     card = folder / BACKBONES / f"{name}.yaml"
     return settings | {"input": source | {"backbone": str(card)}} if name and card.is_file() else settings
