@@ -321,7 +321,7 @@ def test_a_plan_that_makes_no_sense_is_refused(trained_on, changes, said):
     ("asked", "said"),
     [
         ((SUMMARY, ["seeds=[1]"], None), "use seed=1"),
-        ((SUMMARY, [], "nothing"), "nothing.yaml is missing. Plans there are: ann, cnn, lstm"),
+        ((SUMMARY, [], "nothing"), "nothing.yaml is missing. Plans there are: ann, cnn, crnn, lstm"),
         (("genres-summary-gru", [], None), "genres-summary-gru"),
         ((SUMMARY, ["protocol=published"], None), "a sweep would choose by the test"),
     ],
