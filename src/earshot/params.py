@@ -105,6 +105,9 @@ class Split(Section):
         dict[str, Annotated[int, Field(ge=2)]], must("numbers of folds by task, each 2 or more, such as {default: 5}")
     ]
     validation_share: Annotated[float, Finite, Field(gt=0, le=0.5), must("a share above 0, at most 0.5, such as 0.2")]
+    validation: Annotated[
+        Literal["within", "elsewhere"], must("within, or elsewhere: on a dataset of a union that is not trained on")
+    ]
     unite_duplicates: Annotated[bool, must("true or false")]
     block_seconds: Seconds
     guard_seconds: Annotated[float, Finite, Field(ge=0), must("a number of seconds, 0 or more")]

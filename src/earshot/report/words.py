@@ -10,6 +10,7 @@ from typing import Any
 from earshot.pages.numbers import interval, percent, score, signed, whole
 from earshot.report.scores import SHARED, Difference, Pair, contrast_pairs, rank
 from earshot.settings import WIRINGS
+from earshot.splits import elsewhere
 from earshot.splits.left_out import described, without_window_described
 
 Contrasts = Sequence[Mapping[str, list[str]]]
@@ -159,11 +160,12 @@ def _why_of_table(audit: dict[str, Any]) -> list[str]:
 
 
 def _of_folds(audit: dict[str, Any]) -> list[str]:
-    """Say whether the published folds are used, and which recordings and events a split lacks."""
+    """Say whether the published folds are used, how they are validated, and what a split lacks."""
     folds = audit.get("published_folds")
     lost = without_window_described(audit.get("without_window", {}))
-    lacking = filter(None, [*starmap(described, audit.get("left_out", {}).items()), lost])
-    return ([f"The dataset's {folds}."] if folds else []) + [f"{line[0].upper()}{line[1:]}." for line in lacking]
+    validated = elsewhere.described(audit.get("held_out", []))
+    told = filter(None, [validated, *starmap(described, audit.get("left_out", {}).items()), lost])
+    return ([f"The dataset's {folds}."] if folds else []) + [f"{line[0].upper()}{line[1:]}." for line in told]
 
 
 def robustness(ladder: list[dict[str, Any]], other: list[dict[str, Any]], alarm: str) -> list[str]:
