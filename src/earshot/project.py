@@ -102,6 +102,11 @@ def event_scores(dataset: str) -> Path:
     return data("events", dataset, "scores.parquet")
 
 
+def swapped(dataset: str) -> Path:
+    """Return the table of the predictions of test windows under swapped recording conditions."""
+    return data("swapped", f"{dataset}.parquet")
+
+
 def cross_dataset(dataset: str) -> Path:
     """Return the table of the predictions of a dataset's models on the windows of other datasets."""
     return data("cross_dataset", f"{dataset}.parquet")

@@ -65,7 +65,7 @@ def held_out(split: pd.DataFrame) -> list[str]:
     -------
     empty where the folds are validated within: they train on the members of their validation parts
     """
-    found = []
+    found: list[str] = []
     for _, rows in split.assign(member=member_of(split["recording"])).groupby("fold"):
         validation, train = (set(rows.loc[rows["part"] == part, "member"]) for part in ("validation", "train"))
         if len(validation) != 1 or validation & train:
