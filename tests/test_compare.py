@@ -58,6 +58,7 @@ class Sample:
     windows: int = 120
     epochs: int = 10
     noise: bool = True
+    swapped: bool = True
 
     def write(self) -> Sample:
         self.write_params()
@@ -68,6 +69,7 @@ class Sample:
             self._write_noise(dataset, classes)
             self._write_cross_dataset(dataset, classes)
             self._write_events(dataset)
+            self._write_swapped(dataset, classes)
             for number, experiment in enumerate(self.experiments):
                 self._write_results(dataset, classes, experiment, np.random.default_rng(number))
         return self
@@ -144,6 +146,19 @@ class Sample:
         frame = self._table(classes, 1.0, 0, np.random.default_rng(1))
         frames = [frame.assign(on="other_town", input="log_mel", model="cnn", seed=0, fold=n) for n in range(2)]
         write_table(self.root / "data" / "cross_dataset" / f"{dataset}.parquet", pd.concat(frames), {})
+
+    def _write_swapped(self, dataset: str, classes: list[str]) -> None:
+        """Models keep to the classes, all but the first, which goes by the conditions for every third window."""
+        table = self._table(classes, 2.0, 0, np.random.default_rng(2))
+        other = table["label"].map(dict(zip(classes, [*classes[1:], classes[0]], strict=True)))
+        frames = []
+        for number, name in enumerate(self.experiments):
+            led = (np.arange(len(table)) % 3 == 0) & (number == 0)
+            heard = {"conditions_of": other, "as_is": table["predicted"]}
+            facts = dict(zip(("input", "model"), name.split("-"), strict=True)) | {"seed": 0}
+            frames.append(table.assign(**facts, **heard, fold=0, predicted=table["predicted"].where(~led, other)))
+        found = pd.concat(frames) if self.swapped else pd.DataFrame()
+        write_table(self.root / "data" / "swapped" / f"{dataset}.parquet", found, {"max_drop": 0.05})
 
     def _write_events(self, dataset: str) -> None:
         """As the stage does where nothing is asked for."""

@@ -38,6 +38,7 @@ from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
+from earshot.stages import swapped as swapped_stage
 from earshot.stages import train as train_stage
 from servers import Server
 
@@ -643,6 +644,7 @@ def test_a_dataset_for_testing_alone_is_never_trained_on(urban):
         assert found == ["README.txt"] * holds, "no results, and a note where DVC would warn"
     assert "tested on no other dataset" in invoke(cross_dataset_stage.main, "elsewhere")
     assert "for testing alone" in invoke(noise_stage.main, "elsewhere")
+    assert "for testing alone" in invoke(swapped_stage.main, "elsewhere")
     urban.card("urban", task="elsewhere", source={"folder": "."}, layout=LAYOUT)
     assert trained_on(["urban", "elsewhere"]) == ["urban"]
     urban.params(datasets=["urban", "elsewhere"])

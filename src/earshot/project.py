@@ -112,6 +112,11 @@ def cross_dataset(dataset: str) -> Path:
     return data("cross_dataset", f"{dataset}.parquet")
 
 
+def cost() -> Path:
+    """Return the seconds of compute that models take for an hour of sound, which `earshot cost` measures."""
+    return data("cost.json")
+
+
 def report(*parts: str) -> Path:
     """Return the folder of the report, or a file in it."""
     return data("report", *parts)
