@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
-from conftest import Project, invoke, noise, tone, write_audio
+from conftest import PROJECT, Project, invoke, noise, tone, write_audio
 from earshot import files, project
 from earshot.audio.mix import mixed as mixed_sound
 from earshot.cli import main
@@ -133,6 +133,17 @@ def test_models_are_tested_under_the_conditions_of_the_other_class(towns):
     mean = (found["label"] == found["predicted"]).groupby(found["fold"]).mean()
     assert sorted(told) == pytest.approx(sorted(mean))
     towns.params(swapped=params["swapped"])
+
+
+def test_the_compute_for_an_hour_of_sound_is_measured_and_kept(towns):
+    said = invoke(main.main, "cost", "here")
+    kept = files.read_json(towns.data("cost.json"))
+    assert f"here log_mel-cnn: {kept['here']['log_mel-cnn']:g} s for an hour of sound" in said
+    assert kept["here"]["log_mel-cnn"] > 0
+    assert "data/cost.json" not in (PROJECT / "dvc.yaml").read_text(), "times are no output that DVC could compare"
+    frame = files.read_recipe(towns.data("predictions", "here", "log_mel-cnn.parquet"))
+    weights = next(towns.data("models", "here", "log_mel-cnn").glob("*/model.safetensors")).stat().st_size
+    assert frame["runs"][0]["bytes"] == weights
 
 
 @pytest.mark.process

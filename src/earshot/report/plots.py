@@ -115,6 +115,7 @@ def overview(rows: list[dict[str, Any]], prefix: str, label: str) -> str:
         for text, row in zip(panels[0].get_yticklabels(), rows, strict=True):
             text.set_color(MUTED if row["tutorial"] else INK)
         panels[0].set(ylim=(len(rows) - 0.4, -0.6), title="accuracy")
+        panels[0].xaxis.set_major_locator(MaxNLocator(5))
         panels[0].grid(axis="y", visible=False)
         panels[0].spines["left"].set_visible(False)
         return inline(figure, prefix, label)
