@@ -6,7 +6,6 @@ knows a class when each has the conditions of another has not. The conditions ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,31 +14,20 @@ import pandas as pd
 from earshot import files, project
 from earshot.datasets import manifest
 from earshot.datasets.card import Card
-from earshot.datasets.experiments import experiments_on
 from earshot.datasets.reading import reading_of
 from earshot.errors import EarshotError
+from earshot.evaluation import noise
 from earshot.evaluation.conditions import Conditions, swapped, typical
+from earshot.evaluation.noise import BATCH_SIZE, Job
 from earshot.metrics import labels
-from earshot.settings import Experiment, window_of
+from earshot.settings import Experiment, experiments_of, window_of
 from earshot.splits.spans import windows_of
 
 COLUMNS = [
     *["input", "model", "seed", "fold", "recording", "group", "start", "seconds", "label"],
     *["conditions_of", "predicted", "as_is"],
 ]
-BATCH_SIZE = 256  # windows; affects memory only
 HINT = 0.5  # of the way from chance to certainty: from there on the conditions alone name the class
-
-
-@dataclass(frozen=True)
-class Job:
-    """All models of one input and fold."""
-
-    dataset: str
-    input: str
-    models: tuple[str, ...]
-    wiring: str
-    fold: int
 
 
 def is_hinted(audit: dict[str, Any]) -> bool:
@@ -130,15 +118,7 @@ def _log(card: Card, digest: str, label: pd.Series, predicted: np.ndarray, as_is
 
 def jobs(card: Card, params: dict[str, Any]) -> list[Job]:
     """List the jobs of a dataset: one for each input and fold."""
-    split = files.read_table(project.split(card.name, "grouped"))
-    models: dict[str, tuple[str, ...]] = {}
-    for experiment in experiments_on(card, params):
-        models[experiment.input] = (*models.get(experiment.input, ()), experiment.model)
-    return [
-        Job(card.name, name, models[name], params["wirings"][0], int(fold))
-        for name in models
-        for fold in sorted(split["fold"].unique())
-    ]
+    return noise.jobs(card.name, params, list(dict.fromkeys(each.input for each in experiments_of(params))))
 
 
 def why_not(card: Card, params: dict[str, Any]) -> str:
