@@ -16,6 +16,7 @@ from earshot.leaks.conditions import QUIET_DB, THIRD_COLUMNS, THIRDS
 MOST_DB = 30.0  # by which a third octave is raised or lowered: more would amplify rounding errors
 SMOOTH = np.ones(3) / 3  # over an octave: a channel's spectrum is smooth, lines are what sounds
 FRAME = 256  # samples of a frame, whose quietest tenth is the noise floor; as in `leaks.conditions`
+LACKING = 2.0  # ratio of power from which on something is too quiet: what sounds is part of a floor too, and varies
 ROLL_OFF = 2 ** (1 / 3)  # from the band limit to where nothing is left
 
 
@@ -58,9 +59,9 @@ def swapped(
 ) -> np.ndarray:
     """Return a window with the conditions of another class in place of its own.
 
-    Each third octave is raised or lowered by how the two classes differ in it, what is above the other's band limit is
-    taken away, and where it is quieter than the other's noise floor, noise of the other's spectrum is added: a floor
-    that is too high can't be taken away. What would clip is turned down as a whole.
+    Each third octave is raised or lowered by how the two classes differ in it, and what is above the other's band limit
+    is taken away. Noise fills what a third octave still lacks, and is added to a noise floor that is lower than the
+    other's by half or more; one that is too high can't be taken away. What would clip is turned down as a whole.
 
     Parameters
     ----------
@@ -76,13 +77,22 @@ def swapped(
     frequency = np.fft.rfftfreq(len(samples), 1 / sample_rate)
     gain_db = np.clip(other.thirds - own.thirds, -MOST_DB, MOST_DB)
     passed = _below(frequency, other.bandwidth)
+    lacking = _lacking(own.thirds + gain_db, other.thirds)
+    per_hertz = np.sqrt(sample_rate / 2)  # white noise of power 1 has a power of 1 / per_hertz**2 in each
     kept = _filtered(samples, _over(frequency, gain_db) * passed)
+    kept = kept + _filtered(rng.standard_normal(len(samples)), _over(frequency, lacking) * passed * per_hertz)
     there, wanted = (10 ** (level / 10) for level in (_floor_db(kept), other.floor_db))
-    if wanted > there:
-        noise = _filtered(rng.standard_normal(len(samples)), _over(frequency, other.thirds - QUIET_DB) * passed)
+    if there < wanted / LACKING:
+        noise = _filtered(rng.standard_normal(len(samples)), _over(frequency, other.thirds) * passed)
         kept = kept + noise * np.sqrt((wanted - there) / max(np.mean(noise**2), np.finfo(float).tiny))
     kept = kept + other.offset - own.offset
     return (kept / max(1.0, np.abs(kept).max())).astype(np.float32)
+
+
+def _lacking(there: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return what third octaves lack of what is wanted, as power per Hz in dB; very little where it is under half."""
+    power, asked = 10 ** (there / 10), 10 ** (wanted / 10)
+    return 10 * np.log10(np.where(power < asked / LACKING, asked - power, 0) + 1e-30)
 
 
 def _over(frequency: np.ndarray, level_db: np.ndarray) -> np.ndarray:
