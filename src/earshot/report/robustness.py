@@ -32,7 +32,8 @@ def noise_ladder(frame: pd.DataFrame, alarm: str) -> list[dict[str, Any]]:
     for (input_name, model, snr_db), rows in frame.groupby(["input", "model", "snr_db"], sort=False):
         fired = rows["score"] >= rows["threshold"]
         decided = rows.assign(fired=fired, label=rows["label"] == alarm, predicted=fired)
-        low, high = intervals.accuracy(decided[decided["label"]]) or (None, None)
+        named = decided[["label", "predicted"]].astype(str)  # intervals take labels that are texts
+        low, high = intervals.accuracy(decided.assign(**named)[decided["label"]]) or (None, None)
         found.append(
             {
                 "input": input_name,
