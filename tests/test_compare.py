@@ -20,7 +20,7 @@ from earshot import stages
 from earshot.errors import EarshotError
 from earshot.files import read_recipe, read_table, write_json, write_table, write_text
 from earshot.pages import numbers
-from earshot.report import words
+from earshot.report import overview, words
 from earshot.report.page import tutorial_figures
 from earshot.report.scores import side_by_side
 from earshot.stages import compare
@@ -58,6 +58,7 @@ class Sample:
     windows: int = 120
     epochs: int = 10
     noise: bool = True
+    swapped: bool = True
 
     def write(self) -> Sample:
         self.write_params()
@@ -68,6 +69,7 @@ class Sample:
             self._write_noise(dataset, classes)
             self._write_cross_dataset(dataset, classes)
             self._write_events(dataset)
+            self._write_swapped(dataset, classes)
             for number, experiment in enumerate(self.experiments):
                 self._write_results(dataset, classes, experiment, np.random.default_rng(number))
         return self
@@ -144,6 +146,19 @@ class Sample:
         frame = self._table(classes, 1.0, 0, np.random.default_rng(1))
         frames = [frame.assign(on="other_town", input="log_mel", model="cnn", seed=0, fold=n) for n in range(2)]
         write_table(self.root / "data" / "cross_dataset" / f"{dataset}.parquet", pd.concat(frames), {})
+
+    def _write_swapped(self, dataset: str, classes: list[str]) -> None:
+        """Models keep to the classes, all but the first, which goes by the conditions for every third window."""
+        table = self._table(classes, 2.0, 0, np.random.default_rng(2))
+        other = table["label"].map(dict(zip(classes, [*classes[1:], classes[0]], strict=True)))
+        frames = []
+        for number, name in enumerate(self.experiments):
+            led = (np.arange(len(table)) % 3 == 0) & (number == 0)
+            heard = {"conditions_of": other, "as_is": table["predicted"]}
+            facts = dict(zip(("input", "model"), name.split("-"), strict=True)) | {"seed": 0}
+            frames.append(table.assign(**facts, **heard, fold=0, predicted=table["predicted"].where(~led, other)))
+        found = pd.concat(frames) if self.swapped else pd.DataFrame()
+        write_table(self.root / "data" / "swapped" / f"{dataset}.parquet", found, {"max_drop": 0.05})
 
     def _write_events(self, dataset: str) -> None:
         """As the stage does where nothing is asked for."""
@@ -447,7 +462,7 @@ def test_the_summary_needs_a_comparison(sample):
         compare.print_summary()
 
 
-def made_up(margin: float = 0.02, **accuracies: tuple[float, float]) -> list:
+def made_up(margin: float = 0.02, also: dict | None = None, **accuracies: tuple[float, float]) -> list:
     """Pairs whose intervals reach `margin` up and down: `waveform__cnn=(published, grouped)`."""
     scores, inflated = [], []
     for name, both in accuracies.items():
@@ -465,7 +480,7 @@ def made_up(margin: float = 0.02, **accuracies: tuple[float, float]) -> list:
             [(name.replace("__", "-"), both[place]) for name, both in accuracies.items()], 2
         )
     ]
-    return side_by_side({"scores": scores, "inflation": inflated, "comparisons": comparisons})
+    return side_by_side({"scores": scores, "inflation": inflated, "comparisons": comparisons, **(also or {})})
 
 
 def around(value: float, margin: float) -> dict:
@@ -619,6 +634,131 @@ def test_the_report_says_why_and_whether_it_holds_elsewhere(compared):
     assert "As loud as the street (0 dB)" in text and "false alarms per hour of traffic" in text
     assert "On other_town as it stands" in text
     assert text.count("<audio ") >= 2
+
+
+def elsewhere(**accuracies: float) -> dict:
+    """Rows as in the summary, for pairs of `made_up`."""
+    rows = []
+    for name, value in accuracies.items():
+        source, model = name.split("__")
+        what = {"dataset": "d", "input": source, "model": model, "wiring": "as_coded", "on": ["street"]}
+        rows.append({**what, "accuracy": value, "accuracy_low": value - 0.02, "accuracy_high": value + 0.02})
+    return {"elsewhere": rows}
+
+
+def test_the_winner_is_the_best_elsewhere_where_that_was_tested():
+    both = {"waveform__cnn": (0.95, 0.70), "log_mel__cnn": (0.93, 0.85)}
+    found = words.answer(made_up(**both, also=elsewhere(waveform__cnn=0.68, log_mel__cnn=0.55)), [], 0.5)
+    assert found[0].startswith("Elsewhere (on street), waveform-cnn scores highest, with an accuracy of 0.680 [0.660")
+    assert found[1].startswith("Tested without leak (grouped), log_mel-cnn scores highest, with an accuracy of 0.850")
+    assert "was not tested" not in " ".join(found)
+
+
+def test_where_none_was_tested_elsewhere_it_is_said():
+    found = words.answer(made_up(waveform__cnn=(0.95, 0.70)), [], 0.5)
+    assert found[0].startswith("Tested without leak (grouped), waveform-cnn scores highest")
+    assert found[0].endswith("How any of them does elsewhere, on recordings of another dataset, was not tested.")
+
+
+def test_three_numbers_stand_side_by_side(compared):
+    (row,) = summary_of(compared)["elsewhere"]
+    frame = read_table(compared.root / "data" / "cross_dataset" / "synthetic_sirens.parquet")
+    assert (row["input"], row["model"], row["on"], row["test_only"]) == ("log_mel", "cnn", ["other_town"], False)
+    assert row["accuracy"] == pytest.approx((frame["label"] == frame["predicted"]).mean(), abs=1e-6)
+    assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+    text = html(compared)
+    assert '<th scope="col">published</th><th scope="col">grouped</th><th scope="col">elsewhere</th>' in text
+    assert "Elsewhere (on other_town), log_mel-cnn scores highest" in text
+
+
+def test_without_other_datasets_there_is_no_column_for_them(sample):
+    sample.write()
+    empty = pd.DataFrame(columns=["on", "input", "model"])
+    write_table(sample.root / "data" / "cross_dataset" / "synthetic_sirens.parquet", empty, {})
+    compare.main.callback()
+    assert summary_of(sample)["elsewhere"] == []
+    assert '<th scope="col">elsewhere</th>' not in html(sample) and "was not tested" in html(sample)
+
+
+def test_datasets_for_testing_alone_are_elsewhere_before_others(sample):
+    sample.write()
+    path = sample.root / "data" / "cross_dataset" / "synthetic_sirens.parquet"
+    frame = read_table(path)
+    worse = frame.assign(on="street", predicted=frame["predicted"].where(frame["start"] % 2 == 0, "emergency"))
+    write_table(path, pd.concat([frame, worse]), {})
+    facts = {"title": "t", "task": "sirens", "licence": "l", "citation": "c", "source": {"folder": "."}}
+    card = facts | {"test_only": True, "layout": {"kind": "class_folders"}}
+    write_text(sample.root / "conf" / "cards" / "street.yaml", yaml.safe_dump(card))
+    compare.main.callback()
+    (row,) = summary_of(sample)["elsewhere"]
+    assert row["on"] == ["street"] and row["test_only"]
+    assert row["accuracy"] == pytest.approx((worse["label"] == worse["predicted"]).mean(), abs=1e-6)
+
+
+def test_experiments_are_compared_elsewhere_too(sample):
+    sample.write()
+    path = sample.root / "data" / "cross_dataset" / "synthetic_sirens.parquet"
+    frame = read_table(path)
+    write_table(path, pd.concat([frame, frame.assign(input="waveform", predicted="emergency")]), {})
+    compare.main.callback()
+    (row,) = [row for row in summary_of(sample)["comparisons"] if row["protocol"] == "elsewhere"]
+    assert (row["a"], row["b"]) == ("log_mel-cnn", "waveform-cnn") and row["low"] <= row["difference"] <= row["high"]
+    pairs = side_by_side(summary_of(sample))
+    waveform, log_mel = sorted(pairs, key=lambda pair: pair.input, reverse=True)
+    assert log_mel.against(waveform, "elsewhere").value == pytest.approx(row["difference"])
+
+
+def glance(sample: Sample) -> str:
+    svg = re.search(r'<svg [^>]*aria-label="All experiments.*?</svg>', html(sample), re.DOTALL).group()
+    return " ".join(text for text in ElementTree.fromstring(svg).itertext() if text.strip())
+
+
+def test_the_overview_shows_what_is_known_of_each(sample):
+    sample.write()
+    compare.main.callback()
+    assert "recall at" in glance(sample) and "96%" in glance(sample)
+    assert not any(name in glance(sample) for name in ("megabytes", "false alarms", "seconds"))
+    path = sample.predictions("synthetic_sirens", "log_mel-cnn")
+    recipe = read_recipe(path)
+    for run in recipe["runs"]:
+        run["bytes"] = 4_100_000
+    write_table(path, read_table(path), recipe)
+    write_json(sample.root / "data" / "cost.json", {"synthetic_sirens": {"waveform-cnn": 1.23}})
+    compare.main.callback()
+    shown = glance(sample)
+    assert shown.index("log_mel-cnn") < shown.index("waveform-cnn"), "the best elsewhere is the first"
+    assert "4.1" in shown and "1.2" in shown and shown.count("–") == 2
+
+
+def test_the_overview_takes_false_alarms_from_events():
+    pairs = made_up(waveform__cnn=(0.95, 0.70), log_mel__cnn=(0.93, 0.85), also=elsewhere(waveform__cnn=0.6))
+    scores = [{"dataset": "d", "input": name, "model": "cnn", "wiring": "as_coded"} for name in ("waveform", "log_mel")]
+    event = {"dataset": "d", "input": "log_mel", "model": "cnn", "false_alarms_per_hour": 7.0}
+    events = [event | {"point": "default"}, event | {"point": "chosen", "false_alarms_per_hour": 1.0}]
+    noisy = {"dataset": "d", "input": "waveform", "model": "cnn", "snr_db": 0.0, "recall": 0.5}
+    summary = {"scores": scores, "noise": [noisy, noisy | {"snr_db": None, "recall": 0.9}], "events": events}
+    found = overview.rows(pairs, summary, {"log_mel-cnn": 2.0}, {"waveform-cnn": 0.97})
+    assert [row["title"] for row in found] == ["waveform-cnn", "log_mel-cnn"], "what was tested elsewhere comes first"
+    assert [row["false_alarms"] for row in found] == [None, 1.0] and [row["noise"] for row in found] == [0.5, None]
+    assert [row["seconds"] for row in found] == [None, 2.0] and [row["tutorial"] for row in found] == [True, False]
+    assert (found[0]["published"], found[0]["grouped"], found[0]["elsewhere"]) == (0.95, 0.70, 0.6)
+
+
+def test_models_pass_or_fail_under_swapped_conditions(compared):
+    fails, passes = summary_of(compared)["swapped"]
+    assert (fails["input"], fails["passes"], passes["input"], passes["passes"]) == ("waveform", False, "log_mel", True)
+    assert fails["drop_low"] > 0.05 and fails["drop"] == pytest.approx(fails["as_is"] - fails["accuracy"], abs=1e-6)
+    assert passes["drop"] == passes["drop_high"] == 0
+    text = html(compared)
+    assert f"log_mel-cnn passes. Failing: waveform-cnn ({fails['as_is']:.3f} to {fails['accuracy']:.3f})." in text
+    assert text.count('<td class="text">fails</td>') == text.count('<td class="text">passes</td>') == 1
+
+
+def test_where_no_conditions_were_swapped_nothing_is_said(sample):
+    sample.swapped = False
+    sample.write()
+    compare.main.callback()
+    assert summary_of(sample)["swapped"] == [] and "Does it know the sound" not in html(sample)
 
 
 def test_a_task_without_noise_has_no_ladder(sample):

@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow import MlflowClient
 
-from conftest import Project, invoke, noise, tone, write_audio
+from conftest import PROJECT, Project, invoke, noise, tone, write_audio
 from earshot import files, project
 from earshot.audio.mix import mixed as mixed_sound
 from earshot.cli import main
@@ -25,6 +26,7 @@ from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
+from earshot.stages import swapped as swapped_stage
 from earshot.stages import train as train_stage
 from tiny import FEATURES, RATE
 
@@ -108,6 +110,40 @@ def test_without_noise_the_scores_are_those_of_evaluate(towns):
     rows = {row["snr_db"]: row for row in robustness.noise_ladder(found, "emergency")}
     assert rows[None]["f1"] > 0.7 and rows[-20]["f1"] < rows[None]["f1"]
     assert rows[None]["recall_low"] <= rows[None]["recall"] <= rows[None]["recall_high"]
+
+
+@pytest.mark.process
+def test_models_are_tested_under_the_conditions_of_the_other_class(towns):
+    params = towns.params()
+    assert params["swapped"] == {"when": "hinted", "max_drop": 0.05}
+    towns.params(swapped={"when": "never", "max_drop": 0.05})
+    assert "params.yaml does not ask for it" in invoke(swapped_stage.main, "here", "--workers", "1")
+    assert files.read_table(towns.data("swapped", "here.parquet")).empty
+    towns.params(swapped={"when": "always", "max_drop": 0.05})
+    said = invoke(swapped_stage.main, "here", "--workers", "1")
+    found = files.read_table(towns.data("swapped", "here.parquet"))
+    assert f"{len(found)} windows scored" in said
+    known = files.read_table(towns.data("predictions", "here", "log_mel-cnn.parquet"))
+    both = found.merge(known, on=["seed", "fold", "recording", "start"])
+    assert len(both) == len(found) == len(known) and (both["as_is"] == both["predicted_y"]).all()
+    assert (found["conditions_of"] != found["label"]).all()
+    store = MlflowClient(f"sqlite:///{towns.root / 'mlflow.db'}")
+    runs = store.search_runs([one.experiment_id for one in store.search_experiments()])
+    told = [run.data.metrics["swapped_accuracy"] for run in runs if "swapped_accuracy" in run.data.metrics]
+    mean = (found["label"] == found["predicted"]).groupby(found["fold"]).mean()
+    assert sorted(told) == pytest.approx(sorted(mean))
+    towns.params(swapped=params["swapped"])
+
+
+def test_the_compute_for_an_hour_of_sound_is_measured_and_kept(towns):
+    said = invoke(main.main, "cost", "here")
+    kept = files.read_json(towns.data("cost.json"))
+    assert f"here log_mel-cnn: {kept['here']['log_mel-cnn']:g} s for an hour of sound" in said
+    assert kept["here"]["log_mel-cnn"] > 0
+    assert "data/cost.json" not in (PROJECT / "dvc.yaml").read_text(), "times are no output that DVC could compare"
+    frame = files.read_recipe(towns.data("predictions", "here", "log_mel-cnn.parquet"))
+    weights = next(towns.data("models", "here", "log_mel-cnn").glob("*/model.safetensors")).stat().st_size
+    assert frame["runs"][0]["bytes"] == weights
 
 
 @pytest.mark.process

@@ -23,11 +23,13 @@ from earshot.settings import compose
 from earshot.stages import audit as audit_stage
 from earshot.stages import compare, evaluate
 from earshot.stages import cross_dataset as cross_dataset_stage
+from earshot.stages import events as events_stage
 from earshot.stages import features as features_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
+from earshot.stages import swapped as swapped_stage
 from earshot.stages import train as train_stage
 from earshot.tracking import links
 from earshot.training import runs
@@ -99,6 +101,8 @@ def make_results(project: Project) -> None:
     stage(train_stage.main, "tunes", "--workers", "1")
     stage(evaluate.main, "tunes", "--workers", "1")
     stage(noise_stage.main, "tunes", "--workers", "1")
+    stage(events_stage.main, "tunes", "--workers", "1")
+    stage(swapped_stage.main, "tunes", "--workers", "1")
     stage(cross_dataset_stage.main, "tunes", "--workers", "1")
     compare.main.callback()
 

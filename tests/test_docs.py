@@ -26,7 +26,7 @@ DOCUMENTS = [PROJECT / "README.md", *sorted(DOCS.glob("*.md")), DOCS / "tour.ipy
 # Commands that tests run: make's targets call earshot and pytest, `dvc repro` is test_pipeline's.
 RUN_ELSEWHERE = [
     r"dvc metrics show",
-    r"dvc repro --force --single-item download@\w+",
+    r"dvc repro --force --single-item (download@\w+|compare)",
     r"dvc exp( (show|apply|remove) .*)?",  # test_experiments, as those below
     r"dvc queue (start|status|logs [\w-]+)",
     r"dvc (params|metrics|plots) diff HEAD .*",

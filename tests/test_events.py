@@ -35,6 +35,7 @@ from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
+from earshot.stages import swapped as swapped_stage
 from earshot.stages import train as train_stage
 from pipelines import RATE, Pipeline
 from tiny import FEATURES
@@ -623,7 +624,15 @@ def test_a_union_with_events_goes_through_the_whole_pipeline(project, monkeypatc
         write_audio(recordings / "clips" / label / f"{number}.wav", tone(pitch, 4, RATE, seed=50 + number), RATE)
     for stage in (download_stage, manifest_stage, fingerprint_stage, split_stage, audit_stage):
         invoke(stage.main, "both")
-    for stage in (features_stage, train_stage, evaluate_stage, noise_stage, cross_dataset_stage, events_stage):
+    for stage in (
+        features_stage,
+        train_stage,
+        evaluate_stage,
+        noise_stage,
+        events_stage,
+        swapped_stage,
+        cross_dataset_stage,
+    ):
         invoke(stage.main, "both", "--workers", "1")
     assert "both" in invoke(compare_stage.main)
     frame = files.read_table(project.data("predictions", "both", "log_mel-cnn.parquet"))

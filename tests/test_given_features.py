@@ -31,6 +31,7 @@ from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
+from earshot.stages import swapped as swapped_stage
 from earshot.stages import train as train_stage
 
 CLASSES = ["crow", "owl", "wren"]
@@ -97,7 +98,7 @@ def compared(tmp_path_factory):
             stage.__name__.rpartition(".")[2]: invoke(stage.main, "birds")
             for stage in (manifest_stage, fingerprint_stage, split_stage, audit_stage, features_stage)
         }
-        for stage in (train_stage, evaluate_stage, noise_stage, cross_dataset_stage, events_stage):
+        for stage in (train_stage, evaluate_stage, noise_stage, events_stage, swapped_stage, cross_dataset_stage):
             said[stage.__name__.rpartition(".")[2]] = invoke(stage.main, "birds", "--workers", "2")
         said["compare"] = invoke(compare_stage.main)
         yield project, table, said

@@ -27,6 +27,7 @@ from earshot.datasets.download.checksums import read_list
 from earshot.errors import EarshotError
 from earshot.evaluation.cross_dataset import _same_features, others, same_task
 from earshot.leaks.duplicates import STRETCH
+from earshot.report import words
 from earshot.settings import compose
 from earshot.stages import audit as audit_stage
 from earshot.stages import compare as compare_stage
@@ -37,6 +38,7 @@ from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
+from earshot.stages import swapped as swapped_stage
 from earshot.stages import train as train_stage
 from servers import Server
 
@@ -642,6 +644,7 @@ def test_a_dataset_for_testing_alone_is_never_trained_on(urban):
         assert found == ["README.txt"] * holds, "no results, and a note where DVC would warn"
     assert "tested on no other dataset" in invoke(cross_dataset_stage.main, "elsewhere")
     assert "for testing alone" in invoke(noise_stage.main, "elsewhere")
+    assert "for testing alone" in invoke(swapped_stage.main, "elsewhere")
     urban.card("urban", task="elsewhere", source={"folder": "."}, layout=LAYOUT)
     assert trained_on(["urban", "elsewhere"]) == ["urban"]
     urban.params(datasets=["urban", "elsewhere"])
@@ -707,6 +710,75 @@ def test_a_union_is_split_by_the_rules_of_its_members(towns):
     published = files.read_table(towns.data("splits", "both", "published.parquet"))
     assert set(published["recording"]) == set(manifest.read("both")["recording"]) and published["group"].notna().all()
     assert "grouped: 0.0% of" in invoke(audit_stage.main, "both")
+
+
+def validated_elsewhere(towns) -> pd.DataFrame:
+    """Split the union with a member of it held out in each fold; return the windows' parts with their member."""
+    params = towns.params(protocols=["grouped"])
+    towns.params(split=params["split"] | {"validation": "elsewhere"})
+    invoke(split_stage.main, "both")
+    split = split_of(towns, "both")
+    return split.assign(member=split["recording"].str.partition("/")[0])
+
+
+def test_a_union_is_validated_on_a_member_that_its_fold_does_not_train_on(towns):
+    invoke(download_stage.main, "both")
+    assert "validated" not in prepared(towns, "both")
+    within = split_of(towns, "both")
+    assert "validated" not in invoke(audit_stage.main, "both")
+    split = validated_elsewhere(towns)
+    for fold, rows in split.groupby("fold"):
+        by_part = {part: set(mine["member"]) for part, mine in rows.groupby("part")}
+        assert by_part["validation"] == {["horns", "urban"][fold % 2]} and not by_part["validation"] & by_part["train"]
+        assert by_part["test"] == {"horns", "urban"}
+        rest = within[(within["fold"] == fold) & (within["part"] != "test")]
+        assert len(rows[rows["part"] != "test"]) == len(rest), "what is not tested is trained on or held out"
+    assert (split.groupby(["fold", "group"])["part"].nunique() == 1).all()
+    tested = [table[table["part"] == "test"].reset_index(drop=True)[within.columns] for table in (split, within)]
+    pd.testing.assert_frame_equal(*tested)
+    line = (
+        "validated elsewhere: each fold's checkpoint is chosen on a dataset it does not train on, horns (fold 0, 2); "
+    )
+    assert line + "urban (fold 1)" in invoke(split_stage.main, "both")
+    assert line in invoke(audit_stage.main, "both")
+    found = files.read_json(towns.data("audit", "both.json"))
+    assert found["held_out"] == ["horns", "urban", "horns"]
+    assert any(line[1:] in told for told in words.why([], None, found))
+
+
+def test_a_group_that_the_held_out_member_shares_with_another_is_not_trained_on(towns):
+    invoke(download_stage.main, "both")
+    horn, _ = soundfile.read(towns.data("raw", "both", "horns", "horn.wav"), dtype="float32")
+    copy = towns.data("raw", "both", "urban", "audio", "fold2", "2002-1-0-0.wav")
+    write_audio(copy, 0.8 * horn[RATE : 4 * RATE], RATE)
+    prepared(towns, "both")
+    split = validated_elsewhere(towns)
+    assert (split.groupby(["fold", "group"])["part"].nunique() == 1).all()
+    assert "grouped: 0.0% of" in invoke(audit_stage.main, "both")
+
+
+def test_a_member_of_one_class_stays_in_training(towns):
+    towns.card("both", task="towns", union={"urban": {"classes": {"other": "*"}}, "horns": {}, "more": {}})
+    layout = {"kind": "long_recordings", "recordings": {"alarm": "a.wav", "other": "b.wav"}}
+    towns.card("more", task="towns", source={"folder": "sounds/more"}, layout=layout)
+    for seed, name in enumerate(layout["recordings"].values()):
+        write_audio(towns.root / "sounds" / "more" / name, noise(60, RATE, 300 + seed), RATE)
+    invoke(download_stage.main, "both")
+    prepared(towns, "both")
+    split = validated_elsewhere(towns)
+    assert set(split.loc[split["part"] == "validation", "member"]) == {"horns", "more"}
+    assert (split[split["part"] == "train"].groupby("fold")["member"].unique().map(set) >= {"urban"}).all()
+
+
+def test_where_no_member_can_be_held_out_is_told(towns):
+    towns.card("both", task="towns", union={"urban": {"classes": {"other": "*"}}, "horns": {}})
+    invoke(download_stage.main, "both")
+    prepared(towns, "both")
+    params = towns.params()
+    towns.params(split=params["split"] | {"validation": "elsewhere"})
+    expected = "no member has two classes while the others together have all (horns has alarm, other; urban has other)"
+    assert expected in invoke(split_stage.main, "both", code=1)
+    assert "validated within: it is no union" in prepared(towns, "urban")
 
 
 def test_sound_that_two_members_share_unites_their_groups(towns):

@@ -32,6 +32,7 @@ from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
+from earshot.stages import swapped as swapped_stage
 from earshot.stages import train as train_stage
 from earshot.trained import predict
 from tiny import FEATURES, RATE
@@ -200,7 +201,15 @@ def town(tmp_path_factory):
         project.data("raw", "town", "clips.csv").write_text("\n".join(lines) + "\n")
         for stage in (manifest_stage, fingerprint_stage, split_stage, audit_stage):
             invoke(stage.main, "town")
-        for stage in (features_stage, train_stage, evaluate_stage, noise_stage, cross_dataset_stage, events_stage):
+        for stage in (
+            features_stage,
+            train_stage,
+            evaluate_stage,
+            noise_stage,
+            events_stage,
+            swapped_stage,
+            cross_dataset_stage,
+        ):
             invoke(stage.main, "town", "--workers", "1")
         yield project
 

@@ -66,7 +66,7 @@ def test_the_shipped_settings_keep_to_the_schema(project):
             "experiments: {a: {inputs: [log_mel], models: [cnn]}, b: {inputs: [log_mel], models: [cnn, lstm]}}",
             "log_mel with cnn stands in 2 of them",
         ),
-        ("split: {folds: 1}", "split.test_share is missing.*and 4 more"),
+        ("split: {folds: 1}", "split.test_share is missing.*and 5 more"),
         (
             "noise: {sirens: {alarm: a, background: a, snr_db: [0], inputs: [log_mel]}}",
             "both a, and must be two classes",

@@ -105,6 +105,9 @@ class Split(Section):
         dict[str, Annotated[int, Field(ge=2)]], must("numbers of folds by task, each 2 or more, such as {default: 5}")
     ]
     validation_share: Annotated[float, Finite, Field(gt=0, le=0.5), must("a share above 0, at most 0.5, such as 0.2")]
+    validation: Annotated[
+        Literal["within", "elsewhere"], must("within, or elsewhere: on a dataset of a union that is not trained on")
+    ]
     unite_duplicates: Annotated[bool, must("true or false")]
     block_seconds: Seconds
     guard_seconds: Annotated[float, Finite, Field(ge=0), must("a number of seconds, 0 or more")]
@@ -153,6 +156,13 @@ class Budget(Section):
     max_false_alarms_per_hour: Annotated[float, Finite, Field(ge=0), must("a number, 0 or more, such as 1")]
 
 
+class Swapped(Section):
+    """The section `swapped`: whether test windows are heard under the recording conditions of another class."""
+
+    when: Annotated[Literal["hinted", "always", "never"], must("one of hinted, always, never")]
+    max_drop: Annotated[float, Finite, Field(ge=0, lt=1), must("a share of the windows, such as 0.05 for 5 points")]
+
+
 class Params(Section):
     """The whole of params.yaml; the contrasts have a check of their own (`settings.compared`)."""
 
@@ -175,6 +185,7 @@ class Params(Section):
     events: dict[str, Soundscape]
     operating_point: dict[str, Budget]
     calibration: dict[str, Annotated[Literal["temperature", "isotonic"], must("temperature or isotonic")]]
+    swapped: Swapped
 
 
 def check(path: Path, content: Any) -> None:

@@ -102,9 +102,19 @@ def event_scores(dataset: str) -> Path:
     return data("events", dataset, "scores.parquet")
 
 
+def swapped(dataset: str) -> Path:
+    """Return the table of the predictions of test windows under swapped recording conditions."""
+    return data("swapped", f"{dataset}.parquet")
+
+
 def cross_dataset(dataset: str) -> Path:
     """Return the table of the predictions of a dataset's models on the windows of other datasets."""
     return data("cross_dataset", f"{dataset}.parquet")
+
+
+def cost() -> Path:
+    """Return the seconds of compute that models take for an hour of sound, which `earshot cost` measures."""
+    return data("cost.json")
 
 
 def report(*parts: str) -> Path:

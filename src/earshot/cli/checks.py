@@ -56,6 +56,25 @@ def evaluate(other: str, dataset: str | None, workers: int) -> None:
         print_cross_dataset(name, cross_dataset.evaluate_prepared(name, other, params, workers))
 
 
+@click.command(short_help="Measure the compute that an hour of sound takes.")
+@click.argument("names", metavar="[DATASET]...", nargs=-1, shell_complete=options.complete_dataset)
+@without_traceback
+def cost(names: tuple[str, ...]) -> None:
+    """Measure how many seconds each model takes for an hour of sound, on one core of this machine.
+
+    Default: every dataset in params.yaml. The numbers are kept in data/cost.json, and the report shows them once it is
+    made again: `dvc repro --force --single-item compare`.
+    """
+    from earshot.evaluation import cost
+    from earshot.settings import read_params
+
+    params = read_params()
+    for card in cost.measurable(list(names or params["datasets"])):
+        for experiment, seconds in cost.measure(card, params).items():
+            print(f"{card.label} {experiment}: {seconds:g} s for an hour of sound")
+    print("to have them in the report: dvc repro --force --single-item compare")
+
+
 @click.command(short_help="See and hear what an experiment got wrong.")
 @click.argument("dataset", shell_complete=options.complete_dataset)
 @click.argument("experiment", metavar="INPUT-MODEL")
@@ -104,4 +123,4 @@ def _print_reproduction(done: Reproduction) -> None:
 
 
 TITLE = "Checks"
-COMMANDS = (audit, evaluate, errors, reproduce)
+COMMANDS = (audit, evaluate, cost, errors, reproduce)

@@ -6,9 +6,8 @@ alarm is chosen for each model on its validation part.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,12 +16,9 @@ from earshot import files, project
 from earshot.audio.mix import mixed
 from earshot.datasets import manifest
 from earshot.datasets.card import Card
-from earshot.datasets.reading import ReadingOf, reading_of
+from earshot.datasets.reading import reading_of
 from earshot.metrics import labels
 from earshot.settings import Experiment, experiments_of
-
-if TYPE_CHECKING:
-    from earshot.batches import prepare
 
 COLUMNS = [
     "input",
@@ -68,6 +64,7 @@ def score(job: Job) -> pd.DataFrame:
     import torch
 
     from earshot.batches import prepare
+    from earshot.evaluation.sounds import of_windows
     from earshot.metrics.thresholds import best_threshold
     from earshot.settings import compose, override
     from earshot.trained import predict
@@ -86,7 +83,7 @@ def score(job: Job) -> pd.DataFrame:
             found = predict.probabilities(model.settings, model.net, validation)[:, alarm]
             chosen = best_threshold((validation.labels == alarm).numpy(), found)
             nets.append(({"input": job.input, "model": name, **model.run, "threshold": chosen}, model.net))
-    sounds = _sounds(data, test.table, reading_of(data.card, cfg.windows))
+    sounds = of_windows(data, test.table, reading_of(data.card, cfg.windows))
     street = draw_noise(test.table, setting.background, [cfg.split.random_state, job.fold])
     frames = []
     for snr_db in [CLEAN, *setting.snr_db]:
@@ -100,21 +97,6 @@ def score(job: Job) -> pd.DataFrame:
         for batches, (facts, _) in zip(scores, nets, strict=True):
             frames.append(test.table.assign(**facts, snr_db=snr_db, score=np.concatenate(batches)))
     return pd.concat(frames, ignore_index=True)[COLUMNS]
-
-
-def _sounds(data: prepare.Data, table: pd.DataFrame, reading: ReadingOf) -> list[np.ndarray]:
-    """Read the samples of each window, at the input's rate."""
-    paths = manifest.paths(data.card.name)
-    rate = data.input.sample_rate
-
-    @functools.lru_cache(maxsize=2)  # windows come recording by recording
-    def whole(recording: str) -> np.ndarray:
-        return reading(recording).load(paths[recording], rate)
-
-    return [
-        whole(row.recording)[round(row.start * rate) : round((row.start + row.seconds) * rate)]
-        for row in table.itertuples()
-    ]
 
 
 def jobs(dataset: str, params: dict[str, Any], inputs: list[str]) -> list[Job]:

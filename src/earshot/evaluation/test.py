@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import files, project
+from earshot import backbones, files, project
 from earshot.batches import prepare
 from earshot.errors import EarshotError
 from earshot.leaks import heard
@@ -39,7 +39,14 @@ def evaluate(folder: Path, cfg: DictConfig, data: prepare.Data) -> tuple[pd.Data
     _log(folder, data, frame)
     run = {key: settings[key] for key in (*RUN, "parameters", "layers", "epochs", "best_epoch")}
     run |= {key: settings[key] for key in ("calibration",) if key in settings}
-    return frame, run | {"windows": settings["windows"] | {"test": len(test)}}
+    return frame, run | {"windows": settings["windows"] | {"test": len(test)}, "bytes": _bytes(folder, data)}
+
+
+def _bytes(folder: Path, data: prepare.Data) -> int | None:
+    """Return the size of the weights, and of the backbone behind the input; None where its card does not say."""
+    name = getattr(data.input, "backbone", None)
+    backbone = backbones.load_card(name).files[0].bytes if name else 0
+    return None if backbone is None else backbone + (folder / "model.safetensors").stat().st_size
 
 
 def heard_in_training(tested: pd.DataFrame, dataset: str, settings: dict[str, Any]) -> np.ndarray:

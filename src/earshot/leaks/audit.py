@@ -13,6 +13,7 @@ from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.leaks import heard, hints
 from earshot.settings import read_params, window_of
+from earshot.splits import elsewhere
 from earshot.splits.left_out import described, left_out, without_window_described
 from earshot.splits.protocols import judge_folds
 from earshot.splits.spans import windows_of, without_window
@@ -57,7 +58,8 @@ def audit(card: Card) -> dict[str, Any]:
     (see `summary`), `left_out` (recordings by reason, see `splits.left_out`), `without_window` (events by class),
     `leaking` (for each protocol that must not leak: a line for each of the first leaking windows) and `hints` (see
     `leaks.hints`; none without sound). Where the dataset has published folds, `published_folds` says whether they are
-    leak-free and so used; where features are given, `table` is the name of their file
+    leak-free and so used; where a union's folds hold out a member for validation, `held_out` names it by fold; where
+    features are given, `table` is the name of their file
     """
     params, dataset = read_params(), card.name
     window = dict(window_of(params["windows"], card.task))
@@ -82,6 +84,8 @@ def audit(card: Card) -> dict[str, Any]:
     }
     if "grouped" in splits and (judged := judge_folds(splits["grouped"], manifest.read(dataset))):
         found["published_folds"] = str(judged)
+    if card.union and "grouped" in splits and (members := elsewhere.held_out(splits["grouped"])):
+        found["held_out"] = members
     return files.rounded(found)
 
 
@@ -144,8 +148,9 @@ def describe(card: Card, found: dict[str, Any]) -> str:
 
 
 def _of_folds(found: dict[str, Any]) -> list[str]:
-    """Say whether the published folds are used, and which recordings and events a split lacks."""
+    """Say whether the published folds are used, how they are validated, and what a split lacks."""
     said = [found["published_folds"]] if "published_folds" in found else []
+    said.append(elsewhere.described(found.get("held_out", [])))
     said += [*starmap(described, found["left_out"].items()), without_window_described(found["without_window"])]
     return [f"  {line}" for line in said if line]
 

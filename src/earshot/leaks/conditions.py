@@ -1,4 +1,4 @@
-"""Recording conditions of windows: level, bandwidth, noise floor and long-term spectrum."""
+"""Recording conditions of windows: level, bandwidth, noise floor and long-term spectrum, also in third octaves."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ FRAME = 2048  # samples
 SPECTRUM_BANDS = 32
 QUIET = 1e-14  # power per Hz; about that of 16 bit quantisation noise
 AUDIBLE_DB = 50.0  # further below the loudest frequency, nothing counts as recorded
+THIRDS = 1000 * 2 ** (np.arange(-13, 14) / 3)  # Hz: the centres of the third octaves from 50 Hz to 20 kHz
+THIRD_COLUMNS = [f"third_{number:02}" for number in range(len(THIRDS))]
+QUIET_DB = float(10 * np.log10(QUIET))
 CHANNEL = ["sample_rate", "bandwidth", "offset", "floor_db", "peak_db", "zeros"]
 
 
@@ -28,7 +31,8 @@ def describe(samples: np.ndarray, sample_rate: int, length: float, hop: float) -
     -------
     A row for each window: `start` in seconds; `CHANNEL`: the file's sample rate, the highest frequency above the
     floor (Hz), the mean, the level of the quietest tenth of the frames (dB), the peak (dB) and the share of samples
-    that are 0; and the long-term spectrum in `band_NN`, dB relative to the window's mean.
+    that are 0; and the long-term spectrum in `band_NN`, dB relative to the window's mean, and in `THIRD_COLUMNS`, the
+    mean power per Hz of each third octave in dB (`QUIET_DB` above half the sample rate).
     """
     rows = []
     for start in windows.starts(0, len(samples) / sample_rate, length, hop):
@@ -53,4 +57,13 @@ def _window(samples: np.ndarray, sample_rate: int) -> dict[str, float]:
         "peak_db": float(20 * np.log10(np.abs(samples).max() + QUIET)),
         "zeros": float((samples == 0).mean()),
         **{f"band_{number:02}": float(value) for number, value in enumerate(bands - bands.mean())},
+        **dict(zip(THIRD_COLUMNS, _thirds(frequency, density), strict=True)),
     }
+
+
+def _thirds(frequency: np.ndarray, density: np.ndarray) -> list[float]:
+    """Return the mean power per Hz of each third octave in dB, from a spectrum's integral at the bands' edges."""
+    edges = np.append(THIRDS, THIRDS[-1] * 2 ** (1 / 3)) * 2 ** (-1 / 6)
+    power = np.append(0, np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(frequency)))
+    mean = np.diff(np.interp(edges, frequency, power)) / np.diff(edges)
+    return [float(level) for level in 10 * np.log10(mean + QUIET)]

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from earshot.metrics import classification
 from earshot.pages import html
-from earshot.report import plots, words
+from earshot.report import overview, plots, words
 from earshot.report.events import calibrated, calibrated_predictions
 from earshot.report.results import Cell, DatasetResults
 from earshot.report.scores import Pair, Summary, contrast_pairs, rank, side_by_side
@@ -49,6 +49,8 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
         [row for row in summary[name] if row["dataset"] == results.card.name] for name in ("events", "calibration")
     )
     alarm = results.noise_settings["alarm"] if results.noise_settings else ""
+    swapped = [row for row in summary["swapped"] if row["dataset"] == results.card.name]
+    at_a_glance = overview.rows(pairs, summary, results.seconds, tutorial["accuracy"] if tutorial else {})
     return {
         "id": f"dataset-{number}",
         "card": results.card,
@@ -65,6 +67,11 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
         and Markup(plots.noise_ladder(ladder, f"noise-{number}", _label("Noise ladder", results))),
         "alarm": alarm,
         "cross_dataset": other,
+        "overview": Markup(plots.overview(at_a_glance, f"overview-{number}", _label("All experiments", results))),
+        "glance": {name: any(row[name] for row in at_a_glance) for name in at_a_glance[0]},
+        "elsewhere": results.elsewhere if any(pair.elsewhere for pair in pairs) else [],
+        "swapped": swapped,
+        "swapped_findings": words.swapped(swapped),
         "events": found,
         "event_settings": results.event_settings,
         "event_findings": words.events(found, results.event_settings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import cycle
 from typing import Any, TypeVar
 
@@ -11,13 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from earshot.pages.numbers import score
+from earshot.pages.numbers import NOTHING, score
 from earshot.pages.svg import GREEN, GROUPED, INK, LINE, MUTED, PAGE, PUBLISHED, VIOLET, inline
 from earshot.report.scores import Pair
 
 T = TypeVar("T")
 
-COLOUR = {"published": PUBLISHED, "grouped": GROUPED, "calibrated": INK}
+MARK = {"published": "o", "grouped": "o", "elsewhere": "D"}
+COLOUR = {"elsewhere": GREEN, "published": PUBLISHED, "grouped": GROUPED, "calibrated": INK}
 INPUT_COLOURS = [MUTED, PUBLISHED, GROUPED, GREEN, VIOLET, INK]  # in the order of what is compared, then again
 MODEL_LINES = [  # likewise: line style and marker
     ("-", "o"),
@@ -51,6 +53,13 @@ STYLE = {
     "figure.constrained_layout.use": True,
 }
 ENDS = ("", "_low", "_high")
+WIDE = 7.6  # inches: of the overview, which has several panels and is scrolled on a phone
+COSTS = {  # the overview's further panels: what each is called, and how its numbers are written
+    "noise": ("recall at\n0 dB street", lambda value: f"{value:.0%}"),
+    "false_alarms": ("false alarms\nan hour", lambda value: f"{value:.1f}"),
+    "seconds": ("seconds for an\nhour of sound", lambda value: f"{value:.2g}"),
+    "megabytes": ("megabytes", lambda value: f"{value:.2g}" if value < 10 else f"{value:.0f}"),
+}
 WIDTH = 5.0  # inches; at 72 units an inch a phone's width shows the text at about its nominal size
 
 
@@ -79,6 +88,64 @@ def published_against_grouped(pairs: list[Pair], largest_class: float, prefix: s
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
         return inline(figure, prefix, label)
+
+
+def overview(rows: list[dict[str, Any]], prefix: str, label: str) -> str:
+    """Draw a row per experiment: its accuracies on one axis, and beside them what else decides a choice, as bars.
+
+    What is known of no experiment has no panel.
+
+    Parameters
+    ----------
+    rows
+        See `report.overview.rows`; from top to bottom.
+    prefix, label
+        As for `published_against_grouped`.
+    """
+    shown = [name for name in COSTS if any(row[name] is not None for row in rows)]
+    with style.context(STYLE, after_reset=True):
+        figure = Figure(figsize=(WIDE, 0.95 + 0.3 * len(rows)))
+        widths = [3.4, *[1.0] * len(shown)]
+        panels = figure.subplots(1, 1 + len(shown), sharey=True, width_ratios=widths, squeeze=False)[0]
+        for place, row in enumerate(rows):
+            _accuracies(panels[0], place, row)
+        for axes, name in zip(panels[1:], shown, strict=True):
+            _bars(axes, [row[name] for row in rows], *COSTS[name])
+        panels[0].set_yticks(range(len(rows)), [row["title"] for row in rows])
+        for text, row in zip(panels[0].get_yticklabels(), rows, strict=True):
+            text.set_color(MUTED if row["tutorial"] else INK)
+        panels[0].set(ylim=(len(rows) - 0.4, -0.6), title="accuracy")
+        panels[0].xaxis.set_major_locator(MaxNLocator(5))
+        panels[0].grid(axis="y", visible=False)
+        panels[0].spines["left"].set_visible(False)
+        return inline(figure, prefix, label)
+
+
+def _accuracies(axes: Axes, place: int, row: dict[str, Any]) -> None:
+    """Draw one experiment's accuracies as marks on a line from the lowest to the highest."""
+    known = {name: row[name] for name in MARK if row[name] is not None}
+    axes.plot([min(known.values()), max(known.values())], [place, place], color=LINE, linewidth=2, zorder=1)
+    for name, value in known.items():
+        fill = PAGE if name == "published" else COLOUR[name]
+        size = 5 if name == "elsewhere" else 6
+        axes.plot(
+            value, place, MARK[name], markersize=size, color=COLOUR[name], markerfacecolor=fill, markeredgewidth=1.6
+        )
+
+
+def _bars(axes: Axes, values: list[float | None], title: str, write: Callable[[float], str]) -> None:
+    """Draw a number per row with a bar that is as long as the number is large."""
+    largest = max(value for value in values if value is not None) or 1.0
+    for place, value in enumerate(values):
+        axes.barh(place, value or 0, height=0.55, color=LINE)
+        text = NOTHING if value is None else write(value)
+        axes.annotate(
+            text, (value or 0, place), (3, 0), textcoords="offset points", ha="left", va="center", fontsize=8.5
+        )
+    axes.set(xlim=(0, 1.9 * largest), xticks=[])
+    axes.set_title(title, fontsize=8.5, color=INK)
+    axes.grid(visible=False)
+    axes.spines["bottom"].set_visible(False)
 
 
 def learning_curves(history: dict[str, pd.DataFrame], runs: dict[str, list], prefix: str, label: str) -> str:

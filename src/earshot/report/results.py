@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from earshot import project
-from earshot.datasets.card import Card, load_card
+from earshot.datasets.card import Card, dataset_names, load_card
 from earshot.datasets.experiments import experiments_on, left_out
 from earshot.errors import EarshotError
 from earshot.files import read_json, read_recipe, read_table, reading
@@ -43,7 +43,8 @@ class DatasetResults:
     `cross_dataset` are the windows that the stages of those names scored; `noise_settings` is the task's part of
     `noise` in params.yaml, None where it has none; `events` and `event_scores` are the tables of the stage `events`,
     `event_settings` the task's part of `events` in params.yaml; `left_out` says which experiments the dataset doesn't
-    allow.
+    allow; `swapped` is the table of that stage, `max_drop` what it allows; `test_only` those of the other datasets that
+    are for testing alone; `seconds` of compute for an hour of sound, by experiment, where `earshot cost` has measured.
     """
 
     card: Card
@@ -56,7 +57,17 @@ class DatasetResults:
     events: pd.DataFrame
     event_scores: pd.DataFrame
     event_settings: dict[str, Any] | None
-    left_out: str = ""
+    left_out: str
+    swapped: pd.DataFrame
+    max_drop: float
+    test_only: list[str]
+    seconds: dict[str, float]
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """The datasets that say how models do elsewhere: those for testing alone, or if there are none, all others."""
+        others = list(self.cross_dataset["on"].unique()) if len(self.cross_dataset) else []
+        return [name for name in others if name in self.test_only] or others
 
     @property
     def multi_label(self) -> bool:
@@ -80,7 +91,8 @@ def read_results(dataset: str, settings: dict[str, Any]) -> DatasetResults:
     cells = [cell for one in compared for cell in read_cells(dataset, one.input, one.model, settings)]
     found = project.audit(dataset)
     audit = _checked(found, read_json(found), ["protocols", "hints"])
-    noise = project.noise(dataset)
+    noise, swapped = project.noise(dataset), project.swapped(dataset)
+    cross_dataset = read_table(project.cross_dataset(dataset))
     return DatasetResults(
         card=card,
         counts=counts,
@@ -88,11 +100,15 @@ def read_results(dataset: str, settings: dict[str, Any]) -> DatasetResults:
         audit=audit,
         noise=read_table(noise),
         noise_settings=read_recipe(noise)["asked"],
-        cross_dataset=read_table(project.cross_dataset(dataset)),
+        cross_dataset=cross_dataset,
         events=read_table(project.events(dataset)),
         event_scores=read_table(project.event_scores(dataset)),
         event_settings=read_recipe(project.events(dataset))["asked"],
         left_out=left_out(card, settings),
+        swapped=read_table(swapped),
+        max_drop=read_recipe(swapped)["max_drop"],
+        test_only=[name for name in dataset_names() if load_card(name).test_only],
+        seconds=read_json(project.cost()).get(dataset, {}) if project.cost().exists() else {},
     )
 
 

@@ -82,6 +82,7 @@ def _dataset(folder: Path, name: str, all_pairs: list[Pair], summary: Summary) -
         "steps": [row["snr_db"] for row in first],
         "alarm": first[0]["alarm"] if first else "",
         "cross_dataset": other,
+        "swapped": [row for row in summary["swapped"] if row["dataset"] == name],
         "events": [row for row in summary["events"] if row["dataset"] == name],
     }
 
@@ -91,7 +92,7 @@ def _findings(
 ) -> list[str]:
     grouped = rank(pairs, "grouped")
     return [
-        words.best(grouped, "grouped"),
+        *words.winner(pairs),
         words.inflation([pair for pair in pairs if pair.inflation is not None]),
         *(words.change(grouped, contrast) for contrast in contrasts),
         *words.why(pairs, tutorial, audit),

@@ -1,4 +1,4 @@
-"""Scores under street noise and on other datasets."""
+"""Scores under street noise, on other datasets and under swapped recording conditions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def noise_ladder(frame: pd.DataFrame, alarm: str) -> list[dict[str, Any]]:
     for (input_name, model, snr_db), rows in frame.groupby(["input", "model", "snr_db"], sort=False):
         fired = rows["score"] >= rows["threshold"]
         decided = rows.assign(fired=fired, label=rows["label"] == alarm, predicted=fired)
-        low, high = intervals.accuracy(decided[decided["label"]]) or (None, None)
+        named = decided[["label", "predicted"]].astype(str)  # intervals take labels that are texts
+        low, high = intervals.accuracy(decided.assign(**named)[decided["label"]]) or (None, None)
         found.append(
             {
                 "input": input_name,
@@ -109,6 +110,56 @@ def cross_dataset(frame: pd.DataFrame) -> list[dict[str, Any]]:
                 "macro_f1": float(classes["f1"].mean()),
                 "f1": classes["f1"].to_dict(),
                 "recall": classes["recall"].to_dict(),
+            }
+        )
+    return found
+
+
+def elsewhere(frame: pd.DataFrame, on: list[str]) -> dict[tuple[str, str], pd.DataFrame]:
+    """Return the predictions of every experiment, by input and model, on the datasets that say how it does elsewhere.
+
+    Parameters
+    ----------
+    frame : the table of the stage `cross_dataset`
+    on : names of datasets; where there are several, their windows are one test
+    """
+    if not on:
+        return {}
+    there = frame[frame["on"].isin(on)]
+    there = there.assign(group=there["on"] + "/" + there["group"])
+    return dict(iter(there.groupby(["input", "model"], sort=False)))
+
+
+def swapped(frame: pd.DataFrame, max_drop: float) -> list[dict[str, Any]]:
+    """Return how every experiment does under swapped recording conditions, over all seeds and folds.
+
+    Parameters
+    ----------
+    frame : the table of the stage `swapped`
+    max_drop : of the accuracy; a model passes if its drop is surely no larger
+
+    Returns
+    -------
+    A row per input and model: `accuracy` with its interval, `as_is`, `drop` with its interval, `max_drop` and `passes`
+    """
+    found = []
+    for (input_name, model), rows in frame.groupby(["input", "model"], sort=False):
+        low, high = intervals.accuracy(rows) or (None, None)
+        as_is = rows.assign(predicted=rows["as_is"])
+        drop = intervals.difference(as_is, rows)
+        found.append(
+            {
+                "input": input_name,
+                "model": model,
+                "accuracy": float((rows["label"] == rows["predicted"]).mean()),
+                "accuracy_low": low,
+                "accuracy_high": high,
+                "as_is": float((rows["label"] == rows["as_is"]).mean()),
+                "drop": drop["difference"],
+                "drop_low": drop["low"],
+                "drop_high": drop["high"],
+                "max_drop": max_drop,
+                "passes": drop["high"] is not None and drop["high"] <= max_drop,
             }
         )
     return found

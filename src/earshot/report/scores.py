@@ -42,7 +42,8 @@ class Pair:
     """One experiment of one dataset, under both protocols; `scores` holds a row of the summary for each protocol.
 
     `title` is INPUT-MODEL, with the wiring where there are several. `inflation` is the published accuracy minus the
-    grouped one; None where one of the two is missing.
+    grouped one; None where one of the two is missing. `elsewhere` is its row of that part of the summary: how its
+    grouped models do on other datasets; None where they were not tested there.
     """
 
     dataset: str
@@ -55,6 +56,7 @@ class Pair:
     scores: dict[str, Scores]
     inflation: Difference | None
     _others: dict[tuple[str, str], Difference]
+    elsewhere: Scores | None = None
 
     @property
     def shown_dataset(self) -> str:
@@ -84,8 +86,12 @@ class Pair:
         return links.windows(self.dataset, self.input, self.model, self.wiring, protocol, true, predicted)
 
     def score(self, metric: str, protocol: str) -> float | None:
-        """Return a score, or None where that protocol was not run or the metric could not be computed."""
-        return self.scores.get(protocol, {}).get(metric)
+        """Return a score, or None where that protocol was not run or the metric could not be computed.
+
+        `protocol` may be `elsewhere`.
+        """
+        row = self.elsewhere if protocol == "elsewhere" else self.scores.get(protocol)
+        return (row or {}).get(metric)
 
     def against(self, other: Pair, protocol: str) -> Difference | None:
         """Return this experiment's accuracy minus that of another; None where they were not compared."""
@@ -102,6 +108,9 @@ def side_by_side(summary: Summary) -> list[Pair]:
         (row["dataset"], row["input"], row["model"], row["wiring"]): _difference(row) for row in summary["inflation"]
     }
     others = _by_experiment(summary["comparisons"])
+    elsewhere = {
+        (row["dataset"], row["input"], row["model"], row["wiring"]): row for row in summary.get("elsewhere", [])
+    }
     return [
         Pair(
             *key,
@@ -109,6 +118,7 @@ def side_by_side(summary: Summary) -> list[Pair]:
             scores,
             inflations.get((key[0], *key[3:])),
             others.get((key[0], key[5], f"{key[3]}-{key[4]}"), {}),
+            elsewhere.get((key[0], *key[3:])),
         )
         for key, scores in found.items()
     ]
@@ -133,8 +143,8 @@ def _reversed(test: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def rank(pairs: list[Pair], protocol: str) -> list[Pair]:
-    """Return the pairs that were run under `protocol`, the highest accuracy first."""
-    run = [pair for pair in pairs if protocol in pair.scores]
+    """Return the pairs that were run under `protocol`, or tested `elsewhere`, the highest accuracy first."""
+    run = [pair for pair in pairs if pair.score("accuracy", protocol) is not None]
     return sorted(run, key=lambda pair: -pair.score("accuracy", protocol))
 
 

@@ -22,7 +22,9 @@ from earshot.report import events, robustness
 from earshot.report.results import Cell, DatasetResults
 from earshot.settings import WIRINGS
 
-PARTS = ["scores", "inflation", "comparisons", "noise", "cross_dataset", "events", "calibration"]
+PARTS = [
+    *["scores", "inflation", "comparisons", "noise", "cross_dataset", "elsewhere", "swapped", "events", "calibration"]
+]
 KEYS = [*PARTS, "contrasts"]
 EXPERIMENT = ["input", "model", "wiring"]
 MEAN = ["accuracy", "macro_f1", "loss", "calibration_error", "windows"]
@@ -33,8 +35,9 @@ def summarise(datasets: list[DatasetResults], contrasts: list[dict[str, Any]]) -
 
     `scores`: a row per dataset, experiment, wiring and protocol, over all seeds. `inflation`: published minus grouped
     accuracy of each experiment, over the classes that both test. `comparisons`: every two experiments of one dataset,
-    wiring and protocol. `noise` and `cross_dataset`: see `report.robustness`. `events`, and
-    `calibration` of the grouped protocol: see `report.events`. `contrasts`: as params.yaml lists them.
+    wiring and protocol, and on the datasets elsewhere. `elsewhere`: a row per experiment that was tested there.
+    `noise`, `cross_dataset` and `swapped`: see `report.robustness`. `events`, and `calibration` of the grouped
+    protocol: see `report.events`. `contrasts`: as params.yaml lists them.
     """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in PARTS}
     for results in datasets:
@@ -51,6 +54,14 @@ def summarise(datasets: list[DatasetResults], contrasts: list[dict[str, Any]]) -
         found["cross_dataset"] += [
             {"dataset": results.card.name, **row} for row in robustness.cross_dataset(results.cross_dataset)
         ]
+        there = _elsewhere(results)
+        found["elsewhere"] += [_elsewhere_score(results, key, rows) for key, rows in there.items()]
+        found["comparisons"] += _elsewhere_comparisons(results.card.name, there)
+        found["swapped"] += (
+            [{"dataset": results.card.name, **row} for row in robustness.swapped(results.swapped, results.max_drop)]
+            if len(results.swapped)
+            else []
+        )
         if len(results.events):
             rows = events.found(results.events, results.event_scores)
             found["events"] += [{"dataset": results.card.name, **row} for row in rows]
@@ -96,6 +107,7 @@ def _score(results: DatasetResults, cells: list[Cell], frame: pd.DataFrame) -> d
         "unheard_windows": len(unheard) // len(cells),
         "unheard_accuracy": float((unheard["label"] == unheard["predicted"]).mean()) if len(unheard) else None,
         "parameters": cells[0].runs[0]["parameters"],
+        "bytes": cells[0].runs[0].get("bytes"),
         "folds": len(cells[0].runs),
     }
 
@@ -160,6 +172,43 @@ def _comparisons(results: DatasetResults, frames: dict[tuple[str, ...], pd.DataF
             }
         )
     return found
+
+
+def _elsewhere(results: DatasetResults) -> dict[tuple[str, ...], pd.DataFrame]:
+    """Return the predictions elsewhere by input, model and wiring: the first, whose models are tested there."""
+    wirings: dict[tuple[str, str], str] = {}
+    for cell in results.cells:
+        wirings.setdefault((cell.input, cell.model), cell.wiring)
+    found = robustness.elsewhere(results.cross_dataset, results.elsewhere)
+    return {(*key, wirings[key]): rows for key, rows in found.items() if key in wirings}
+
+
+def _elsewhere_score(results: DatasetResults, key: tuple[str, ...], rows: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "dataset": results.card.name,
+        **dict(zip(EXPERIMENT, key, strict=True)),
+        "on": results.elsewhere,
+        "test_only": set(results.elsewhere) <= set(results.test_only),
+        "accuracy": float((rows["label"] == rows["predicted"]).mean()),
+        **_interval("accuracy", intervals.accuracy(rows)),
+        "macro_f1": float(classification.by_class(rows)["f1"].mean()),
+        **_interval("macro_f1", intervals.macro_f1(rows)),
+    }
+
+
+def _elsewhere_comparisons(dataset: str, there: dict[tuple[str, ...], pd.DataFrame]) -> list[dict[str, Any]]:
+    return [
+        {
+            "dataset": dataset,
+            "wiring": key_a[2],
+            "protocol": "elsewhere",
+            "a": "-".join(key_a[:2]),
+            "b": "-".join(key_b[:2]),
+            **intervals.difference(a, b),
+        }
+        for (key_a, a), (key_b, b) in combinations(there.items(), 2)
+        if key_a[2] == key_b[2]
+    ]
 
 
 def read_summary(path: Path | None = None) -> dict[str, list[dict[str, Any]]]:

@@ -10,6 +10,7 @@ from typing import Any
 from earshot.pages.numbers import interval, percent, score, signed, whole
 from earshot.report.scores import SHARED, Difference, Pair, contrast_pairs, rank
 from earshot.settings import WIRINGS
+from earshot.splits import elsewhere
 from earshot.splits.left_out import described, without_window_described
 
 Contrasts = Sequence[Mapping[str, list[str]]]
@@ -31,7 +32,7 @@ def answer(pairs: list[Pair], contrasts: Contrasts, largest_class: float) -> lis
     """
     grouped, published = rank(pairs, "grouped"), rank(pairs, "published")
     findings = [
-        best(grouped, "grouped") or best(published, "published"),
+        *winner(pairs),
         inflation([pair for pair in pairs if pair.inflation is not None]),
         other_winner(published, grouped),
         *(change(grouped, contrast) for contrast in contrasts),
@@ -40,12 +41,28 @@ def answer(pairs: list[Pair], contrasts: Contrasts, largest_class: float) -> lis
     return [finding for finding in findings if finding]
 
 
+NOT_ELSEWHERE = "How any of them does elsewhere, on recordings of another dataset, was not tested."
+
+
+def winner(pairs: list[Pair]) -> list[str]:
+    """Say which experiment is best: elsewhere where they were tested there, and without leak on their own dataset.
+
+    Where none was tested elsewhere, it is said.
+    """
+    grouped = rank(pairs, "grouped")
+    own = best(grouped, "grouped") or best(rank(pairs, "published"), "published")
+    elsewhere = best(rank(pairs, "elsewhere"), "elsewhere")
+    return [elsewhere, own] if elsewhere else [f"{own} {NOT_ELSEWHERE}"]
+
+
 def best(order: list[Pair], protocol: str) -> str:
     """Say which experiment scores highest under `protocol`, and which are too close to it to call."""
     if not order:
         return ""
     first, *others = order
-    condition = "Tested without leak (grouped)" if protocol == "grouped" else "As published (not leak-free)"
+    condition = {"grouped": "Tested without leak (grouped)", "published": "As published (not leak-free)"}.get(
+        protocol, f"Elsewhere (on {', '.join(first.elsewhere['on']) if first.elsewhere else ''})"
+    )
     found = f"{condition}, {first.title} scores highest, with an accuracy of {_accuracy(first, protocol)}."
     close = [pair for pair in others if (margin := first.against(pair, protocol)) and margin.unsure]
     if close:
@@ -159,11 +176,12 @@ def _why_of_table(audit: dict[str, Any]) -> list[str]:
 
 
 def _of_folds(audit: dict[str, Any]) -> list[str]:
-    """Say whether the published folds are used, and which recordings and events a split lacks."""
+    """Say whether the published folds are used, how they are validated, and what a split lacks."""
     folds = audit.get("published_folds")
     lost = without_window_described(audit.get("without_window", {}))
-    lacking = filter(None, [*starmap(described, audit.get("left_out", {}).items()), lost])
-    return ([f"The dataset's {folds}."] if folds else []) + [f"{line[0].upper()}{line[1:]}." for line in lacking]
+    validated = elsewhere.described(audit.get("held_out", []))
+    told = filter(None, [validated, *starmap(described, audit.get("left_out", {}).items()), lost])
+    return ([f"The dataset's {folds}."] if folds else []) + [f"{line[0].upper()}{line[1:]}." for line in told]
 
 
 def robustness(ladder: list[dict[str, Any]], other: list[dict[str, Any]], alarm: str) -> list[str]:
@@ -200,6 +218,23 @@ def events(rows: list[dict[str, Any]], setting: dict[str, Any] | None) -> list[s
         f"{asked}, {_name(top)} finds {percent(top['recall'])} "
         f"{interval(top['recall_low'], top['recall_high'], percent)} of {top['events']:.0f} events of "
         f"{setting['alarm']} in {top['hours']:.1f} hours, with {top['false_alarms_per_hour']:.1f} false alarms an hour."
+    ]
+
+
+def swapped(rows: list[dict[str, Any]]) -> list[str]:
+    """Say which models still know the classes when their windows have the conditions of another."""
+    if not rows:
+        return []
+    passing = [row for row in rows if row["passes"]]
+    failing = sorted((row for row in rows if not row["passes"]), key=lambda row: row["drop"])
+    points = f"{100 * rows[0]['max_drop']:g} points"
+    if not failing:
+        return [f"Under the recording conditions of another class, no accuracy drops by more than {points}."]
+    told = ", ".join(f"{_name(row)} ({score(row['as_is'])} to {score(row['accuracy'])})" for row in failing)
+    passed = f" {', '.join(map(_name, passing))} {'pass' if len(passing) > 1 else 'passes'}." if passing else ""
+    return [
+        "Heard under the recording conditions of another class, an accuracy should not drop, surely by no more than "
+        f"{points}.{passed} Failing: {told}."
     ]
 
 

@@ -22,7 +22,7 @@ from earshot.errors import EarshotError
 from earshot.metrics import labels as label_text
 from earshot.params import PROTOCOLS
 from earshot.settings import for_task, window_of
-from earshot.splits import published_folds, windows
+from earshot.splits import elsewhere, published_folds, windows
 from earshot.splits.published_folds import PARTS
 from earshot.splits.spans import SPAN, grouped_by, grouped_spans, labelled, single_windows, train_only, united
 
@@ -73,10 +73,12 @@ def grouped(
     folds: int | None,
     validation_share: float,
     random_state: int,
+    hold_out: list[str] | None = None,
 ) -> pd.DataFrame:
     """Split into folds, stratified by windows, with no group on two sides; every group is tested once.
 
-    Where the published folds are the parts of one split, that is the only fold, and `test` alone is tested.
+    Where the published folds are the parts of one split, that is the only fold, and `test` alone is tested. Where
+    members of a union are held out, the test parts are the same.
 
     Parameters
     ----------
@@ -85,6 +87,8 @@ def grouped(
     folds : number of folds; None: as published, each of the spans' folds is the test part of one
     validation_share : share of the rest that selects the checkpoint
     random_state : scikit-learn's
+    hold_out : members of a union: all that is not tested of one, in turn, is a fold's validation part, and no other
+        part has any of its groups or recordings but the test part; see `elsewhere.rotation`
 
     Raises
     ------
@@ -96,11 +100,14 @@ def grouped(
     groups = spans["group"].to_numpy()[rows]
     tables = []
     for fold, (rest, test) in enumerate(_tests(spans, rows, labels, groups, folds, random_state)):
-        validation = _published_validation(spans, rows, rest) if folds is None else rest[:0]
-        if not len(validation):
-            _, inner = _first_fold(labels[rest], groups[rest], round(1 / validation_share), random_state)
-            validation = rest[inner]
-        train = np.setdiff1d(rest, validation)
+        if hold_out:
+            train, validation = _elsewhere(spans, rows, rest, hold_out[fold % len(hold_out)])
+        else:
+            validation = _published_validation(spans, rows, rest) if folds is None else rest[:0]
+            if not len(validation):
+                _, inner = _first_fold(labels[rest], groups[rest], round(1 / validation_share), random_state)
+                validation = rest[inner]
+            train = np.setdiff1d(rest, validation)
         parts = {name: np.unique(rows[part]) for name, part in zip(PARTS, (train, validation, test), strict=True)}
         tables.append(_table(spans, fold, parts))
     return pd.concat(tables, ignore_index=True)
@@ -124,6 +131,16 @@ def _published_validation(spans: pd.DataFrame, rows: np.ndarray, rest: np.ndarra
     if not published_folds.is_split(spans["fold"]):
         return rest[:0]
     return rest[spans["fold"].to_numpy()[rows[rest]] == "validation"]
+
+
+def _elsewhere(spans: pd.DataFrame, rows: np.ndarray, rest: np.ndarray, member: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return training and validation of a fold that holds out a member of a union, as positions in `rows`.
+
+    A group that it shares with another member, since both hold the same sound, trains no model.
+    """
+    mine = (elsewhere.member_of(spans["recording"]) == member).to_numpy()[rows[rest]]
+    group = spans["group"].to_numpy()[rows[rest]]
+    return rest[~np.isin(group, np.unique(group[mine]))], rest[mine]
 
 
 def _first_fold(labels: np.ndarray, groups: np.ndarray, folds: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
@@ -225,7 +242,12 @@ def check_classes(spans: pd.DataFrame, classes: list[str], dataset: str) -> None
 
 
 def check_parts(
-    split: pd.DataFrame, labels: list[str], untested: list[str], dataset: str, as_published: bool = False
+    split: pd.DataFrame,
+    labels: list[str],
+    untested: list[str],
+    dataset: str,
+    as_published: bool = False,
+    held_out: bool = False,
 ) -> None:
     """Check that no part of a fold lacks a class, since its score would not be comparable.
 
@@ -236,6 +258,7 @@ def check_parts(
     untested : classes that are in the training parts only
     dataset : its name, for the message
     as_published : whether the folds are the published ones
+    held_out : whether the validation parts are members of a union: two classes of one are enough
 
     Raises
     ------
@@ -244,7 +267,10 @@ def check_parts(
     """
     for (fold, part), rows in split.groupby(["fold", "part"]):
         expected = set(labels) if part == "train" else set(labels) - set(untested)
-        if absent := sorted(expected - set(label_text.classes_of(rows["label"]))):
+        there = set(label_text.classes_of(rows["label"]))
+        if held_out and part == "validation" and len(there) >= elsewhere.LEAST_CLASSES:
+            continue
+        if absent := sorted(expected - there):
             remedy = (
                 "These are the published folds: take `fold` out of the card to have others made, or list the class "
                 "under train_only"
@@ -268,7 +294,8 @@ def make(
 
     Groups that share a stretch of sound (`duplicates`, see `leaks.duplicates`) are one group if
     `split.unite_duplicates` is true. The folds of the grouped protocol are the published ones where the dataset has
-    some and they are leak-free, see `published_folds`.
+    some and they are leak-free, see `published_folds`. With `split.validation: elsewhere` each fold of a union holds
+    out a member, see `elsewhere`.
     """
     setting, window = params["split"], window_of(params["windows"], card.task)
     recordings = recordings.fillna({"seconds": window["length"]})  # a row of given features counts as one window
@@ -305,6 +332,7 @@ def make(
         folds,
         setting["validation_share"],
         setting["random_state"],
+        elsewhere.rotation(spans[tested], card.name) if elsewhere.asked(card, setting) else None,
     )
     return with_train_only(split, spans[(n_windows > 0) & ~tested])
 

@@ -7,6 +7,7 @@ from earshot.datasets import manifest, place
 from earshot.datasets.card import Card
 from earshot.errors import EarshotError
 from earshot.settings import read_params, window_of
+from earshot.splits import elsewhere
 from earshot.splits.left_out import described, left_out, without_window_described
 from earshot.splits.protocols import check_classes, check_parts, judge_folds, make
 from earshot.splits.spans import holding_windows, train_only, without_window
@@ -31,7 +32,8 @@ def main(card: Card) -> None:
         split = make(protocol, card, recordings, duplicates, params, place.folder(card))
         untested = train_only(card) if protocol == "grouped" else []
         judged = judge_folds(split, recordings) if protocol == "grouped" else None
-        check_parts(split, classes, untested, card.name, bool(judged and judged.used))
+        held_out = protocol == "grouped" and elsewhere.asked(card, params["split"])
+        check_parts(split, classes, untested, card.name, bool(judged and judged.used), held_out)
         files.write_table(project.split(card.name, protocol), split, {"protocol": protocol})
         if lacking := described(protocol, left_out(card, recordings, split)):
             print(f"{card.label}: {lacking}")
@@ -39,6 +41,10 @@ def main(card: Card) -> None:
         print(f"{card.label}, {protocol}: {split['fold'].nunique()} fold(s); spans and groups of the first:")
         if judged:
             print(f"  {judged}" + ("; split.folds in params.yaml does not apply" if judged.used else ""))
+        if held_out:
+            print(f"  {elsewhere.described(elsewhere.held_out(split))}")
+        elif protocol == "grouped" and params["split"]["validation"] == "elsewhere":
+            print("  validated within: it is no union, so that no dataset of it could be held out")
         print(sizes.loc[0].rename(columns={"size": "spans", "nunique": "groups"}).to_string())
 
 
