@@ -48,6 +48,7 @@ class Pipeline(Project):
                 "summarised": {"inputs": ["summary"] if "tunes" in datasets else [], "models": ["ann"]},
             },
             split=self.params()["split"] | {"block_seconds": 8.0, "folds": {"default": 3}},
+            noise={},  # params.yaml's is of classes that the horns don't have
         )
         for model in ("ann", "cnn"):
             path = root / "conf" / "model" / f"{model}.yaml"
