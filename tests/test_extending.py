@@ -138,7 +138,7 @@ def test_a_champion_takes_the_code_along_and_onnx_is_refused(extended):
     settings, weights = model_folder.read(folder)
     assert str(extended.root / "custom") in _code(settings)
     net = model_folder.restore(settings, weights)
-    with pytest.raises(EarshotError, match="an input BandPower can't be exported to ONNX, only Embedding, LogMel, .* can"):
+    with pytest.raises(EarshotError, match="input BandPower can't be exported to ONNX, only Embedding, LogMel, .* can"):
         Graph(model_folder.input_of(settings), net)
 
 
