@@ -7,9 +7,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import pytorch_lightning as pl
 import torch
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
+from torch.nn import BatchNorm2d, Dropout
 
 from conftest import Project, invoke, write_audio
 from earshot import backbones, models
@@ -158,6 +160,21 @@ def test_without_labels_the_output_is_the_probes(trained):
         hidden, logits = net.model.hidden(x), net.eval()(x)
     probe = LogisticRegression(C=0.01, max_iter=1000).fit(hidden.numpy(), y.numpy())
     assert np.allclose(logits[:, 0].numpy(), probe.decision_function(hidden.numpy()), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("labels", [{}, {"sirens": LABELS}], ids=["probed", "zero-shot"])
+def test_training_drops_out_and_batch_norms_stay_as_in_prediction(trained, labels):
+    cfg, data, training = windows(trained)
+    cfg.labels = labels
+    seen = []
+
+    class Modes(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, *_):
+            layers = list(pl_module.modules())
+            seen.append({type(layer): layer.training for layer in layers if isinstance(layer, Dropout | BatchNorm2d)})
+
+    fit.fit(cfg, data, training, prepare.part(cfg, data, "validation"), [Modes()])
+    assert seen and all(modes == {Dropout: True, BatchNorm2d: False} for modes in seen)
 
 
 def test_interpolation_is_between_the_weights():

@@ -73,7 +73,6 @@ class MN(nn.Module):
             raise ValueError(f"blocks is {blocks}, and must be from 0 to {len(self.net.features)}")
         for block in list(self.net.features)[: len(self.net.features) - blocks]:
             block.requires_grad_(False)
-        self.train()  # of batch norms; nobody else calls it before the first step
 
     @classmethod
     def completed(

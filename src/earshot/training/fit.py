@@ -110,6 +110,7 @@ def fit(
     try:
         # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
         torch.set_flush_denormal(True)
+        classifier.train()  # Lightning leaves modes as they are, and a model may have layers that stay as in prediction
         trainer.fit(classifier, batches)
     finally:
         torch.set_flush_denormal(False)
