@@ -28,6 +28,7 @@ import yaml
 from click.testing import CliRunner
 
 from earshot import processes
+from servers import Server
 
 PROJECT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -149,6 +150,16 @@ def mirror(monkeypatch) -> Path:
         pytest.skip("the real recordings are not here: set EARSHOT_MIRROR to the folder that holds them")
     monkeypatch.setenv("EARSHOT_MIRROR", str(folder))
     return folder
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[Server]:
+    """Yield a web server on this machine; no mirror is set."""
+    monkeypatch.delenv("EARSHOT_MIRROR", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    running = Server()
+    yield running
+    running.close()
 
 
 @pytest.fixture

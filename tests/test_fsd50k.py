@@ -27,7 +27,7 @@ from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import split as split_stage
 from earshot.stages import train as train_stage
-from servers import Reply, Server
+from servers import Reply
 from tiny import FEATURES, RATE
 
 PITCH = {"Electric_guitar,Guitar,Music": 300, "Speech,Human_voice": 900, "Bark,Dog,Animal": 1500}
@@ -72,15 +72,6 @@ def published(uploaders: dict[int, str] | None = None) -> dict[str, bytes]:
         "FSD50K.metadata.zip": zipped(about),
         "FSD50K.doc.zip": zipped({"FSD50K.doc/LICENSE-DATASET": b"CC BY", "FSD50K.doc/README.md": b"Read me"}),
     }
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.delenv("EARSHOT_MIRROR", raising=False)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    running = Server()
-    yield running
-    running.close()
 
 
 def serve(project, server, content: dict[str, bytes]) -> None:

@@ -40,7 +40,6 @@ from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
 from earshot.stages import swapped as swapped_stage
 from earshot.stages import train as train_stage
-from servers import Server
 
 RATE = 8000
 LAYOUT = {
@@ -534,15 +533,6 @@ def zipped(files: dict[str, bytes], top: str) -> bytes:
         for name, content in files.items():
             archive.writestr(f"{top}/{name}", content)
     return stream.getvalue()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.delenv("EARSHOT_MIRROR", raising=False)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    running = Server()
-    yield running
-    running.close()
 
 
 def serve(project, server, name: str, packed: bytes, **archive) -> None:

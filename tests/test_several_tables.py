@@ -24,7 +24,6 @@ from earshot.splits import published_folds
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import split as split_stage
-from servers import Server
 
 RATE = 4000
 ROWS = [
@@ -188,15 +187,6 @@ def test_fault_of_the_card_names_the_key(changes, told, project):
 
 
 # Archives
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.delenv("EARSHOT_MIRROR", raising=False)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    running = Server()
-    yield running
-    running.close()
 
 
 def test_the_archives_of_the_documents_are_unpacked_into_one_folder(birds, server):

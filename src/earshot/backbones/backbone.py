@@ -17,7 +17,6 @@ from earshot.backbones.card import SUFFIX, BackboneCard, Classes, MobileNetV3, c
 from earshot.backbones.fetch import files_of
 from earshot.errors import EarshotError
 
-OUTPUTS = ("embedding", "scores")
 if TYPE_CHECKING:
     import torch
 
@@ -61,16 +60,16 @@ def load(name: str) -> Backbone:
 @functools.lru_cache(maxsize=2)
 def _load(name: str, _as_card_says: str) -> Backbone:
     card = load_card(name)
-    network, *others = files_of(name)
-    named = dict(zip([file.path for file in card.files], [network, *others], strict=True))
+    paths = files_of(name)
+    named = dict(zip([file.path for file in card.files], paths, strict=True))
     if isinstance(card.network, MobileNetV3):
         from earshot.backbones import mobilenet  # torch takes seconds
 
-        run = mobilenet.Runner(network, card)
+        run = mobilenet.Runner(paths[0], card)
     else:
         from earshot.backbones import graph
 
-        run = graph.runner(network, card.network)
+        run = graph.runner(paths[0], card.network)
     return Backbone(card, class_names(named[card.classes.file], card.classes), run)
 
 
