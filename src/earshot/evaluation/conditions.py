@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from earshot.leaks.conditions import QUIET_DB, THIRD_COLUMNS, THIRDS
+from earshot.leaks.conditions import THIRD_COLUMNS, THIRDS, floor_db
 
 MOST_DB = 30.0  # by which a third octave is raised or lowered: more would amplify rounding errors
 SMOOTH = np.ones(3) / 3  # over an octave: a channel's spectrum is smooth, lines are what sounds
-FRAME = 256  # samples of a frame, whose quietest tenth is the noise floor; as in `leaks.conditions`
 LACKING = 2.0  # ratio of power from which on something is too quiet: what sounds is part of a floor too, and varies
 ROLL_OFF = 2 ** (1 / 3)  # from the band limit to where nothing is left
 
@@ -81,7 +80,7 @@ def swapped(
     per_hertz = np.sqrt(sample_rate / 2)  # white noise of power 1 has a power of 1 / per_hertz**2 in each
     kept = _filtered(samples, _over(frequency, gain_db) * passed)
     kept = kept + _filtered(rng.standard_normal(len(samples)), _over(frequency, lacking) * passed * per_hertz)
-    there, wanted = (10 ** (level / 10) for level in (_floor_db(kept), other.floor_db))
+    there, wanted = (10 ** (level / 10) for level in (floor_db(kept), other.floor_db))
     if there < wanted / LACKING:
         noise = _filtered(rng.standard_normal(len(samples)), _over(frequency, other.thirds) * passed)
         kept = kept + noise * np.sqrt((wanted - there) / max(np.mean(noise**2), np.finfo(float).tiny))
@@ -109,9 +108,3 @@ def _below(frequency: np.ndarray, limit: float) -> np.ndarray:
 
 def _filtered(samples: np.ndarray, gain: np.ndarray) -> np.ndarray:
     return np.fft.irfft(np.fft.rfft(samples) * gain, len(samples))
-
-
-def _floor_db(samples: np.ndarray) -> float:
-    """Return the level of the quietest tenth of the frames in dB, as `leaks.conditions` does."""
-    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
-    return float(np.quantile(10 * np.log10((frames**2).mean(axis=1) + 10 ** (QUIET_DB / 10)), 0.1))

@@ -9,6 +9,7 @@ import scipy.signal
 from earshot.splits import windows
 
 FRAME = 2048  # samples
+SHORT = 256  # samples of a frame of the noise floor
 SPECTRUM_BANDS = 32
 QUIET = 1e-14  # power per Hz; about that of 16 bit quantisation noise
 AUDIBLE_DB = 50.0  # further below the loudest frequency, nothing counts as recorded
@@ -41,11 +42,15 @@ def describe(samples: np.ndarray, sample_rate: int, length: float, hop: float) -
     return pd.DataFrame(rows)
 
 
+def floor_db(samples: np.ndarray) -> float:
+    """Return the noise floor of a window: the level of the quietest tenth of its short frames, in dB."""
+    frames = samples[: len(samples) // SHORT * SHORT].reshape(-1, SHORT)
+    return float(np.quantile(10 * np.log10((frames**2).mean(axis=1) + QUIET), 0.1))
+
+
 def _window(samples: np.ndarray, sample_rate: int) -> dict[str, float]:
     frequency, density = scipy.signal.welch(samples, sample_rate, "hann", min(FRAME, len(samples)))
     level = 10 * np.log10(density + QUIET)
-    frames = samples[: len(samples) // 256 * 256].reshape(-1, 256)
-    power = 10 * np.log10((frames**2).mean(axis=1) + QUIET)
     # bands of equal width on a logarithmic axis up to 4 kHz, which every recording has
     edges = np.geomspace(60, 4000, SPECTRUM_BANDS + 1)
     bands = np.interp(np.sqrt(edges[1:] * edges[:-1]), frequency, level)
@@ -53,7 +58,7 @@ def _window(samples: np.ndarray, sample_rate: int) -> dict[str, float]:
         "sample_rate": float(sample_rate),
         "bandwidth": float(frequency[np.flatnonzero(level > level.max() - AUDIBLE_DB).max()]),
         "offset": float(samples.mean()),
-        "floor_db": float(np.quantile(power, 0.1)),
+        "floor_db": floor_db(samples),
         "peak_db": float(20 * np.log10(np.abs(samples).max() + QUIET)),
         "zeros": float((samples == 0).mean()),
         **{f"band_{number:02}": float(value) for number, value in enumerate(bands - bands.mean())},
