@@ -48,7 +48,7 @@ def model(place: Path, kind: str, clips: bool = False) -> Path:
     """Write a model of a backbone: an embedding with a linear output, tags, or a network trained on."""
     window = {"length": SECONDS, "hop": None if clips else SECONDS / 2}
     card = backbones.load_card("small")
-    given = {"backbone": "small", "sha256": card.digest, "sample_rate": RATE, **window}
+    given = {"backbone": "small", "sha256": card.digest, "sample_rate": RATE, **window, "level": -20.0}
     members = [[CLASSES.index("Siren")], [0, 2]]
     name, built, settings = {
         "linear": ("embedding", Embedding(**given), {"weight_decay": 1.0, "factor": 2.0}),
@@ -57,7 +57,7 @@ def model(place: Path, kind: str, clips: bool = False) -> Path:
             "waveform_32k",
             Waveform(RATE),
             {"backbone": "small", "width": 0.1, "members": members, "threshold": 0.05, "blocks": 0, "lower": 1.0}
-            | {"dropout": 0.2},
+            | {"dropout": 0.2, "level": -20.0},
         ),
     }[kind]
     target = yaml.safe_load((PROJECT / "conf" / "model" / f"{kind}.yaml").read_text())

@@ -16,9 +16,11 @@ from conftest import PROJECT, noise, tone
 from earshot import backbones, inputs
 from earshot.backbones import front, graph, mobilenet
 from earshot.backbones.card import Graph
+from earshot.efficientat.level import gains
 from earshot.efficientat.mel import MelFrontEnd, mel_filters
 from earshot.efficientat.mobilenet import MobileNet, channels
 from earshot.errors import EarshotError
+from earshot.inputs.embedding import Embedding
 
 RATE, CLASSES = 32000, ["Speech", "Siren", "Music, of all kinds"]
 
@@ -121,11 +123,13 @@ def test_frames_that_windows_share_are_computed_once_and_are_the_same(n, hop, m)
     assert torch.allclose(front.MelFrontEnd()(samples.unfold(0, n, hop)), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("level", [None, -20.0])
 @pytest.mark.parametrize(("n", "hop"), [(16000, 8000), (16000, 16000), (16000, 20000), (16000, 5000), (1600, 800)])
-def test_windows_of_a_sound_give_what_each_gives(small, n, hop):
-    backbone, samples = backbones.load("small"), sound(1.6, RATE)
+def test_windows_of_a_sound_give_what_each_gives(small, n, hop, level):
+    fading = np.linspace(1, 0.03, round(1.6 * RATE), dtype=np.float32)
+    backbone, samples = backbones.load("small"), sound(1.6, RATE) * fading
     windows = np.lib.stride_tricks.sliding_window_view(samples, n)[::hop].copy()
-    found, expected = backbone.over(samples, n, hop), backbone.run(windows)
+    found, expected = backbone.over(samples, n, hop, level), backbone.at_level(windows, level)
     for name, values in expected.items():
         assert found[name].shape == values.shape and np.allclose(found[name], values, rtol=1e-3, atol=1e-4)
 
@@ -317,6 +321,17 @@ def test_embedding_of_a_recording_is_that_of_its_windows(small, project):
     assert rows.shape == (5, small_network().n_embedding) and built.n_rows(1.0) == 1 and built.first_row(1.5) == 3
     assert np.abs(rows - np.concatenate([built.extract(window) for window in windows])).max() < 1e-3
     assert inputs.restore(inputs.recipe("embedding", built)) == built
+
+
+def test_at_a_level_a_faint_window_is_what_a_loud_one_is_and_silence_stays_silent(small):
+    built = Embedding("small", backbones.load_card("small").digest, RATE, 0.5, None, level=-20.0)
+    loud = sound(0.5, RATE)
+    faint = loud * 10 ** (-30 / 20)
+    assert np.abs(built.extract(faint) - built.extract(loud)).max() < 1e-3
+    assert np.square(loud * gains(np.square(loud).mean(keepdims=True), -20.0)).mean() == pytest.approx(0.01, rel=1e-5)
+    assert gains(np.zeros(1), -20.0) == pytest.approx([100.0]), "40 dB, however faint the window is"
+    with pytest.raises(ValueError, match="level is 3"):
+        Embedding("small", "", RATE, 0.5, None, level=3.0)
 
 
 def test_embedding_of_another_network_than_a_models_is_told(small, project):

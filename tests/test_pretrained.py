@@ -11,6 +11,8 @@ import pytorch_lightning as pl
 import torch
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch.nn import BatchNorm2d, Dropout
 
 from conftest import Project, invoke, write_audio
@@ -30,7 +32,8 @@ from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import split as split_stage
 from earshot.stages import train as train_stage
-from earshot.training import fit, pretrained
+from earshot.trained import model_folder
+from earshot.training import augmenting, fit, pretrained
 from servers import Server
 from test_backbones import CLASSES, small_network, sound, write_backbone
 
@@ -39,6 +42,7 @@ EXPERIMENTS = {
     "embedded": {"inputs": ["embedding"], "models": ["linear"]},
     "tagged": {"inputs": ["tags"], "models": ["zero_shot"]},
     "tuned": {"inputs": ["waveform_32k"], "models": ["mn"]},
+    "probed": {"inputs": ["waveform_32k"], "models": ["probe"]},
 }
 
 
@@ -57,8 +61,8 @@ def trained(tmp_path_factory):
         }
         patch.setenv("EARSHOT_MIRROR", server.address)
         (root / "conf" / "labels" / "audioset.yaml").write_text(json.dumps({"sirens": LABELS}))
-        model = root / "conf" / "model" / "mn.yaml"
-        model.write_text(model.read_text().replace("mn04_as", "small").replace("max_epochs: 2", "max_epochs: 1"))
+        for path in (root / "conf" / "model" / f"{name}.yaml" for name in ("mn", "probe")):
+            path.write_text(path.read_text().replace("mn04_as", "small").replace("max_epochs: 2", "max_epochs: 1"))
         params = project.params()
         features = params["features"]
         for name in ("embedding", "tags"):
@@ -119,7 +123,7 @@ def test_a_model_trained_on_is_half_way_from_its_backbone(trained):
 
 
 def test_a_trained_folder_predicts_what_the_stage_did(trained):
-    for name in ("embedding-linear", "tags-zero_shot", "waveform_32k-mn"):
+    for name in ("embedding-linear", "tags-zero_shot", "waveform_32k-mn", "waveform_32k-probe"):
         folder = next(trained.data("models", "horns", name).glob("*fold0"))
         found = predictions(trained, name)
         row = found[(found["fold"] == 0) & (found["recording"] == "horn.wav")].iloc[0]
@@ -129,8 +133,8 @@ def test_a_trained_folder_predicts_what_the_stage_did(trained):
         assert window.probabilities[0] == pytest.approx(row["p_horn"], abs=2e-4)
 
 
-def windows(trained, part: str = "train", name: str = "waveform_32k"):
-    cfg = compose(["dataset=horns", "task=sirens", f"input={name}", "model=mn", "protocol=grouped"])
+def windows(trained, part: str = "train", name: str = "waveform_32k", model: str = "mn"):
+    cfg = compose(["dataset=horns", "task=sirens", f"input={name}", f"model={model}", "protocol=grouped"])
     data = prepare.load(cfg)
     return cfg, data, prepare.part(cfg, data, part)
 
@@ -139,13 +143,13 @@ def test_before_training_the_model_is_zero_shot(trained):
     cfg, data, training = windows(trained)
     chosen = pretrained.completed(cfg, data)
     net = models.build(chosen, False, training.length, 1, 2)
-    pretrained.begin(net, chosen, training)
+    pretrained.begin(net, chosen, training, None)
     x, _ = training[[0, 1, 2]]
     with torch.no_grad():
         logits = net.eval()(x)
-    scores = backbones.load("small").run(x[:, :, 0].numpy())["scores"][:, CLASSES.index("Siren")]
+    scores = backbones.load("small").at_level(x[:, :, 0].numpy(), -20.0)["scores"][:, CLASSES.index("Siren")]
     rest = known_classes.logit(0.05)
-    assert np.allclose(logits[:, 0].numpy(), rest - np.log(scores / (1 - scores)), atol=1e-3)
+    assert np.allclose(logits[:, 0].numpy(), rest - np.log(scores / (1 - scores)), rtol=1e-3)
 
 
 def test_without_labels_the_output_is_the_probes(trained):
@@ -154,12 +158,38 @@ def test_without_labels_the_output_is_the_probes(trained):
     chosen = pretrained.completed(cfg, data)
     assert chosen["members"] is None
     net = models.build(chosen, False, training.length, 1, 2)
-    pretrained.begin(net, chosen, training)
+    pretrained.begin(net, chosen, training, None)
     x, y = training[list(range(len(training)))]
     with torch.no_grad():
         hidden, logits = net.model.hidden(x), net.eval()(x)
     probe = LogisticRegression(C=0.01, max_iter=1000).fit(hidden.numpy(), y.numpy())
     assert np.allclose(logits[:, 0].numpy(), probe.decision_function(hidden.numpy()), rtol=1e-2, atol=1e-2)
+
+
+def test_a_probe_learns_from_windows_and_changed_copies_and_is_averaged_with_zero_shot(trained):
+    cfg, data, training = windows(trained, model="probe")
+    found = fit.fit(cfg, data, training, prepare.part(cfg, data, "validation"))
+    net = model_folder.restore(found.settings, found.weights)
+    model, augmenter = net.model, augmenting.augmenter(cfg, data, training, None)
+    copies = [[augmenter(x, copy, step)[0] for step, x in enumerate(training.batches(32))] for copy in range(2)]
+    x, y = training[list(range(len(training)))]
+    with torch.no_grad():
+        rows = torch.cat([model.hidden(each) for each in (x, *copies[0], *copies[1])]).double().numpy()
+        solved = model.output(model.hidden(x))[:, 0].numpy()
+        zero_shot = model.of_task(model.net(model.log_mel(x)))[:, 0].numpy()
+        logits = net(x)[:, 0].numpy()
+    expected = make_pipeline(StandardScaler(), LogisticRegression(C=1 / 300 / 3, max_iter=1000))
+    expected.fit(rows, np.tile(y.numpy(), 3))
+    assert np.allclose(solved, expected.decision_function(rows[: len(x)]), atol=2e-3)
+    assert np.allclose(logits, 0.67 * solved + 0.33 * zero_shot, atol=1e-4)
+    assert found.settings["augmentation"]["background"]["label"] == "other", "the class that is all others"
+
+
+def test_a_probe_has_no_labels_to_mix(trained):
+    cfg, data, training = windows(trained, model="probe")
+    cfg.augmentation.mixup = {"p": 0.5, "alpha": 0.3}
+    with pytest.raises(EarshotError, match="augmentation.mixup is for models that learn by gradient steps"):
+        fit.fit(cfg, data, training, training)
 
 
 @pytest.mark.parametrize("labels", [{}, {"sirens": LABELS}], ids=["probed", "zero-shot"])
@@ -184,7 +214,15 @@ def test_interpolation_is_between_the_weights():
 
 
 def small_model(**changes) -> MN:
-    settings = {"backbone": "small", "width": 0.1, "members": None, "threshold": 0.05, "blocks": 17, "lower": 0.1}
+    settings = {
+        "backbone": "small",
+        "width": 0.1,
+        "members": None,
+        "threshold": 0.05,
+        "level": None,
+        "blocks": 17,
+        "lower": 0.1,
+    }
     return MN(32000, 1, 3, dropout=0.2, **settings | changes)
 
 

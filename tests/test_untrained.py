@@ -52,7 +52,7 @@ def test_predict_works_before_anything_is_trained(backbone, street):
     done = predict("--json", street)
     found = json.loads(done.stdout)
     windows = np.lib.stride_tricks.sliding_window_view(soundfile.read(street, dtype="float32")[0], 2 * RATE)[::RATE]
-    expected = backbones.load(untrained.DEFAULT).run(np.ascontiguousarray(windows))["scores"]
+    expected = backbones.load(untrained.DEFAULT).at_level(np.ascontiguousarray(windows), untrained.LEVEL)["scores"]
     assert found["windows"] == 4 and list(found["scores"]) == CLASSES
     assert list(found["scores"].values()) == pytest.approx(expected.mean(axis=0), abs=1e-4)
     first, licence, choice = [line for line in done.stderr.splitlines() if "backbone mn04_as:" not in line][-3:]

@@ -15,6 +15,7 @@ import numpy as np
 
 from earshot.backbones.card import SUFFIX, BackboneCard, Classes, MobileNetV3, card_path, load_card
 from earshot.backbones.fetch import files_of
+from earshot.efficientat.level import gains
 from earshot.errors import EarshotError
 
 if TYPE_CHECKING:
@@ -39,11 +40,21 @@ class Backbone:
     classes: list[str]
     run: Run
 
-    def over(self, samples: np.ndarray, n: int, hop: int) -> dict[str, np.ndarray]:
+    def at_level(self, samples: np.ndarray, level: float | None) -> dict[str, np.ndarray]:
+        """Return what it says of windows, (B, n), each brought to a level: its RMS in dB below full scale."""
+        if level is not None:
+            samples = samples * gains(np.square(samples).mean(axis=1), level)[:, None]
+        return self.run(samples)
+
+    def over(self, samples: np.ndarray, n: int, hop: int, level: float | None = None) -> dict[str, np.ndarray]:
         """Return the same for all windows of `n` samples, one every `hop`, that lie in a sound, (m,)."""
+        windows = np.lib.stride_tricks.sliding_window_view(samples, n)[::hop]
         own = getattr(self.run, "over", None)  # of a run that computes what windows share once
-        found = own(samples, n, hop) if own else None
-        return found or self.run(np.lib.stride_tricks.sliding_window_view(samples, n)[::hop].copy())
+        if own:
+            factors = None if level is None else gains(np.square(windows).mean(axis=1), level)
+            if found := own(samples, n, hop, factors):
+                return found
+        return self.at_level(windows.copy(), level)
 
 
 def load(name: str) -> Backbone:

@@ -50,11 +50,17 @@ class Runner:
         return self._found(self.front(torch.from_numpy(samples)))
 
     @torch.inference_mode()
-    def over(self, samples: np.ndarray, n: int, hop: int) -> dict[str, np.ndarray] | None:
-        """Return those of all windows of `n` samples, one every `hop`, in a sound, (m,); None if none share frames."""
+    def over(self, samples: np.ndarray, n: int, hop: int, gains: np.ndarray | None) -> dict[str, np.ndarray] | None:
+        """Return those of all windows of `n` samples, one every `hop`, in a sound, (m,); None if none share frames.
+
+        Parameters
+        ----------
+        gains : factors for the samples of each window; None: they stay as they are
+        """
         if hop >= n or hop % HOP or n <= 2 * N_FFT:
             return None
-        return self._found(self.front.over(torch.from_numpy(samples), n, hop))
+        factors = None if gains is None else torch.from_numpy(gains)
+        return self._found(self.front.over(torch.from_numpy(samples), n, hop, factors))
 
     def _found(self, log_mel: torch.Tensor) -> dict[str, np.ndarray]:
         embedding = self.net.embed(log_mel)

@@ -19,6 +19,7 @@ from earshot.trained import model_folder
 
 DEFAULT = "mn04_as"  # 4 MB
 LENGTH, HOP = 2.0, 1.0  # seconds: measured in docs/events.md
+LEVEL = -20.0  # RMS in dB below full scale, as in params.yaml: faint and loud recordings sound alike
 LEAST = 0.05  # probability of a class that is asked for
 ANY = Rule(threshold=0.3, release=0.15)  # of all classes: at LEAST every sound is many things
 CHOSEN = Rule(threshold=LEAST, release=LEAST / 2)
@@ -43,7 +44,7 @@ def load(name: str, labels: Iterable[str] = (), hop: float | None = None) -> Det
     chosen = named(labels, backbone)
     members = chosen or {label: [number] for number, label in enumerate(backbone.classes)}
     window = {"length": LENGTH, "hop": hop or HOP}
-    built = Tags(name, backbone.card.digest, backbone.card.sample_rate, **window)
+    built = Tags(name, backbone.card.digest, backbone.card.sample_rate, **window, level=LEVEL)
     settings = {
         "dataset": name,
         "classes": list(members),

@@ -14,6 +14,7 @@ from earshot import backbones
 from earshot.audio.cut import beginning, stretches
 from earshot.backbones import Backbone
 from earshot.backbones.card import card_path
+from earshot.efficientat import level
 from earshot.errors import EarshotError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Embedding:
 
     `backbone` names a card of conf/backbones/; its sample rate and the SHA-256 of its network are settings too, so that
     rows of another network are never taken for these. `length` and `hop` are the windows' in seconds; where `hop` is
-    None a recording is one window: its first `length` seconds.
+    None a recording is one window: its first `length` seconds. Each window is brought to `level`, an RMS in dB below
+    full scale, before the network hears it; None: it stays as loud as it is.
     """
 
     backbone: str
@@ -36,6 +38,7 @@ class Embedding:
     sample_rate: int
     length: float
     hop: float | None
+    level: float | None = None
 
     standardised: ClassVar[bool] = True
     takes_windows: ClassVar[bool] = True
@@ -44,6 +47,7 @@ class Embedding:
     def __post_init__(self) -> None:
         if not 0 < self.length < math.inf:
             raise ValueError("clip_seconds must be above 0")
+        level.checked(self.level)
 
     @classmethod
     def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +75,7 @@ class Embedding:
         hop, each = self.hop * self.sample_rate, max(1, AT_ONCE // n)
         if hop == round(hop):
             for stretch in stretches(blocks, n, hop, each):
-                yield self._output(self.loaded().over(stretch, n, round(hop)))
+                yield self._output(self.loaded().over(stretch, n, round(hop), self.level))
             return
         windows = stretches(blocks, n, hop, 1)
         while batch := list(itertools.islice(windows, each)):
@@ -92,7 +96,7 @@ class Embedding:
         EarshotError
             If the backbone gives no such numbers, or see `loaded`.
         """
-        return self._output(self.loaded().run(samples))
+        return self._output(self.loaded().at_level(samples, self.level))
 
     def _output(self, found: dict[str, np.ndarray]) -> np.ndarray:
         if self.output not in found:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from earshot.efficientat import level as levels
 from earshot.efficientat.mel import MelFrontEnd
 from earshot.efficientat.mobilenet import MobileNet
 from earshot.errors import EarshotError
@@ -40,6 +41,7 @@ class MN(nn.Module):
         width: float,
         members: list[list[int]] | None,
         threshold: float,
+        level: float | None,
         blocks: int,
         lower: float,
         dropout: float,
@@ -51,6 +53,7 @@ class MN(nn.Module):
         backbone, width : whose weights it begins with, and its width
         members : for each class the numbers of AudioSet's classes that stand for it, none for "*"; None: a new output
         threshold : probability of the highest of them, below which a window is "*"
+        level : RMS in dB below full scale to which each window is brought first; None: it stays as loud as it is
         blocks : how many of the network's 17 blocks are trained, the last ones; the layers after them always are
         lower : the learning rate of what has been trained before, as a share of that of a new output
         dropout : share of the hidden layer's outputs that is dropped in training
@@ -66,7 +69,8 @@ class MN(nn.Module):
         if n_bins != 1:
             raise EarshotError("mn takes samples at 32 kHz: use input=waveform_32k")
         self.members, self.rest, self.lower = members, known_classes.logit(threshold), lower
-        self.n_outputs = n_outputs(n_classes)
+        self.n_outputs, self.level = n_outputs(n_classes), levels.checked(level)
+        self.copies = None if members else 0  # see `training.pretrained.begin`: a new output is solved for
         self.front = MelFrontEnd()
         self.net = MobileNet(width, sum(map(len, members)) if members else self.n_outputs, dropout)
         if not 0 <= blocks <= len(self.net.features):
@@ -101,9 +105,17 @@ class MN(nn.Module):
                 own[name] = self.net.state_dict()[name]
         self.net.load_state_dict(own)
 
+    def log_mel(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the log-mel spectrogram of each window, at the level: (B, T, 1) -> (B, 128, frames)."""
+        samples = x[:, :, 0]
+        if self.level is not None:
+            samples = samples * levels.gains(samples.square().mean(dim=1, keepdim=True), self.level)
+        found: torch.Tensor = self.front(samples)
+        return found
+
     def hidden(self, x: torch.Tensor) -> torch.Tensor:
         """Return what the output is computed from: (B, T, 1) -> (B, H)."""
-        hidden: torch.Tensor = self.net.classifier[:-1](self.net.embed(self.front(x[:, :, 0])))
+        hidden: torch.Tensor = self.net.classifier[:-1](self.net.embed(self.log_mel(x)))
         return hidden
 
     @torch.no_grad()
@@ -133,7 +145,10 @@ class MN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits."""
-        scores: torch.Tensor = self.net(self.front(x[:, :, 0]))
+        return self.of_task(self.net(self.log_mel(x)))
+
+    def of_task(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the task's classes, of those of the network's output."""
         if not self.members:
             return scores
         ends = itertools.accumulate(map(len, self.members), initial=0)

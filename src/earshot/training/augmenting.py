@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from earshot.augment import Augmenter, settings
 from earshot.augment.draws import Draws
 from earshot.batches.windows import Windows, statistics
 from earshot.errors import EarshotError
 from earshot.inputs import Input
+from earshot.models.known_classes import REST
 from earshot.params import did_you_mean
+from earshot.training.pretrained import labels_of
 
 if TYPE_CHECKING:
     from earshot.batches.prepare import Data
@@ -27,12 +30,23 @@ def asked(cfg: DictConfig) -> settings.Augmentation:
     EarshotError
         Naming each key that is missing, unknown or wrong.
     """
-    return settings.read(OmegaConf.to_container(cfg.get("augmentation") or OmegaConf.create({}), resolve=True))
+    chosen = settings.read(OmegaConf.to_container(cfg.get("augmentation") or OmegaConf.create({}), resolve=True))
+    if chosen.background and chosen.background.label == REST:
+        rest = [name for name, labels in (labels_of(cfg, cfg.task) or {}).items() if labels == REST]
+        named = chosen.background.model_copy(update={"label": rest[0]}) if rest else None
+        return chosen.model_copy(update={"background": named})
+    return chosen
 
 
 def recorded(cfg: DictConfig) -> dict[str, dict]:
     """Return the operations that are done, with their settings, as JSON knows them."""
     return {name: operation.model_dump() for name, operation in asked(cfg).operations.items()}
+
+
+def without_steps(cfg: DictConfig, net: nn.Module) -> list[str]:
+    """Return the operations that a model which learns without gradient steps can't take: all, or those on labels."""
+    operations = asked(cfg).operations
+    return [name for name in operations if name == "mixup" or not getattr(net.model, "copies", None)]
 
 
 def augmenter(cfg: DictConfig, data: Data, training: Windows, mean: torch.Tensor | None) -> Augmenter | None:

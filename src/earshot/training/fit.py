@@ -78,13 +78,14 @@ def fit(
     shape = (training.length, data.features.rows.shape[1])
     chosen = pretrained.completed(cfg, data)
     net = models.build(chosen, data.input.standardised, *shape, len(data.classes))
-    pretrained.begin(net, chosen, training)
     if data.input.standardised:
         net.standardiser.set(*statistics(training))
     mean = net.standardiser.mean if data.input.standardised else None
-    if not takes_steps(net):
-        options.check_without_steps(how, augmenting.recorded(cfg), cfg.model.name)
+    steps = takes_steps(net)
+    if not steps:
+        options.check_without_steps(how, augmenting.without_steps(cfg, net), cfg.model.name)
     augmenter = augmenting.augmenter(cfg, data, training, mean)
+    pretrained.begin(net, chosen, training, augmenter)
     layers, net = layers_of(net, shape), models.faster(net)
     history = History(how.checkpoint)
     stopping = [StopEarly(how.early_stopping)] if how.early_stopping else []
@@ -105,7 +106,7 @@ def fit(
     size = how.batch_size or len(training)
     batches = WindowDataModule(training, validation, size, cfg.seed, balanced=how.sampling == "balanced")
     loss = _loss(how, training, len(data.classes), augmenter is not None and augmenter.mixes)
-    classifier = Classifier(net, _optimizer(cfg), layers, how, loss, augmenter)
+    classifier = Classifier(net, _optimizer(cfg), layers, how, loss, augmenter if steps else None)
     before = {name: value.clone() for name, value in net.state_dict().items()} if how.interpolation < 1 else {}
     try:
         # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +14,7 @@ from earshot.batches.windows import Windows
 from earshot.errors import EarshotError
 
 if TYPE_CHECKING:
+    from earshot.augment import Augmenter
     from earshot.batches.prepare import Data
 
 Weights = dict[str, torch.Tensor]
@@ -60,16 +61,30 @@ def labels_of(cfg: DictConfig, task: str) -> dict[str, Any] | None:
     return found
 
 
-def begin(net: nn.Module, chosen: Mapping[str, Any], training: Windows) -> None:
-    """Give a model the weights of its backbone; an output that these don't have is solved for first."""
+def begin(net: nn.Module, chosen: Mapping[str, Any], training: Windows, augmenter: Augmenter | None) -> None:
+    """Give a model the weights of its backbone; an output that these don't have is solved for first.
+
+    It is solved for with all training windows, and with as many copies of each, changed by the augmenter, as the model
+    asks for (`copies`; None where there is nothing to solve for).
+    """
     if "backbone" not in chosen:
         return
     net.model.begin(backbones.weights_of(chosen["backbone"]))
-    if net.model.members is None:
-        net.eval()
-        with torch.inference_mode():
-            hidden = torch.cat([net.model.hidden(x) for x in training.batches(BATCH_SIZE)])
-        net.model.probe(hidden.clone(), training.labels)
+    copies = net.model.copies
+    if copies is None:
+        return
+    net.eval()
+    with torch.inference_mode():
+        hidden = torch.cat([net.model.hidden(x) for x in _heard(training, augmenter, copies)])
+    net.model.probe(hidden.clone(), torch.cat([training.labels] * (copies + 1)))
+
+
+def _heard(training: Windows, augmenter: Augmenter | None, copies: int) -> Iterator[torch.Tensor]:
+    """Yield the training windows in their order, some at a time, and then so many changed copies of all."""
+    yield from training.batches(BATCH_SIZE)
+    for copy in range(copies):
+        for step, x in enumerate(training.batches(BATCH_SIZE)):
+            yield augmenter(x, copy, step)[0] if augmenter else x
 
 
 def interpolated(before: Weights, after: Weights, share: float) -> Weights:

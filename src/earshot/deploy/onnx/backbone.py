@@ -12,6 +12,7 @@ from earshot import backbones
 from earshot.backbones.card import MobileNetV3
 from earshot.deploy.onnx.layers import PowerSpectrum, frames_of
 from earshot.efficientat import mel
+from earshot.efficientat.level import gains
 from earshot.errors import EarshotError
 from earshot.inputs.embedding import Embedding
 
@@ -50,12 +51,14 @@ class EmbeddingRows(nn.Module):
             )
         self.length = round(built.length * built.sample_rate)
         self.of_clips, self.scores = built.hop is None, built.output == "scores"
-        self.front, self.net = MelFrontEnd(), backbones.network(built.backbone)
+        self.level, self.front, self.net = built.level, MelFrontEnd(), backbones.network(built.backbone)
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
         """Return the row."""
         if self.of_clips:  # see `SummaryRows`
             samples = samples.narrow(1, 0, torch.tensor(samples.shape[1]).clamp_max(self.length).item())
+        if self.level is not None:
+            samples = samples * gains(samples.square().mean(dim=1, keepdim=True), self.level)
         embedding = self.net.embed(self.front(samples))
         return (torch.sigmoid(self.net.classifier(embedding)) if self.scores else embedding)[:, None]
 
