@@ -15,7 +15,7 @@ import yaml
 from click.testing import CliRunner
 
 from conftest import PROJECT, tone, write_audio
-from earshot import files, params, project
+from earshot import files, project
 from earshot.batches import prepare
 from earshot.cli import main
 from earshot.deploy.onnx.calibrated import Calibrated
@@ -25,6 +25,7 @@ from earshot.detection.detector import Detector
 from earshot.detection.rule import Rule
 from earshot.errors import EarshotError
 from earshot.metrics import calibration, classification
+from earshot.schema import params
 from earshot.settings import compose
 from earshot.soundscapes import operating_point
 from earshot.soundscapes.hear import Heard

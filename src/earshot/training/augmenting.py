@@ -13,7 +13,7 @@ from earshot.augment.draws import Draws
 from earshot.batches.windows import Windows, statistics
 from earshot.errors import EarshotError
 from earshot.inputs import Input
-from earshot.params import did_you_mean
+from earshot.schema.yaml_text import did_you_mean
 
 if TYPE_CHECKING:
     from earshot.batches.prepare import Data
