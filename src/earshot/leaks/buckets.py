@@ -21,6 +21,8 @@ class Buckets:
 
     def put(self, buckets: np.ndarray, records: np.ndarray) -> None:
         """Put each record into a bucket, behind those that are there; both have shape (n,)."""
+        if not len(records):
+            return
         self._waiting.append((buckets, records))
         self._bytes += records.nbytes
         if self._bytes > BUFFER:
