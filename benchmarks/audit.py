@@ -26,7 +26,7 @@ import soxr
 from measure import table, write
 from scale import exponent
 
-from earshot.leaks import approximate, duplicates, exact, fingerprint
+from earshot.leaks import approximate, duplicates, exact, fingerprint, hints
 from earshot.leaks.sounds import Sounds
 
 SIZES = [1000, 2000, 5000, 20_000, 50_000]  # recordings
@@ -167,6 +167,15 @@ def told(found: dict[str, Any], exactly: dict[str, Any] | None) -> dict[str, Any
     return found
 
 
+def bytes_of_a_cell() -> float:
+    """Return the size of a centroid in the index's graph, and of its own two copies while it is learnt."""
+    import faiss
+
+    centroids = np.random.default_rng(0).standard_normal((2000, fingerprint.DIMENSIONS), dtype=np.float32)
+    graph = faiss.serialize_index(approximate._graph(centroids)).nbytes
+    return (graph + centroids.nbytes + 2 * centroids.astype(float).nbytes) / len(centroids)
+
+
 def main() -> None:
     """Measure, print and write."""
     found: dict[str, list[dict[str, Any]]] = {"index": [], "exact": []}
@@ -189,7 +198,8 @@ def main() -> None:
     }
     vectors = RATE / fingerprint.HOP_LENGTH / exact.INDEX_STRIDE
     constants = {"seconds_each": SECONDS, "copied": COPIED, "ways": list(WAYS), "vectors_per_second": vectors}
-    write("audit", facts | constants | {"per_cell": approximate.PER_CELL})
+    constants |= {"per_cell": approximate.PER_CELL, "cell_bytes": bytes_of_a_cell(), "hint_windows": hints.MOST}
+    write("audit", facts | constants)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def test_the_size_of_the_pieces_changes_nothing(planted, few, monkeypatch):
     names, samples, _ = planted
     names, samples = names[:8] + names[-20:], samples[:8] + samples[-20:]
     whole = duplicates.find(names, samples, exact_hours=0)
-    small = {"PIECE": 512, "QUERIES": 16, "EVERY_FRAMES": 300, "SHARD_CELLS": 3}
+    small = {"PIECE": 512, "BLOCK": 512, "QUERIES": 16, "EVERY_FRAMES": 300, "SHARD_CELLS": 3}
     for name, value in small.items():
         monkeypatch.setattr(approximate, name, value)
     monkeypatch.setattr(duplicates, "EVERY_RECORDINGS", 5)

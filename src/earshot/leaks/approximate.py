@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from earshot.leaks import fingerprint
 from earshot.leaks.buckets import Buckets
 from earshot.leaks.exact import INDEX_STRIDE, LEARNED_FROM, MAX_CANDIDATES, PAIR, QUERY_STRIDE, SIMILAR
-from earshot.leaks.fingerprint import PATCH_FRAMES
+from earshot.leaks.fingerprint import HOP_LENGTH, N_FFT, PATCH_FRAMES
 
 if TYPE_CHECKING:
     import faiss
@@ -39,7 +39,8 @@ NEIGHBOURS = 32  # of a centroid in the graph
 DEPTH = 64  # centroids that are kept while the graph is built or the cells of a patch are looked for
 DEPTH_ONE = 24  # while the one cell of a vector is looked for
 SHARD_CELLS = 1024  # cells, of 260,000 vectors
-PIECE = 2**19  # vectors that are searched in, or read, at a time
+PIECE = 2**19  # vectors of a shard that are searched in at a time
+BLOCK = 2**16  # vectors whose cells are looked for at a time
 QUERIES = 2**14  # that are looked up at a time
 EVERY_FRAMES = 2**22  # whose candidates are yielded together: 37 hours
 # of a vector's own cell a patch's neighbours may be all that is near: no more of them than this
@@ -90,16 +91,21 @@ def candidates(samples: Sequence[np.ndarray], folder: Path, nprobe: int) -> Iter
         yield _best(found.take(number), frames)
 
 
+def _log_mel(samples: np.ndarray, first: int, n_patches: int) -> np.ndarray:
+    """Return the log-mel frames of consecutive patches of a recording, from a frame on; see `fingerprint.log_mel`."""
+    n_frames = n_patches - 1 + PATCH_FRAMES
+    return fingerprint.log_mel(samples[first * HOP_LENGTH : (first + n_frames - 1) * HOP_LENGTH + N_FFT])
+
+
 def _whitening(samples: Sequence[np.ndarray], frames: Frames) -> fingerprint.Whitening | None:
-    """Fit the whitening to patches that are spread evenly over all sound; only their recordings are read."""
+    """Fit the whitening to patches that are spread evenly over all sound; only these are read."""
     total = frames.first[-1]
     places = np.arange(0, total, max(1, total // LEARNED_FROM))
-    recording = frames.recording(places)
     found = []
-    for number in np.unique(recording):
-        log_mel = fingerprint.log_mel(samples[number])
-        first = places[recording == number] - frames.first[number]
-        found.append(fingerprint.patches(log_mel, first[first <= len(log_mel) - PATCH_FRAMES])[0])
+    for number, place in zip(frames.recording(places), places, strict=True):
+        log_mel = _log_mel(samples[number], place - frames.first[number], 1)
+        if len(log_mel) == PATCH_FRAMES:  # else it stands too near to the end
+            found.append(fingerprint.patches(log_mel, np.zeros(1, int))[0])
     sample = np.concatenate(found) if found else np.empty((0, 0))
     return fingerprint.Whitening(sample) if len(sample) > 1 else None
 
@@ -117,21 +123,22 @@ def _write_vectors(
 
     dtype = _record(whitening.projection.shape[1])
 
-    def of(number: int) -> list[np.ndarray]:
-        log_mel, records = fingerprint.log_mel(samples[number]), []
-        first = fingerprint.starts(len(log_mel), INDEX_STRIDE)
-        for start in range(0, len(first), fingerprint.BLOCK):
-            patches, kept = fingerprint.patches(log_mel, first[start : start + fingerprint.BLOCK])
-            some = np.zeros(len(kept), dtype)
-            some["place"], some["vector"] = frames.first[number] + kept, whitening(patches)
-            records.append(some)
+    def of(number: int, first: int) -> np.ndarray:
+        log_mel = _log_mel(samples[number], first, fingerprint.BLOCK)
+        patches, kept = fingerprint.patches(log_mel, fingerprint.starts(len(log_mel), INDEX_STRIDE))
+        records = np.zeros(len(kept), dtype)
+        records["place"], records["vector"] = frames.first[number] + first + kept, whitening(patches)
         return records
 
-    threads = Parallel(n_jobs=-1, prefer="threads", return_as="generator", pre_dispatch="4*n_jobs")
+    blocks = (
+        (number, first)
+        for number, count in enumerate(np.diff(frames.first))
+        for first in range(0, max(0, count - PATCH_FRAMES + 1), fingerprint.BLOCK)
+    )
+    threads = Parallel(n_jobs=-1, prefer="threads", return_as="generator", pre_dispatch="8*n_jobs")
     with path.open("wb") as file:
-        for records in threads(delayed(of)(number) for number in range(len(samples))):
-            for some in records:
-                some.tofile(file)
+        for records in threads(delayed(of)(*block) for block in blocks):
+            records.tofile(file)
     return np.memmap(path, dtype, "r")
 
 
@@ -146,8 +153,8 @@ def _centroids(vectors: np.ndarray) -> np.ndarray:
     for _ in range(ROUNDS):
         graph = _graph(centroids)
         total, count = np.zeros(centroids.shape), np.zeros(len(centroids))
-        for first in range(0, len(vectors), step * PIECE):
-            some = vectors["vector"][first : first + step * PIECE : step].astype(np.float32)
+        for first in range(0, len(vectors), step * BLOCK):
+            some = vectors["vector"][first : first + step * BLOCK : step].astype(np.float32)
             cell = _nearest(graph, some, 1, DEPTH_ONE)[:, 0]
             ones = (np.ones(len(cell)), (cell, np.arange(len(cell))))
             total += scipy.sparse.csr_array(ones, shape=(len(centroids), len(cell))) @ some.astype(float)
@@ -192,8 +199,8 @@ def _shards(
     """Put each vector into the shard of its cell, and what is looked up into those of the cells to be searched."""
     graph, dtype = _graph(centroids), vectors.dtype
     shards, looked_up = Buckets(folder / "shards", dtype), Buckets(folder / "looked_up", dtype)
-    for first in range(0, len(vectors), PIECE // 8):
-        some = np.array(vectors[first : first + PIECE // 8])
+    for first in range(0, len(vectors), BLOCK):
+        some = np.array(vectors[first : first + BLOCK])
         some["cell"] = _nearest(graph, some["vector"].astype(np.float32), 1, DEPTH_ONE)[:, 0]
         shards.put(some["cell"] // SHARD_CELLS, some)
         asked = some[_is_looked_up(some["place"], frames)]
