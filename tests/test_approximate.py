@@ -10,8 +10,9 @@ import soxr
 
 from conftest import noise
 from earshot import files
-from earshot.leaks import approximate, buckets, duplicates, hints
+from earshot.leaks import approximate, buckets, duplicates, equal_rows, hints
 from earshot.leaks.sounds import Sounds
+from earshot.splits.spans import united
 from test_leaks import RATE, as_mp3, hiss, narrow
 
 COPIES = {
@@ -138,6 +139,14 @@ def test_a_table_written_in_pieces_has_the_bytes_of_one_written_at_once(tmp_path
     assert files.read_recipe(tmp_path / "groups") == {"of": "x"}
     some = files.read_table(tmp_path / "groups", [("recording", "in", ["r3", "r44"])])
     assert some["recording"].tolist() == ["r3", "r44"]
+
+
+def test_many_equal_rows_are_joined_and_not_all_paired():
+    rows = pd.DataFrame({"recording": [f"r{n:03}" for n in range(300)], "sha256": ["same", "other", "same"] * 100})
+    found = equal_rows.find(rows, 1.0)
+    assert len(found) < 300 * approximate.MAX_CANDIDATES
+    groups = united(rows.assign(group=rows["recording"], start=0.0, stop=1.0), found)["group"]
+    assert groups[rows["sha256"] == "same"].nunique() == 1 and groups.nunique() == 2
 
 
 def test_the_hints_of_many_windows_are_of_some_recordings():
