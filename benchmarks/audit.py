@@ -29,8 +29,9 @@ from scale import exponent
 from earshot.leaks import approximate, duplicates, exact, fingerprint, hints
 from earshot.leaks.sounds import Sounds
 
-SIZES = [500, 1000, 2000, 5000, 20_000, 50_000]  # recordings
-EXACT = 2000  # as many at most are searched exactly too
+SIZES = [1000, 2000, 5000, 20_000, 50_000]  # recordings
+EXACT = 5000  # as many at most are searched exactly too
+LARGEST = 3  # sizes that an exponent is fitted to: in smaller ones there are costs that don't grow
 SECONDS = 2.0
 COPIED = 20
 RATE = fingerprint.SAMPLE_RATE
@@ -109,7 +110,7 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         """Look again and again."""
-        while not self.done.wait(0.05):
+        while not self.done.wait(0.25):
             lines = Path("/proc/self/status").read_text().splitlines()
             self.mib = max(self.mib, next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")))
             sizes = subprocess.run(["du", "-sk", self.folder], capture_output=True, text=True, check=False).stdout
@@ -199,10 +200,10 @@ def main() -> None:
 
 def summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Return what docs/audit.md is written from."""
-    facts = {
-        way: {"sizes": rows, "exponent": exponent([one["size"] for one in rows], [one["cpu_seconds"] for one in rows])}
-        for way, rows in found.items()
-    }
+    facts: dict[str, Any] = {}
+    for way, rows in found.items():
+        sizes, seconds = ([one[name] for one in rows[-LARGEST:]] for name in ("size", "cpu_seconds"))
+        facts[way] = {"sizes": rows, "exponent": exponent(sizes, seconds) if len(rows) >= LARGEST else None}
     constants = {
         "seconds_each": SECONDS,
         "copied": COPIED,
