@@ -28,6 +28,7 @@ import yaml
 from click.testing import CliRunner
 
 from earshot import processes
+from earshot.tracking import store
 from servers import Server
 
 PROJECT = Path(__file__).parent.parent
@@ -47,7 +48,24 @@ LONGEST = (
     "test_train",
     "test_detection",
     "test_tour",
+    "test_real",
+    "test_memory",
+    "test_events",
+    "test_extending",
+    "test_dashboard",
+    "test_backbone_models",
 )
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave a core to each file where several run side by side: threads of numpy and torch would wait for each other.
+
+    They read it when they are imported, so it holds for workers of pytest-xdist and what they start.
+    """
+    if config.getoption("numprocesses", None):
+        for name in ONE_THREAD:
+            os.environ.setdefault(name, "1")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
@@ -62,7 +80,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @functools.cache
 def _warm_workers() -> None:
     """Have all pools of this process fork their workers from one that has imported what training needs."""
-    processes.pool(1, "earshot.training.runs", "earshot.evaluation.test").shutdown()
+    processes.pool(1, "warm").shutdown()
     multiprocessing.forkserver.ensure_running()
 
 
@@ -88,6 +106,23 @@ def pytest_runtest_protocol(item: pytest.Item):
         patch.setattr(subprocess.Popen, "__init__", checked)
         patch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
         return (yield)
+
+
+@functools.cache
+def _empty_store() -> bytes:
+    """Return an MLflow database without runs: its tables take seconds to make, most of them the disk's."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder) / "mlflow.db"
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+        store.connect()
+        return path.read_bytes()
+
+
+def new_store(path: Path) -> str:
+    """Write an MLflow store without runs to `path`; return its address."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_empty_store())
+    return f"sqlite:///{path}"
 
 
 class Project:
@@ -131,6 +166,7 @@ def shared(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("EARSHOT_ROOT", str(root))
     patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    new_store(root / "data" / "mlflow" / "mlflow.db")
     yield tiny_project(root)
     patch.undo()
 
@@ -138,7 +174,7 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def trained_on(shared, tmp_path, monkeypatch):
     """Return the shared project with an MLflow store of the test's own."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_store(tmp_path / "mlflow.db"))
     return shared
 
 

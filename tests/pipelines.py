@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from conftest import BIN, PROJECT, Project, tone, write_audio
+from conftest import BIN, PROJECT, Project, new_store, tone, write_audio
 
 RATE = 4000
 
@@ -33,7 +33,9 @@ class Pipeline(Project):
             "EARSHOT_ROOT": str(root),
             "DVC_NO_ANALYTICS": "1",
         }
-        self.environment.pop("MLFLOW_TRACKING_URI", None)
+        for name in ("MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE"):
+            self.environment.pop(name, None)
+        new_store(self.data("mlflow", "mlflow.db"))
         self.run("git", "init", "-q")
         self.run("dvc", "init", "-q")
         features = self.params()["features"]
@@ -95,8 +97,10 @@ class Pipeline(Project):
         self.run("git", "add", "--all")
         self.run("git", "-c", "user.name=tester", "-c", "user.email=tester@localhost", "commit", "-qm", "all of it")
 
-    def start(self) -> subprocess.Popen:
-        return subprocess.Popen(["dvc", "repro"], cwd=self.root, env=self.environment, stdout=subprocess.DEVNULL)
+    def start(self, *targets: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            ["dvc", "repro", *targets], cwd=self.root, env=self.environment, stdout=subprocess.DEVNULL
+        )
 
     @property
     def lock(self) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
-from conftest import PROJECT, Project, invoke, noise, tone, write_audio
+from conftest import PROJECT, Project, invoke, new_store, noise, tone, write_audio
 from earshot import files, project
 from earshot.audio.mix import mixed as mixed_sound
 from earshot.cli import main
@@ -28,7 +28,7 @@ from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
 from earshot.stages import swapped as swapped_stage
 from earshot.stages import train as train_stage
-from tiny import FEATURES, RATE
+from tiny import RATE, log_mel_cnn
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +37,13 @@ def towns(tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("towns"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EARSHOT_ROOT", str(project.root))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(project.root / "mlflow.db"))
         params = project.params()
-        project.params(
-            datasets=["here", "there"],
-            audio={"sample_rate": RATE},
-            experiments={"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
-            features=params["features"] | {"log_mel": params["features"]["log_mel"] | FEATURES["log_mel"]},
-            split=params["split"] | {"block_seconds": 8.0, "folds": {"default": 3}},
-            noise={"sirens": params["noise"]["sirens"] | {"snr_db": [20, -20], "inputs": ["log_mel"]}},
-            protocols=["grouped"],
+        noise_here = params["noise"]["sirens"] | {"snr_db": [20, -20], "inputs": ["log_mel"]}
+        split = params["split"] | {"block_seconds": 8.0, "folds": {"default": 3}}
+        log_mel_cnn(
+            project, "here", "there", epochs=12, split=split, noise={"sirens": noise_here}, protocols=["grouped"]
         )
-        model = project.root / "conf" / "model" / "cnn.yaml"
-        model.write_text(model.read_text().replace("max_epochs: 10", "max_epochs: 12"))
         for name, second in (("here", "non_emergency"), ("there", "non_emergency"), ("alien", "birds")):
             recordings = {"emergency": "a.wav", second: "b.wav"}
             layout = {"kind": "long_recordings", "recordings": recordings}

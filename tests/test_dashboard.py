@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from conftest import Project, dashboard, tone, write_audio
+from conftest import Project, dashboard, new_store, tone, write_audio
 from earshot import stages
 from earshot.batches import prepare
 from earshot.report import mistakes
@@ -69,6 +69,7 @@ def shown(tmp_path_factory) -> Iterator[Shown]:
         patch.setenv("EARSHOT_ROOT", str(project.root))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setattr(stages, "leave_with_parent", lambda: None)
+        new_store(project.data("mlflow", "mlflow.db"))
         make_results(project)
         client = MlflowClient(f"sqlite:///{project.data('mlflow', 'mlflow.db')}")
         found = client.get_experiment_by_name("genres").experiment_id

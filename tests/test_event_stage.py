@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from conftest import invoke
+from conftest import invoke, new_store
 from earshot import files, project
 from earshot.evaluation import events as evaluation
 from earshot.metrics import event_rates, intervals
@@ -27,7 +27,7 @@ RATES = ["recall", "false_alarms_per_hour", "detections_per_hour", *(f"f1_{name}
 @pytest.fixture(scope="module")
 def done(shared, tmp_path_factory):
     """Train, with everything asked for, and run the stage; return the address of MLflow's store."""
-    address = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+    address = new_store(tmp_path_factory.mktemp("store") / "mlflow.db")
     conf = shared.root / "conf" / "model" / "cnn.yaml"
     few = yaml.safe_load(conf.read_text())
     few["training"]["max_epochs"] = 8

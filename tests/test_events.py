@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import PROJECT, invoke, noise, tone, write_audio
+from conftest import PROJECT, Project, invoke, new_store, noise, tone, write_audio
 from earshot import files
+from earshot.cli import main
 from earshot.datasets import class_map, manifest
 from earshot.datasets.annotations.annotation import Annotation
 from earshot.datasets.card import load_card
@@ -26,19 +28,11 @@ from earshot.splits import events, protocols, windows
 from earshot.splits.spans import labelled
 from earshot.stages import audit as audit_stage
 from earshot.stages import compare as compare_stage
-from earshot.stages import cross_dataset as cross_dataset_stage
 from earshot.stages import download as download_stage
-from earshot.stages import evaluate as evaluate_stage
-from earshot.stages import events as events_stage
-from earshot.stages import features as features_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
-from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
-from earshot.stages import swapped as swapped_stage
-from earshot.stages import train as train_stage
-from pipelines import RATE, Pipeline
-from tiny import FEATURES
+from tiny import RATE, log_mel_cnn, through_the_stages
 
 WINDOW = {"length": 2.0, "hop": 1.0}
 
@@ -547,12 +541,13 @@ def test_the_card_of_the_documents_runs(project):
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory) -> Pipeline:
-    """A pipeline of recordings of 30 s with events of two classes, that has run once to the end."""
-    made = Pipeline(tmp_path_factory.mktemp("events"), ("horns",))
-    made.params(datasets=["street"])
+def pipeline(tmp_path_factory) -> Iterator[Project]:
+    """A project of recordings of 30 s with events of two classes, that has been through all stages."""
+    made = Project(tmp_path_factory.mktemp("events"))
+    log_mel_cnn(made, "street", epochs=3, noise={})
     layout = {"kind": "events", "format": "dcase", "labels": "all.tsv", "background": "quiet"}
     made.card("street", task="sirens", source={"folder": "recordings/street"}, layout=layout)
+    recordings = made.root / "recordings" / "street"
     rows = ["filename\tonset\toffset\tevent_label"]
     for number in range(9):
         samples = noise(30, RATE, seed=number)[:, 0]
@@ -560,14 +555,19 @@ def pipeline(tmp_path_factory) -> Pipeline:
         samples[3 * RATE : 9 * RATE] += horn
         samples[round(20.2 * RATE) : round(20.2 * RATE) + len(bell)] += bell
         samples[24 * RATE : 28 * RATE] += 0.4 * tone(300, 4, RATE)
-        write_audio(made.recordings / "street" / f"{number}.wav", samples, RATE)
+        write_audio(recordings / f"{number}.wav", samples, RATE)
         rows += [
             f"{number}.wav\t{start}\t{end}\t{label}"
             for start, end, label in [(3, 9, "horn"), (20.2, 20.7, "bell"), (24, 28, "bell")]
         ]
-    (made.recordings / "street" / "all.tsv").write_text("\n".join(rows) + "\n")
-    made.output = made.repro()
-    return made
+    (recordings / "all.tsv").write_text("\n".join(rows) + "\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EARSHOT_ROOT", str(made.root))
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(made.root / "mlflow.db"))
+        invoke(download_stage.main, "street")
+        through_the_stages("street")
+        invoke(compare_stage.main)
+        yield made
 
 
 @pytest.mark.process
@@ -589,7 +589,7 @@ def test_recordings_with_events_go_through_the_whole_pipeline(pipeline):
 
 @pytest.mark.process
 def test_a_dataset_of_events_can_be_explored(pipeline):
-    pipeline.run("earshot", "explore", "street", "--workers", "1")
+    invoke(main.main, "explore", "street", "--workers", "1")
     page = pipeline.data("explore", "street", "index.html").read_text()
     assert all(f"<figcaption>{label}</figcaption>" in page for label in ("horn", "bell", "quiet"))
 
@@ -597,18 +597,8 @@ def test_a_dataset_of_events_can_be_explored(pipeline):
 @pytest.mark.process
 def test_a_union_with_events_goes_through_the_whole_pipeline(project, monkeypatch):
     """Of recordings with label tracks, and of clips in class folders; the models are trained on both."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
-    params = project.params()
-    project.params(
-        datasets=["both"],
-        audio={"sample_rate": RATE},
-        experiments={"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
-        features=params["features"] | {"log_mel": params["features"]["log_mel"] | FEATURES["log_mel"]},
-        split=params["split"] | {"folds": {"default": 3}},
-        protocols=["grouped"],
-    )
-    model = project.root / "conf" / "model" / "cnn.yaml"
-    model.write_text(model.read_text().replace("max_epochs: 10", "max_epochs: 1"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_store(project.root / "mlflow.db"))
+    log_mel_cnn(project, "both", epochs=1, protocols=["grouped"])
     layout = {"kind": "events", "format": "audacity", "labels": "{stem}.txt", "background": "other"}
     project.card("dawn", task="birds", source={"folder": "recordings/dawn"}, layout=layout)
     project.card("clips", task="birds", source={"folder": "recordings/clips"}, layout={"kind": "class_folders"})
@@ -622,18 +612,8 @@ def test_a_union_with_events_goes_through_the_whole_pipeline(project, monkeypatc
         (recordings / "dawn" / f"{number}.txt").write_text("1\t5\twren\n7.2\t7.5\tcrow\n")
         label, pitch = [("wren", 900), ("rest", 300)][number % 2]
         write_audio(recordings / "clips" / label / f"{number}.wav", tone(pitch, 4, RATE, seed=50 + number), RATE)
-    for stage in (download_stage, manifest_stage, fingerprint_stage, split_stage, audit_stage):
-        invoke(stage.main, "both")
-    for stage in (
-        features_stage,
-        train_stage,
-        evaluate_stage,
-        noise_stage,
-        events_stage,
-        swapped_stage,
-        cross_dataset_stage,
-    ):
-        invoke(stage.main, "both", "--workers", "1")
+    invoke(download_stage.main, "both")
+    through_the_stages("both")
     assert "both" in invoke(compare_stage.main)
     frame = files.read_table(project.data("predictions", "both", "log_mel-cnn.parquet"))
     assert set(frame["label"]) == {"wren", "rest"} and set(frame["recording"].str[:5]) == {"dawn/", "clips"}

@@ -40,6 +40,12 @@ def made_by_stages(pipeline: Pipeline) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in tables if "cache" not in path.parts}
 
 
+def are_done(pipeline: Pipeline) -> bool:
+    """Tell whether each queued experiment has a result."""
+    refs = pipeline.run("git", "for-each-ref", "--format=%(refname:lstrip=-1)", "refs/exps").split()
+    return set(QUEUED) <= set(refs)
+
+
 @pytest.fixture(scope="module")
 def queued(pipeline) -> Pipeline:
     """The same after two experiments that were queued have run, in copies of it."""
@@ -48,6 +54,8 @@ def queued(pipeline) -> Pipeline:
         pipeline.run("dvc", "exp", "run", "--queue", "--name", name, *changes, STAGE)
     pipeline.run("dvc", "queue", "start")
     deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and not are_done(pipeline):  # git answers at once, dvc in seconds
+        time.sleep(0.5)
     while time.monotonic() < deadline:
         status = pipeline.run("dvc", "queue", "status")
         if "Queued" not in status and "Running" not in status:

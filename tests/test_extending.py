@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import PROJECT, Project, invoke, started, tone, write_audio
+from conftest import PROJECT, Project, invoke, new_store, started, tone, write_audio
 from earshot import inputs, provenance
 from earshot.batches import prepare
 from earshot.deploy.onnx.graph import Graph
@@ -57,6 +57,7 @@ def extended(tmp_path_factory) -> Iterator[Project]:
         patch.setattr(sys, "path", sys.path[:])
         _forget()
         made = small_project(root)
+        new_store(made.data("mlflow", "mlflow.db"))
         write(made)
         added = made.params()["experiments"]
         assert "band_power" in added["over_time"]["inputs"] and "conv_gru" in added["convolved"]["models"]

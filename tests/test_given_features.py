@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from conftest import PROJECT, Project, invoke
+from conftest import PROJECT, Project, invoke, new_store
 from earshot import files, inputs
 from earshot.batches import prepare
 from earshot.cli import main
@@ -80,7 +80,7 @@ def compared(tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("birds"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EARSHOT_ROOT", str(project.root))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(project.root / "mlflow.db"))
         project.params(
             datasets=["birds"],
             experiments={
@@ -171,7 +171,7 @@ def test_the_report_says_that_there_was_no_sound(compared):
 def test_what_needs_sound_is_told_in_a_line(compared, monkeypatch):
     project, _, said = compared
     monkeypatch.setenv("EARSHOT_ROOT", str(project.root))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_store(project.root / "mlflow.db"))
     assert "no noise" in said["noise"] and "tested on no other dataset" in said["cross_dataset"]
     told = invoke(features_stage.main, "birds", "log_mel", code=1)
     assert "a table of features in place of sound" in told and "use input=summary" in told

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
-from conftest import Project, invoke, tone, write_audio
+from conftest import Project, invoke, new_store, tone, write_audio
 from earshot.deploy.onnx import export
 from earshot.detection.answer import answer
 from earshot.detection.detector import Detector
@@ -22,20 +22,10 @@ from earshot.metrics import classification, intervals, labels
 from earshot.models import heads
 from earshot.report import results_page
 from earshot.splits import protocols
-from earshot.stages import audit as audit_stage
 from earshot.stages import compare as compare_stage
-from earshot.stages import cross_dataset as cross_dataset_stage
-from earshot.stages import evaluate as evaluate_stage
-from earshot.stages import events as events_stage
-from earshot.stages import features as features_stage
-from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
-from earshot.stages import noise as noise_stage
-from earshot.stages import split as split_stage
-from earshot.stages import swapped as swapped_stage
-from earshot.stages import train as train_stage
 from earshot.trained import predict
-from tiny import FEATURES, RATE
+from tiny import RATE, log_mel_cnn, through_the_stages
 
 CLASSES = ["crow, carrion", "rain", 'wren "2"']
 
@@ -179,17 +169,8 @@ def town(tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("town"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EARSHOT_ROOT", str(project.root))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
-        params = project.params()
-        project.params(
-            datasets=["town"],
-            audio={"sample_rate": RATE},
-            experiments={"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
-            features=params["features"] | {"log_mel": params["features"]["log_mel"] | FEATURES["log_mel"]},
-            split=params["split"] | {"folds": {"default": 3}},
-        )
-        model = project.root / "conf" / "model" / "cnn.yaml"
-        model.write_text(model.read_text().replace("max_epochs: 10", "max_epochs: 40"))
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(project.root / "mlflow.db"))
+        log_mel_cnn(project, "town", epochs=40)
         layout = {"kind": "table", "file": "clips.csv", "path": "audio/{fname}.wav", "separator": ","}
         project.card("town", task="street", source={"folder": "."}, layout=layout | {"label": "labels"})
         sets = [{"horn"}, {"bell"}, {"whistle"}, {"horn", "bell"}, {"bell", "whistle"}, set(PITCH)] * 6
@@ -199,18 +180,7 @@ def town(tmp_path_factory):
             write_audio(project.data("raw", "town", "audio", f"{number:02}.wav"), sound, RATE)
             lines.append(f'{number:02},"{",".join(sorted(names))}"')
         project.data("raw", "town", "clips.csv").write_text("\n".join(lines) + "\n")
-        for stage in (manifest_stage, fingerprint_stage, split_stage, audit_stage):
-            invoke(stage.main, "town")
-        for stage in (
-            features_stage,
-            train_stage,
-            evaluate_stage,
-            noise_stage,
-            events_stage,
-            swapped_stage,
-            cross_dataset_stage,
-        ):
-            invoke(stage.main, "town", "--workers", "1")
+        through_the_stages("town")
         yield project
 
 

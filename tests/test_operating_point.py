@@ -14,8 +14,8 @@ import torch
 import yaml
 from click.testing import CliRunner
 
-from conftest import PROJECT, tone, write_audio
-from earshot import files, params, project
+from conftest import PROJECT, new_store, tone, write_audio
+from earshot import files, project
 from earshot.batches import prepare
 from earshot.cli import main
 from earshot.deploy.onnx.calibrated import Calibrated
@@ -25,6 +25,7 @@ from earshot.detection.detector import Detector
 from earshot.detection.rule import Rule
 from earshot.errors import EarshotError
 from earshot.metrics import calibration, classification
+from earshot.schema import params
 from earshot.settings import compose
 from earshot.soundscapes import operating_point
 from earshot.soundscapes.hear import Heard
@@ -62,7 +63,7 @@ def model(shared, tmp_path_factory):
     """Train a model with everything that is asked for; its folder."""
     store = tmp_path_factory.mktemp("store") / "mlflow.db"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(store))
         plain = runs.once(config(), prepare.shared(config()))
         shared.params(**ASKED)
         folder = runs.once(config(), prepare.shared(config()))

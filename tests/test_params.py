@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import PROJECT
-from earshot import inputs, params, provenance, settings
+from earshot import inputs, provenance, settings
 from earshot.cli import beforehand
 from earshot.datasets.card import load_card
 from earshot.errors import EarshotError
+from earshot.schema import yaml_text
 
 SHIPPED = yaml.safe_load((PROJECT / "params.yaml").read_text())
 
@@ -131,7 +132,7 @@ def test_a_file_that_yaml_makes_something_else_of_is_told_with_its_line(project,
 def test_a_merge_of_yaml_is_no_double_key(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n")
-    assert params.read_yaml(path)["b"] == {"x": 3, "y": 2}
+    assert yaml_text.read_yaml(path)["b"] == {"x": 3, "y": 2}
 
 
 @pytest.mark.parametrize(

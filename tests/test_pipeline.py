@@ -22,9 +22,18 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory) -> Pipeline:
-    """A pipeline that has run once, to the end."""
+    """A pipeline that was killed in three stages of one dataset, and then ran to the end."""
     made = Pipeline(tmp_path_factory.mktemp("pipeline"))
-    made.output = made.repro()
+    for stage, after in (("download", 0.2), ("features", 1.0), ("train", 7.0)):
+        process = made.start(f"{stage}@horns")
+        child = wait_for(process, f"earshot.stages.{stage}")
+        time.sleep(after)
+        family = [child, *descendants(child)]
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not left_running(family, 30), "a stage outlived the dvc that started it"
+    # as in a shell where the environment was not activated
+    made.output = made.run("env", "PATH=/usr/bin:/bin", str(BIN / "earshot"), "repro")
     return made
 
 
@@ -82,33 +91,18 @@ def test_one_setting_of_one_model_trains_its_runs_alone(pipeline):
         assert settings["model"]["name"] == "cnn" and settings["model"]["dropout"] == 0.2
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory) -> Pipeline:
-    """A pipeline of one experiment that was killed in three stages, and then ran to the end."""
-    made = Pipeline(tmp_path_factory.mktemp("killed"), ("horns",))
-    for stage, after in (("download", 0.2), ("features", 1.0), ("train", 7.0)):
-        process = made.start()
-        child = wait_for(process, f"earshot.stages.{stage}")
-        time.sleep(after)
-        family = [child, *descendants(child)]
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        assert not left_running(family, 30), "a stage outlived the dvc that started it"
-    # as in a shell where the environment was not activated
-    made.run("env", "PATH=/usr/bin:/bin", str(BIN / "earshot"), "repro")
-    return made
-
-
 def weights_of(pipeline: Pipeline) -> dict[str, bytes]:
-    folder = pipeline.data("models")
+    folder = pipeline.data("models", "horns")
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))}
 
 
-def test_forced_it_gives_the_same_bytes_as_after_it_was_killed_weights_included(killed):
-    before, weights = killed.lock, weights_of(killed)
-    shutil.rmtree(killed.data("cache"))
-    killed.repro("--force")
-    assert killed.lock == before and weights_of(killed) == weights and len(weights) == 4
+def test_forced_it_gives_the_same_bytes_as_after_it_was_killed_weights_included(pipeline):
+    before, weights = pipeline.lock, weights_of(pipeline)
+    kept = pipeline.data("cache").rename(pipeline.root / "kept")
+    pipeline.repro("--force", "--single-item", "--glob", "*@horns", "compare")
+    shutil.rmtree(pipeline.data("cache"))
+    kept.rename(pipeline.data("cache"))
+    assert pipeline.lock == before and weights_of(pipeline) == weights and len(weights) == 2 * 4
 
 
 def wait_for(parent: subprocess.Popen, module: str) -> psutil.Process:
@@ -135,7 +129,7 @@ def test_one_file_more_is_the_only_one_that_is_extracted(pipeline):
     path = pipeline.recordings / "tunes" / "low" / "low.99.wav"
     write_audio(path, tone(350, 4, RATE, seed=99), RATE)
     pipeline.repro("--force", "--single-item", "download@tunes")
-    output = pipeline.repro()
+    output = pipeline.repro("features")
     assert "tunes: log_mel of 15 recordings, 14 of them kept from before" in output
     assert "horns: log_mel" not in output, "the other dataset is not touched"
 

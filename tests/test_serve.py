@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import expect, sync_playwright
 
-from conftest import serving, tone, write_audio
+from conftest import new_store, serving, tone, write_audio
 from earshot.audio import sources
 from earshot.batches import prepare
 from earshot.cli import main
@@ -44,7 +44,7 @@ def models(shared) -> list[Path]:
         return runs.once(cfg, prepare.shared(cfg))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shared.root / 'serve.db'}")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(shared.root / "serve.db"))
         return [trained("experiment=sirens-log_mel-cnn"), trained("experiment=genres-summary-ann")]
 
 

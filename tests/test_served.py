@@ -12,7 +12,7 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from conftest import serving, tone, write_audio
+from conftest import new_store, serving, tone, write_audio
 from earshot.batches.prepare import shared as prepared_once
 from earshot.cli import main
 from earshot.deploy import champion
@@ -28,7 +28,7 @@ def server(shared, tmp_path_factory):
     """Register a champion, serve it from a folder that has nothing of the project; yield its address."""
     place = tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(place / "mlflow.db"))
         for fold in range(3):
             quick = ["model.training.max_epochs=2", "mlflow.artifacts=false", f"fold={fold}"]
             cfg = compose(["experiment=sirens-log_mel-cnn", *quick])

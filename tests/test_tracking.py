@@ -18,12 +18,19 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
-from conftest import noise, started, write_audio
+from conftest import new_store, noise, started, write_audio
 from earshot import processes
 from earshot.cli import main
 from earshot.tracking import logger, outbox, store
 
-PROCESSES, RUNS, STEPS = 4, 50, 100
+PROCESSES, RUNS, STEPS = 4, 30, 100
+
+
+@pytest.fixture
+def project(project):
+    """A project whose MLflow store has its tables already."""
+    new_store(project.data("mlflow", "mlflow.db"))
+    return project
 
 
 def log_runs(first: int, start) -> None:
@@ -92,6 +99,7 @@ def server(tmp_path, monkeypatch):
 def test_nothing_is_lost_where_many_processes_log(store, project, request, capfd):
     if store == "server":
         request.getfixturevalue("server")
+    project.data("mlflow", "mlflow.db").unlink()
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(PROCESSES)  # all of them meet a store that was never used
     workers = [context.Process(target=log_runs, args=(n * RUNS, start)) for n in range(PROCESSES)]

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from conftest import Project, invoke, tone, write_audio
+from earshot.stages import audit as audit_stage
+from earshot.stages import cross_dataset as cross_dataset_stage
+from earshot.stages import evaluate as evaluate_stage
+from earshot.stages import events as events_stage
 from earshot.stages import features as features_stage
 from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
+from earshot.stages import noise as noise_stage
 from earshot.stages import split as split_stage
+from earshot.stages import swapped as swapped_stage
+from earshot.stages import train as train_stage
 
 RATE = 4000  # low; the windows stay as they are
 FEATURES = {
@@ -43,3 +51,34 @@ def tiny_project(root: Path) -> Project:
         for name in ("waveform", *FEATURES):
             invoke(features_stage.main, dataset, name, "--workers", "1")
     return project
+
+
+def log_mel_cnn(project: Project, *datasets: str, epochs: int, **changes: Any) -> None:
+    """Set a project to one experiment, a CNN on small log-mel spectrograms; `changes` are of other sections."""
+    params = project.params()
+    sections = {
+        "datasets": list(datasets),
+        "audio": {"sample_rate": RATE},
+        "experiments": {"over_time": {"inputs": ["log_mel"], "models": ["cnn"]}},
+        "features": params["features"] | {"log_mel": params["features"]["log_mel"] | FEATURES["log_mel"]},
+        "split": params["split"] | {"folds": {"default": 3}},
+    }
+    project.params(**sections | changes)
+    model = project.root / "conf" / "model" / "cnn.yaml"
+    model.write_text(model.read_text().replace("max_epochs: 10", f"max_epochs: {epochs}"))
+
+
+def through_the_stages(dataset: str) -> None:
+    """Run the stages of a dataset, from the manifest on, in the order of dvc.yaml; all but `compare`."""
+    for stage in (manifest_stage, fingerprint_stage, split_stage, audit_stage):
+        invoke(stage.main, dataset)
+    for stage in (
+        features_stage,
+        train_stage,
+        evaluate_stage,
+        noise_stage,
+        events_stage,
+        swapped_stage,
+        cross_dataset_stage,
+    ):
+        invoke(stage.main, dataset, "--workers", "1")

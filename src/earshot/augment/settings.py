@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from earshot.errors import EarshotError
-from earshot.params import ClassName, Finite, NotEmpty, Once, Section, checked, must
+from earshot.schema.sections import ClassName, Finite, NotEmpty, Once, Section, checked, must
 
 Kind = Literal["samples", "rows", "numbers"]  # what a window of an input is made of
 TOLD = {"samples": "samples", "rows": "rows of a spectrogram", "numbers": "one row of numbers"}

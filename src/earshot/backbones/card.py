@@ -11,7 +11,7 @@ from earshot import project
 from earshot.datasets.schema import InFolder, Part
 from earshot.datasets.sources import RemoteFile
 from earshot.errors import EarshotError
-from earshot.params import did_you_mean, read_yaml, told_type
+from earshot.schema.yaml_text import did_you_mean, read_yaml, told_type
 
 SUFFIX = ".yaml"
 

@@ -10,7 +10,6 @@ import filelock
 
 from earshot import files, project
 from earshot.backbones.card import SUFFIX, BackboneCard, MobileNetV3, card_path, load_card
-from earshot.datasets.download import fetch_file
 from earshot.datasets.sources import RemoteFile
 from earshot.errors import EarshotError
 
@@ -77,6 +76,8 @@ def obtain_for(features: Mapping[str, Any], inputs: Iterable[str]) -> None:
 def _obtain(card: BackboneCard, file: RemoteFile, folder: Path) -> Path:
     target = folder / file.path
     if not (target.is_file() and file.sha256 and files.digest(target) == file.sha256):
+        from earshot.datasets.download import fetch_file  # requests take a quarter of a second, and all is there mostly
+
         origin = fetch_file(file, target, KIND, f"backbone '{card.name}'")
         print(f"backbone {card.name}: {file.path}, from {origin}\n  licence: {card.licence}", flush=True)
     if not file.sha256:

@@ -9,7 +9,7 @@ from earshot.datasets import classes
 from earshot.datasets.card import Card, load_card, trained_on
 from earshot.datasets.union import check_cards
 from earshot.errors import EarshotError
-from earshot.params import did_you_mean
+from earshot.schema.yaml_text import did_you_mean
 from earshot.settings import compared, compose, experiments_of, for_task, read_params, window_of
 
 

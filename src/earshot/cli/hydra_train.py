@@ -17,9 +17,10 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from earshot import params, project
+from earshot import project
 from earshot.errors import EarshotError
 from earshot.processes import leave_in_order
+from earshot.schema import conf
 from earshot.settings import check_overrides, compose, run_name
 from earshot.tuning import sweep
 
@@ -45,7 +46,7 @@ def check(line: Sequence[str]) -> None:
         parsed = OverridesParser.create().parse_overrides(given)
         swept = {o.key_or_group: list(islice(o.sweep_string_iterator(), MOST)) for o in parsed if o.is_sweep_override()}
     except HydraException as error:
-        raise EarshotError(params.of_composition(error, given)) from None
+        raise EarshotError(conf.of_composition(error, given)) from None
     plain = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
     first = [f"{key}={values[0]}" for key, values in swept.items() if values]
     compose([*plain, *first])

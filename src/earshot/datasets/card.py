@@ -17,7 +17,9 @@ from earshot.datasets.layouts import KINDS, ClassFolders, Events, FeatureTable, 
 from earshot.datasets.schema import Part, Texts, each_once
 from earshot.datasets.sources import Source
 from earshot.errors import EarshotError
-from earshot.params import DATASET, RULE, must, read_yaml, shown, told_type
+from earshot.schema.params import DATASET, RULE
+from earshot.schema.sections import must
+from earshot.schema.yaml_text import read_yaml, shown, told_type
 
 ClassMap = Annotated[dict[str, Texts], Field(min_length=1), AfterValidator(each_once)]
 

@@ -19,7 +19,7 @@ from earshot.inputs.pcen_mel import PcenMel
 from earshot.inputs.protocol import Input
 from earshot.inputs.summary import Summary
 from earshot.inputs.waveform import Waveform
-from earshot.params import did_you_mean, shown
+from earshot.schema.yaml_text import did_you_mean, shown
 from earshot.settings import class_named, window_of
 from earshot.splits import windows
 

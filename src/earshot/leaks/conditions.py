@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import scipy.signal
 
 from earshot.splits import windows
 
@@ -49,6 +48,8 @@ def floor_db(samples: np.ndarray) -> float:
 
 
 def _window(samples: np.ndarray, sample_rate: int) -> dict[str, float]:
+    import scipy.signal  # a second, and a stage may have nothing to describe
+
     frequency, density = scipy.signal.welch(samples, sample_rate, "hann", min(FRAME, len(samples)))
     level = 10 * np.log10(density + QUIET)
     # bands of equal width on a logarithmic axis up to 4 kHz, which every recording has

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from earshot.metrics import events, intervals
+from earshot.metrics import events
 
 COLLARS = (0.2, 1.0)  # seconds; the first is DCASE's
 CRITERION = 0.5  # of intersections, both ways
@@ -68,6 +68,8 @@ def rates(judged: pd.DataFrame) -> dict[str, float | None]:
     `events` and `missed` (numbers), `hours`; `recall` (the share that is not missed), `false_alarms_per_hour`,
     `detections_per_hour`, and `f1_NAME` for each of `F1`
     """
+    from earshot.metrics import intervals  # imports scipy.stats and scikit-learn
+
     labelled, detected, background = (judged[judged["kind"] == kind] for kind in KINDS)
     sums = (
         pd.DataFrame(

@@ -7,8 +7,6 @@ between them that no collar reaches across.
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
 EXACT = 1e-6  # seconds; times closer than this are equal, as in sed_scores_eval
 RIGHT = 0.25  # of a detected event, that labelled ones cover
@@ -38,6 +36,9 @@ def within_collar(
     """
     if not len(labelled) or not len(detected):
         return np.zeros(len(labelled), dtype=bool)
+    from scipy.sparse import csr_array  # here alone, so that a stage without events starts quickly
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
     close = np.abs(labelled[:, None, 0] - detected[None, :, 0]) <= collar + EXACT
     if offset_share is not None:
         allowed = np.maximum(collar, offset_share * (labelled[:, 1] - labelled[:, 0]))[:, None]

@@ -20,7 +20,7 @@ from earshot.datasets.layouts import ClassFolders, Events, FeatureTable, LongRec
 from earshot.datasets.manifest import by_class, classes_of
 from earshot.errors import EarshotError
 from earshot.metrics import labels as label_text
-from earshot.params import PROTOCOLS
+from earshot.schema.params import PROTOCOLS
 from earshot.settings import for_task, window_of
 from earshot.splits import elsewhere, published_folds, windows
 from earshot.splits.published_folds import PARTS

@@ -27,7 +27,7 @@ def main(card: Card, workers: int) -> None:
         nothing_to_make(card, folder, read_by_dvc=(metrics,))
         return
     todo = [(card.name, experiment) for experiment in experiments_on(card, read_params())]
-    with processes.pool(workers, "earshot.evaluation.test") as pool:
+    with processes.pool(workers, "earshot.evaluation.test", "earshot.tracking.imported") as pool:
         for lines in processes.each(pool, evaluate, todo, f"test {card.name}"):
             tqdm.write("\n".join(lines))
 

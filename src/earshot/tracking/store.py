@@ -89,6 +89,12 @@ class Deleted(EarshotError):
         )
 
 
+def set_defaults() -> None:
+    """Set MLflow's own settings as `DEFAULTS` says, where the environment does not."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
 def connect() -> MlflowClient:
     """Return a client of the store, after one request that it has answered.
 
@@ -97,8 +103,7 @@ def connect() -> MlflowClient:
     Away
         If it does not.
     """
-    for name, value in DEFAULTS.items():
-        os.environ.setdefault(name, value)
+    set_defaults()
     try:
         from mlflow import MlflowClient
 

@@ -15,7 +15,7 @@ from earshot.batches.windows import Windows, statistics
 from earshot.errors import EarshotError
 from earshot.inputs import Input
 from earshot.models.known_classes import REST
-from earshot.params import did_you_mean
+from earshot.schema.yaml_text import did_you_mean
 from earshot.training.pretrained import labels_of
 
 if TYPE_CHECKING:

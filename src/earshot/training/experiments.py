@@ -69,7 +69,7 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
     names = [f"{experiment}/{run_name(cfg)}" for experiment, cfg in zip(experiments, configs, strict=True)]
     todo = [(cfg, folder / name) for cfg, name in zip(configs, names, strict=True)]
     epochs: dict[str, list[dict[str, Any]]] = {experiment: [] for experiment in experiments}
-    with processes.pool(workers, "earshot.training.runs") as pool:
+    with processes.pool(workers, "earshot.training.runs", "earshot.tracking.imported") as pool:
         done = processes.each(pool, train_one, todo, label, "run")
         for experiment, name, (settings, scores) in zip(experiments, names, done, strict=True):
             chosen = scores[settings["best_epoch"] - 1]

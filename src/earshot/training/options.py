@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
 from earshot.errors import EarshotError
-from earshot.params import Finite, Section, checked, must, shown
+from earshot.schema.sections import Finite, Section, checked, must
+from earshot.schema.yaml_text import shown
 
 Whole = Field(ge=1)
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field, PositiveInt, model_validator
 
 from earshot import project
 from earshot.errors import EarshotError
-from earshot.params import must, read_yaml, told_type, validated
+from earshot.schema.sections import must, validated
+from earshot.schema.yaml_text import read_yaml, told_type
 
 Number = Annotated[PositiveInt, must("a whole number, 1 or more")]
 SPACE = "low and high, such as {low: 0.1, high: 0.5}, with log: true above 0, or choices, such as {choices: [16, 32]}"

@@ -98,7 +98,10 @@ class Search:
         lock = self.csv.with_suffix(".lock")
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(lock, timeout=0), processes.pool(workers, "earshot.training.runs") as pool:
+            with (
+                FileLock(lock, timeout=0),
+                processes.pool(workers, "earshot.training.runs", "earshot.tracking.imported") as pool,
+            ):
                 self._repeat(trials, pool)
         except Timeout:
             raise EarshotError(f"another process is at work on {self.csv}: wait for it, or end it") from None
