@@ -76,8 +76,9 @@ def hear(detector: Detector, mixed: Iterable[Clip], label: str) -> Heard:
             tables.append(table.assign(clip=number, start=begin + table["start"], end=begin + table["end"]))
         begin += len(clip.samples) / detector.sample_rate + APART
     starts, ends, scores, clips = map(np.array, zip(*rows, strict=True))
-    tables = (pd.concat(found, ignore_index=True) for found in (events, background))
-    return Heard(starts, ends, scores, clips, *tables, np.array(sorted(rises), dtype=float).reshape(-1, 2))
+    there, beside = (pd.concat(found, ignore_index=True) for found in (events, background))
+    risen = np.array(sorted(rises), dtype=float).reshape(-1, 2)
+    return Heard(starts, ends, scores, clips, there, beside, risen)
 
 
 def stretches(detector: Detector, samples: np.ndarray) -> Iterable[Stretch]:
