@@ -223,6 +223,17 @@ def test_groups_that_share_a_recording_are_split_as_one(folders):
     assert found["duplicates"]["across_recordings"] >= 1 and not any(found["leaking"].values())
 
 
+def test_above_the_hours_of_the_setting_the_stage_uses_the_index(folders):
+    folder = folders.data("fingerprint", "clips")
+    exact, conditions = files.read_table(folder / "duplicates.parquet"), (folder / "conditions.parquet").read_bytes()
+    folders.params(duplicates={"exact_hours": 0.0, "nprobe": 16})
+    invoke(fingerprint_stage.main, "clips")
+    columns = ["recording_a", "recording_b"]
+    found = files.read_table(folder / "duplicates.parquet")
+    assert found[columns].drop_duplicates().values.tolist() == exact[columns].drop_duplicates().values.tolist()
+    assert (folder / "conditions.parquet").read_bytes() == conditions
+
+
 def test_too_few_groups_that_share_no_sound_are_explained(folders):
     folders.params(split=folders.params()["split"] | {"folds": {"default": 5}})
     shared = invoke(split_stage.main, "clips", code=1)

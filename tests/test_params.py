@@ -37,6 +37,8 @@ def test_the_shipped_settings_keep_to_the_schema(project):
         ("manifest: {max_set_aside: 0.1, silence_dbfs: 80}", "manifest.silence_dbfs is 80.*0 or below"),
         ("manifest: {silence_dbfs: -80}", "manifest.max_set_aside is missing: a share from 0 to 1"),
         ("manifest: 0.1", "manifest is 0.1, and must be a mapping"),
+        ("duplicates: {exact_hours: -1, nprobe: 16}", "duplicates.exact_hours is -1, and must be a number of hours"),
+        ("duplicates: {exact_hours: .inf, nprobe: 0}", "duplicates.nprobe is 0, and must be a whole number of cells"),
         ("windows: {default: {length: 2, hop: 0}}", "windows.default.hop is 0, and must be a number of seconds above"),
         ("windows: {default: {length: -2, hop: 1}}", "windows.default.length is -2"),
         ("windows: {default: {length: .nan, hop: 1}}", "windows.default.length is .nan"),

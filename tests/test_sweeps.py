@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
-from conftest import left_running, started
+from conftest import left_running, new_store, started
 from earshot import files
 from earshot.batches import prepare
 from earshot.cli import main
@@ -210,6 +210,7 @@ def test_a_search_tries_the_present_settings_first_and_gives_up_what_is_hopeless
 def test_a_search_is_the_same_when_it_was_killed_and_for_any_number_of_processes(shared, searched, tmp_path):
     root = tmp_path / "copy"
     shutil.copytree(shared.root, root, ignore=shutil.ignore_patterns("search", "cache", "mlflow", "outputs"))
+    new_store(root / "data" / "mlflow" / "mlflow.db")
     with start(root, *SEARCH, "--workers", "1") as process:
         for told in process.stdout:
             if "trial 1:" in told or "trial 2:" in told:

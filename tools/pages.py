@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md, docs/scale.md and docs/events.md from what the benchmarks have written to build/bench/."""
+"""Write the pages of docs/ that hold measurements, from what the benchmarks have written to build/bench/."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ MILLION = 1_000_000
 PAGES = {  # what each is written from
     "benchmarks": ["features", "training", "loading", "repro", "latency"],
     "scale": ["features", "training", "scale"],
+    "audit": ["audit"],
     "events": ["events"],
 }
 
@@ -50,7 +51,7 @@ def means(rows: list[dict[str, Any]], by: list[str]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Render the pages that are named, or those of `make bench`."""
-    pages = sys.argv[1:] or ["benchmarks", "scale"]
+    pages = sys.argv[1:] or ["benchmarks", "scale", "audit"]
     found = {name: read(name) for page in pages for name in PAGES[page]}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PROJECT / "tools"),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from earshot.errors import EarshotError
 
 RECIPE_KEY = b"earshot"
 DECIMALS = 6
+ROWS = 2**17  # that wait in memory while a table is written piece by piece
 
 
 @contextmanager
@@ -67,15 +68,45 @@ def write_table(path: Path, frame: pd.DataFrame, recipe: dict[str, Any]) -> None
         pq.write_table(table.cast(with_recipe(table.schema, recipe)), temporary, compression="zstd")
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a parquet file.
+@contextmanager
+def writing_table(path: Path, recipe: dict[str, Any]) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a parquet file piece by piece, in one step: yield what takes the next rows.
+
+    Up to `ROWS` the file has the bytes that `write_table` gives it; more rows never wait in memory. At least one frame
+    must be given, if without rows.
+    """
+    with replacing(path) as temporary, ExitStack() as stack:
+        waiting: list[pd.DataFrame] = []
+        writers: list[pq.ParquetWriter] = []
+
+        def write() -> None:
+            table = pa.Table.from_pandas(pd.concat(waiting, ignore_index=True), preserve_index=False)
+            waiting.clear()
+            if not writers:
+                schema = with_recipe(table.schema, recipe)
+                writers.append(stack.enter_context(pq.ParquetWriter(temporary, schema, compression="zstd")))
+            writers[0].write_table(table.cast(writers[0].schema))
+
+        def take(rows: pd.DataFrame) -> None:
+            waiting.append(rows)
+            if sum(map(len, waiting)) >= ROWS:
+                write()
+
+        yield take
+        if waiting:
+            write()
+        stack.close()  # before the file is moved to its place
+
+
+def read_table(path: Path, filters: list[tuple[str, str, Any]] | None = None) -> pd.DataFrame:
+    """Read a parquet file, or only the rows that pass filters of pyarrow's.
 
     Raises
     ------
     EarshotError
         If it is missing or not parquet.
     """
-    return reading(path, pd.read_parquet)
+    return reading(path, lambda path: pd.read_parquet(path, filters=filters))
 
 
 def read_recipe(path: Path) -> dict[str, Any]:

@@ -100,11 +100,15 @@ def describe_leaking(table: pd.DataFrame) -> list[str]:
 
 
 def _hints(dataset: str, splits: dict[str, pd.DataFrame], window: dict[str, float]) -> dict[str, Any]:
-    conditions = files.read_table(project.conditions(dataset))
+    heard = hints.some(manifest.read(dataset), window)
+    conditions = files.read_table(project.conditions(dataset), heard and [("recording", "in", heard)])
     conditions = conditions.assign(key=conditions["start"].round(3)).drop(columns="start")
 
     def part(split: pd.DataFrame, fold: int, name: str) -> pd.DataFrame:
-        spans = split[(split["fold"] == fold) & (split["part"] == name)].reset_index(drop=True)
+        spans = split[(split["fold"] == fold) & (split["part"] == name)]
+        if heard:
+            spans = spans[spans["recording"].isin(heard)]
+        spans = spans.reset_index(drop=True)
         cut = windows_of(spans, window)
         return cut.assign(key=cut["start"].round(3)).merge(conditions, on=["recording", "key"])
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import pandas as pd
 
 from earshot.leaks.duplicates import STRETCH
+from earshot.leaks.exact import MAX_CANDIDATES
 
 
 def find(recordings: pd.DataFrame, seconds: float) -> pd.DataFrame:
-    """Return each pair of recordings whose features are the same numbers, as sound that occurs twice.
+    """Return pairs of recordings whose features are the same numbers, as sound that occurs twice.
+
+    Of many rows that are all the same, each is paired with the next `MAX_CANDIDATES`: that joins them, and all pairs
+    would be their square.
 
     Parameters
     ----------
@@ -21,7 +23,11 @@ def find(recordings: pd.DataFrame, seconds: float) -> pd.DataFrame:
     -------
     Columns `duplicates.STRETCH`, in the manifest's order
     """
-    same = recordings.groupby("sha256", sort=False)["recording"]
-    pairs = [pair for _, names in same for pair in combinations(names, 2)]
-    rows = [(a, 0.0, b, 0.0, seconds, 1.0) for a, b in pairs]
+    same = [names.tolist() for _, names in recordings.groupby("sha256", sort=False)["recording"]]
+    rows = [
+        (a, 0.0, b, 0.0, seconds, 1.0)
+        for names in same
+        for number, a in enumerate(names, 1)
+        for b in names[number : number + MAX_CANDIDATES]
+    ]
     return pd.DataFrame(rows, columns=STRETCH)

@@ -27,6 +27,11 @@ SHRINKAGE = 0.1  # of the mean variance, added to each: few patches know little 
 BLOCK = 2048  # frames or patches that are worked on at a time
 
 
+def n_frames(n_samples: int) -> int:
+    """Return how many frames a recording has, see `log_mel`."""
+    return max(0, (n_samples - N_FFT) // HOP_LENGTH + 1)
+
+
 def log_mel(samples: np.ndarray) -> np.ndarray:
     """Return the log-mel power of a recording, int16 at `SAMPLE_RATE`: float32, shape (T, N_MELS).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,24 @@ import pandas as pd
 
 from earshot.leaks.conditions import CHANNEL
 
+MOST = 200_000  # windows that the hints are of; they are compared with each other
+FEWEST = 1000  # recordings
 NEIGHBOURS = 8  # of which the first that shares no samples counts
+
+
+def some(recordings: pd.DataFrame, window: Mapping[str, float]) -> list[str] | None:
+    """Return recordings that have some `MOST` windows together, spread evenly over a dataset; None: all of them.
+
+    They are at least `FEWEST`, whatever their length.
+
+    Parameters
+    ----------
+    recordings : see `manifest.read`
+    window : length and hop
+    """
+    n_windows = int((recordings["seconds"] // window["hop"]).sum())
+    step = min(-(-n_windows // MOST), len(recordings) // FEWEST)
+    return recordings["recording"].iloc[::step].tolist() if step > 1 else None
 
 
 def group_hint(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float] | None:

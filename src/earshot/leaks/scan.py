@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from earshot.datasets.card import Card
 from earshot.datasets.reading import PLAIN, ReadingOf
 from earshot.leaks import conditions, duplicates, equal_rows
 from earshot.leaks.fingerprint import FULL_SCALE, SAMPLE_RATE
+from earshot.leaks.sounds import Sounds
 
 Described = tuple[np.ndarray, pd.DataFrame]
 
@@ -41,22 +43,34 @@ def _described(
 
 
 def scan(
-    card: Card, recordings: pd.DataFrame, window: dict[str, float], reading: ReadingOf = lambda _: PLAIN
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the stretches that sound twice in a dataset (see `duplicates.find`), and the conditions of its windows.
+    card: Card,
+    recordings: pd.DataFrame,
+    window: dict[str, float],
+    search: Mapping[str, Any],
+    take: Callable[[pd.DataFrame], None],
+    reading: ReadingOf = lambda _: PLAIN,
+) -> pd.DataFrame:
+    """Return the stretches that sound twice in a dataset (see `duplicates.find`).
 
-    Without sound these are the rows of features that are alike, and no conditions.
-    The samples wait on disk meanwhile, so that memory doesn't grow with the recordings.
+    Without sound these are the rows of features that are alike. The samples wait on disk meanwhile, so that memory
+    doesn't grow with the recordings.
+
+    Parameters
+    ----------
+    card, recordings : of the dataset (see `manifest.read`)
+    window : length and hop
+    search : `exact_hours` and `nprobe`, see `duplicates.find`
+    take : is given the conditions of each recording's windows
+    reading : how each file is read
     """
     if not card.has_sound:
-        return equal_rows.find(recordings, window["length"]), pd.DataFrame(columns=["recording", "start"])
-    described, kept = [], []
+        take(pd.DataFrame(columns=["recording", "start"]))
+        return equal_rows.find(recordings, window["length"])
+
+    def narrow() -> Iterator[np.ndarray]:
+        for samples, rows in _described(card, recordings, window, reading):
+            take(rows)
+            yield samples
+
     with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
-        for number, (samples, rows) in enumerate(_described(card, recordings, window, reading)):
-            path = Path(folder, f"{number}.npy")
-            np.save(path, samples, allow_pickle=False)
-            described.append(rows)
-            kept.append(np.load(path, mmap_mode="r", allow_pickle=False))
-        found = duplicates.find(recordings["recording"].tolist(), kept)
-        del kept
-    return found, pd.concat(described, ignore_index=True)
+        return duplicates.find(recordings["recording"].tolist(), Sounds(Path(folder, "samples"), narrow()), **search)

@@ -79,6 +79,13 @@ class Split(Section):
     guard_seconds: Annotated[float, Finite, Field(ge=0), must("a number of seconds, 0 or more")]
 
 
+class Duplicates(Section):
+    """The section `duplicates`: how sound that occurs twice is looked for."""
+
+    exact_hours: Annotated[float, Field(ge=0), must("a number of hours, 0 or more; .inf: whatever the hours")]
+    nprobe: Annotated[int, Field(gt=0), must("a whole number of cells above 0, such as 16")]
+
+
 class Audio(Section):
     """The section `audio`."""
 
@@ -141,6 +148,7 @@ class Params(Section):
     seeds: Annotated[list[Seed], Once, must("a list of whole numbers, 0 or more, each once, such as [0, 1, 2]")]
     contrasts: Any = None
     manifest: Manifest
+    duplicates: Duplicates
     windows: dict[str, Window]
     split: Split
     audio: Audio

@@ -201,9 +201,11 @@ def united(spans: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
 
     names = pd.Index(spans["group"].unique())
     links = [(0, 0)]
+    shared = set(duplicates["recording_a"]) | set(duplicates["recording_b"])
+    by_recording = dict(list(spans[spans["recording"].isin(shared)].groupby("recording")))
     for row in duplicates.itertuples():
-        a = _groups_at(spans, row.recording_a, row.start_a, row.start_a + row.seconds)
-        b = _groups_at(spans, row.recording_b, row.start_b, row.start_b + row.seconds)
+        a = _groups_at(by_recording.get(row.recording_a), row.start_a, row.start_a + row.seconds)
+        b = _groups_at(by_recording.get(row.recording_b), row.start_b, row.start_b + row.seconds)
         links += [(one, two) for one in names.get_indexer(a) for two in names.get_indexer(b)]
     rows, columns = zip(*links, strict=True)
     graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(names), len(names)))
@@ -212,7 +214,9 @@ def united(spans: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
     return spans.assign(group=spans["group"].map(dict(zip(names, first, strict=True))))
 
 
-def _groups_at(spans: pd.DataFrame, recording: str, start: float, stop: float) -> np.ndarray:
-    """Return the groups of the spans that contain a part of a stretch."""
+def _groups_at(spans: pd.DataFrame | None, start: float, stop: float) -> np.ndarray:
+    """Return the groups of the spans of a recording that contain a part of a stretch; None has no spans."""
+    if spans is None:
+        return np.empty(0, object)
     shared = spans["stop"].clip(upper=stop) - spans["start"].clip(lower=start)
-    return spans.loc[(spans["recording"] == recording) & (shared >= SHARED), "group"].unique()
+    return spans.loc[shared >= SHARED, "group"].unique()

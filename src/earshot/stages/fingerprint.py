@@ -14,10 +14,10 @@ from earshot.stages import stage
 @stage
 def main(card: Card) -> None:
     """Write data/fingerprint/DATASET/duplicates.parquet and conditions.parquet."""
-    windows = read_params()["windows"]
-    window, reading = dict(window_of(windows, card.task)), reading_of(card, windows)
-    duplicates, conditions = scan.scan(card, manifest.read(card.name), window, reading)
-    files.write_table(project.conditions(card.name), conditions, {"dataset": card.name})
+    params = read_params()
+    window, reading = dict(window_of(params["windows"], card.task)), reading_of(card, params["windows"])
+    with files.writing_table(project.conditions(card.name), {"dataset": card.name}) as take:
+        duplicates = scan.scan(card, manifest.read(card.name), window, params["duplicates"], take, reading)
     files.write_table(project.duplicates(card.name), duplicates, {"dataset": card.name})
     if not card.has_sound:
         print(f"{card.label}: no sound to listen to; {len(duplicates)} pairs of rows hold the same numbers")
