@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import noise, started, tone, write_audio
-from earshot.audio import decode, sources
+from earshot.audio import decode, rise, sources
 from earshot.audio.suffixes import AUDIO_SUFFIXES
 from earshot.batches import prepare
 from earshot.cli import main
@@ -139,6 +139,36 @@ def test_the_median_leaves_out_what_is_short():
     assert events_of([0.1, 0.1, 0.9, 0.1, 0.1, 0.9, 0.9, 0.1, 0.9, 0.9], Rule(median=3)) == [(5, 10)]
 
 
+def test_the_beginning_is_followed_back_while_scores_reach_the_attack():
+    scores = [0.3, 0.1, 0.3, 0.2, 0.9, 0.1, 0.3, 0.9, 0.1]
+    assert events_of(scores, Rule(0.8, 0.5)) == [(4, 5), (7, 8)]
+    assert events_of(scores, Rule(0.8, 0.5, attack=0.2)) == [(2, 5), (6, 8)]
+    assert events_of(scores, Rule(0.8, 0.5, attack=0.2, min_duration=3)) == [(2, 5)]
+    assert events_of(scores, Rule(0.8, 0.5, attack=0.2, max_gap=1)) == [(2, 8)]
+    assert events_of([0.3] * 9 + [0.9], Rule(0.8, 0.5, attack=0.2)) == [(4, 10)]  # five seconds at most
+
+
+def test_an_event_begins_at_the_greatest_rise_near_its_start():
+    rises = [(0.2, 9.0), (1.4, 5.0), (2.3, 7.0), (3.9, 8.0), (4.2, 0.0)]
+    events = Events(["siren"], ["siren"], Rule(snap=1))
+    scores = [0.1, 0.1, 0.9, 0.9, 0.1]
+    stretches = [Stretch(k, k + 1, np.array([s]), r) for k, (s, r) in enumerate(zip(scores, rises, strict=True))]
+    (found,) = [event for stretch in stretches for event in events.add(stretch)]
+    assert (found.start, found.end) == (2.3, 4)
+    assert [(event.start, event.end) for event in Events(["siren"], ["siren"], Rule(snap=1)).end()] == []
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 32000])
+def test_a_sound_that_begins_is_a_rise_of_level(rate):
+    samples = noise(2, rate)[:, 0] * np.float32(0.01)
+    begins = round(0.73 * rate)
+    samples[begins:] += tone(900, 2, rate)[begins:]
+    time, height = rise.greatest(samples, rate, 1.0)
+    assert time == pytest.approx(0.73, abs=0.03) and height > 3
+    assert rise.greatest(samples[begins + rate // 10 :], rate, 0.5)[1] < height / 3
+    assert rise.greatest(samples[: rate // 4], rate, 1.0) is None
+
+
 @given(
     seed=st.integers(0, 999),
     lengths=st.lists(st.integers(1, 30), min_size=1, max_size=3),
@@ -147,28 +177,32 @@ def test_the_median_leaves_out_what_is_short():
     min_duration=st.sampled_from([0.0, 0.5, 1.0, 2.0]),
     max_gap=st.sampled_from([0.0, 0.5, 1.0, 3.0]),
     median=st.sampled_from([0.0, 1.0, 1.5, 2.5]),
+    attack=st.sampled_from([1.0, 0.1, 0.2, 0.4]),
+    snap=st.sampled_from([0.0, 0.5, 1.2]),
 )
 def test_scores_that_are_all_known_give_the_same_events(
-    seed, lengths, threshold, release, min_duration, max_gap, median
+    seed, lengths, threshold, release, min_duration, max_gap, median, attack, snap
 ):
     rng, hop = np.random.default_rng(seed), 0.5
-    rule = Rule(threshold, release, min_duration, max_gap, median)
-    starts, scores, ours = [], [], []
+    rule = Rule(threshold, release, min_duration, max_gap, median, attack, snap)
+    starts, scores, rises, ours = [], [], [], []
     for number, n in enumerate(lengths):
         clip_scores, begin = rng.random(n).round(1), 100.0 * number
         events = Events(["siren"], ["siren"], rule)
         clip_starts = begin + hop * np.arange(n)
-        each = zip(clip_starts, clip_scores, strict=True)
-        found = [e for t, s in each for e in events.add(Stretch(t, t + hop, np.array([s])))]
+        risen = [(t + 0.2 + hop * rng.random(), rng.random()) for t in clip_starts]
+        each = zip(clip_starts, clip_scores, risen, strict=True)
+        found = [e for t, s, r in each for e in events.add(Stretch(t, t + hop, np.array([s]), r))]
         ours += [(event.start, event.end) for event in [*found, *events.end()]]
         starts.append(clip_starts)
         scores.append(smoothed(clip_scores, rule.half(hop)))
+        rises += risen
     starts = np.concatenate(starts)
-    found = decoded(starts, starts + hop, np.concatenate(scores), rule)
+    found = decoded(starts, starts + hop, np.concatenate(scores), rule, np.array(rises))
     assert [tuple(event) for event in found.tolist()] == ours
 
 
-@pytest.mark.parametrize("limits", [{"max_gap": -1}, {"median": float("nan")}])
+@pytest.mark.parametrize("limits", [{"max_gap": -1}, {"median": float("nan")}, {"snap": -1}])
 def test_seconds_that_make_no_sense_are_refused(limits):
     with pytest.raises(EarshotError, match="must be a number of seconds"):
         Rule(**limits)

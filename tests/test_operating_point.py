@@ -76,7 +76,8 @@ def heard(scores: list[float], truth: list[tuple[float, float]]) -> Heard:
     events = pd.DataFrame([(0, *event, f"horn{n}") for n, event in enumerate(truth)], columns=["clip", *SPAN])
     street = pd.DataFrame([(0, 0.0, len(scores) / 2, "a"), (0, len(scores) / 2, len(scores), "b")])
     street.columns = events.columns
-    return Heard(starts, starts + 1, np.array(scores), np.zeros(len(scores), int), events, street)
+    nothing = np.empty((0, 2))
+    return Heard(starts, starts + 1, np.array(scores), np.zeros(len(scores), int), events, street, nothing)
 
 
 SPAN = ["start", "end", "group"]

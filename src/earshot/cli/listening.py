@@ -87,6 +87,10 @@ def _default(name: str) -> str:
 @click.option("--min-duration", type=float, help=f"Shortest event, in seconds. {_default('min_duration')}")
 @click.option("--max-gap", type=float, help=f"Events so few seconds apart are one. {_default('max_gap')}")
 @click.option("--median", type=float, help=f"Smooth the scores over so many seconds. {_default('median')}")
+@click.option("--attack", type=float, help=f"Score down to which its beginning is followed back. {_default('attack')}")
+@click.option(
+    "--snap", type=float, help=f"Begin at the greatest rise of level so many seconds near. {_default('snap')}"
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--json", "form", flag_value="json", help="Short for --format json.")
 @click.option(
@@ -110,6 +114,8 @@ def predict(
     min_duration: float | None,
     max_gap: float | None,
     median: float | None,
+    attack: float | None,
+    snap: float | None,
     form: str,
     follows: bool,
     rate: int,
@@ -138,7 +144,13 @@ def predict(
         raise click.UsageError("--follow takes one FILE")
     detector = _detector(run, model, champion, backbone, labels, hop)
     rules = detector.rules(
-        threshold=threshold, release=release, min_duration=min_duration, max_gap=max_gap, median=median
+        threshold=threshold,
+        release=release,
+        min_duration=min_duration,
+        max_gap=max_gap,
+        median=median,
+        attack=attack,
+        snap=snap,
     )
     if unknown := sorted(set(wanted) - set(detector.classes)):
         raise EarshotError(f"--only {unknown[0]}: the model's classes are {', '.join(detector.classes)}")

@@ -56,7 +56,7 @@ def answer(
     """
     timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, labels, rule)
     total, n, seconds, found = np.zeros(len(detector.classes)), 0, 0.0, []
-    for window in detector.windows(blocks):
+    for window in detector.windows(blocks, rises=events.snaps):
         on_window(window)
         total, n, seconds = total + window.probabilities.astype(np.float64), n + 1, window.start + window.seconds
         found += events.add(timeline.add(window))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from earshot.audio import rise
 from earshot.audio.cut import stretches
 from earshot.audio.padding import padded
 from earshot.detection.rule import Rule, rules_of
@@ -24,11 +25,14 @@ class Window:
 
     start, seconds : its place in the sound
     probabilities : of each class, float32, shape (classes,)
+    rise : time (in the sound, seconds) and height (dB) of the greatest rise of level in a hop's length near its start,
+        where it was asked for
     """
 
     start: float
     seconds: float
     probabilities: np.ndarray
+    rise: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,13 +99,16 @@ class Detector:
         """The length of a window, in seconds."""
         return self.settings["input"]["length"] if self.of_clips else self.settings["seconds"]
 
-    def windows(self, blocks: Iterable[np.ndarray], at_once: int = predict.BATCH_SIZE) -> Iterator[Window]:
+    def windows(
+        self, blocks: Iterable[np.ndarray], at_once: int = predict.BATCH_SIZE, rises: bool = False
+    ) -> Iterator[Window]:
         """Yield the model's predictions for the windows of a sound, prepared as in training.
 
         Parameters
         ----------
         blocks : mono at `sample_rate` Hz, float32, shape (samples,)
         at_once : windows in a batch; affects speed and delay alone
+        rises : look for rises of level, which rules with `snap` need
 
         Raises
         ------
@@ -114,12 +121,12 @@ class Detector:
             if not self.of_clips or not len(first):
                 seconds = len(first) / self.sample_rate
                 raise EarshotError(f"lasts {seconds:g} s, less than the model's window of {self.length:g} s")
-            yield from self._predict(0, [first])
+            yield from self._predict(0, [first], rises)
             return
         each = stretches(itertools.chain([first], blocks), n_samples, self.hop * self.sample_rate, 1)
         done = 0
         while batch := list(itertools.islice(each, at_once)):
-            yield from self._predict(done, batch)
+            yield from self._predict(done, batch, rises)
             done += len(batch)
 
     def _padded(self, samples: np.ndarray) -> np.ndarray:
@@ -127,12 +134,19 @@ class Detector:
         pad = self.settings.get("pad")
         return padded(samples, round(pad["seconds"] * self.sample_rate), pad["how"]) if pad else samples
 
-    def _predict(self, number: int, batch: list[np.ndarray]) -> Iterator[Window]:
+    def _predict(self, number: int, batch: list[np.ndarray], rises: bool) -> Iterator[Window]:
         found = predict.of_samples(self.settings, self.net, np.stack(batch))
         if not np.isfinite(found).all():
             raise EarshotError("is so loud that the model finds no number for it")
-        for later, probabilities in enumerate(found):
-            yield Window((number + later) * self.hop, len(batch[later]) / self.sample_rate, probabilities)
+        for later, (samples, probabilities) in enumerate(zip(batch, found, strict=True)):
+            start = (number + later) * self.hop
+            risen = self._rise(start, samples) if rises else None
+            yield Window(start, len(samples) / self.sample_rate, probabilities, risen)
+
+    def _rise(self, start: float, samples: np.ndarray) -> tuple[float, float] | None:
+        """Return the greatest rise in one hop; those of all windows are looked for in the whole sound but its ends."""
+        found = rise.greatest(samples, self.sample_rate, self.hop)
+        return found and (start + found[0], found[1])
 
 
 def _at_least(n_samples: int, blocks: Iterator[np.ndarray]) -> np.ndarray:

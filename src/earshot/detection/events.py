@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from earshot.detection.rule import Rule
+from earshot.detection.rule import BACK, Rule
 from earshot.detection.timeline import Stretch
 from earshot.splits.windows import GRID
+
+Rise = tuple[float, float]  # time and height, see `timeline.Stretch`
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class _Open:
     """An event that has not ended yet, or after which another may follow so soon that the two are one."""
 
     start: float
+    rises: list[Rise]  # near its start
     end: float = 0.0
     total: float = 0.0
     stretches: int = 0
@@ -36,6 +40,11 @@ class _Open:
     def add(self, stretch: Stretch, score: float) -> None:
         self.end, self.total, self.stretches = stretch.end, self.total + score, self.stretches + 1
         self.active = True
+
+    def snapped(self, after: float) -> float:
+        """Return the time of the greatest rise that is known, within the event and `after`; its start without one."""
+        near = [rise for rise in self.rises if after <= rise[0] <= self.end + GRID]
+        return max(near, key=lambda rise: rise[1])[0] if near else self.start
 
 
 class _Median:
@@ -74,13 +83,24 @@ class Events:
         self.rules = dict.fromkeys(labels, rule) if isinstance(rule, Rule) else {name: rule[name] for name in labels}
         self.medians: dict[str, _Median] = {}
         self.open: dict[str, _Open] = {}
+        self.before: dict[str, deque[tuple[Stretch, float]]] = {}  # what an event that begins may be followed back over
+        self.ended: dict[str, float] = {}  # where the last event of each label did
+        self.rises: deque[Rise] = deque()
+        self.keep = BACK + max((rule.snap + rule.median for rule in self.rules.values()), default=0.0)
+
+    @property
+    def snaps(self) -> bool:
+        """Whether rises of level are needed."""
+        return any(rule.snap for rule in self.rules.values())
 
     def add(self, stretch: Stretch) -> list[Event]:
         """Add the next stretch, and return the events that are known to have ended before it."""
-        ended = []
+        ended, hop = [], stretch.end - stretch.start
+        self._rise(stretch)
         for label, place in self.places.items():
             if label not in self.medians:
-                self.medians[label] = _Median(self.rules[label].half(stretch.end - stretch.start))
+                self.medians[label] = _Median(self.rules[label].half(hop))
+                self.before[label] = deque(maxlen=self.rules[label].back(hop))
             for known in self.medians[label].add(stretch, float(stretch.scores[place])):
                 ended += self._add(label, *known)
         return ended
@@ -95,17 +115,42 @@ class Events:
 
     def _add(self, label: str, stretch: Stretch, score: float, median: float) -> list[Event]:
         rule, found, ended = self.rules[label], self.open.get(label), []
+        before = self.before[label]
         if median >= (rule.release if found and found.active else rule.threshold):
-            if found and stretch.start - found.end > rule.max_gap + GRID:
+            start = before[0][0].start if before else stretch.start
+            if found and start - found.end > rule.max_gap + GRID:
                 ended = self._close(label)
-            self.open.setdefault(label, _Open(stretch.start)).add(stretch, score)
-        elif found:
+            if label not in self.open:
+                near = [each for each in self.rises if abs(each[0] - start) <= rule.snap + GRID]
+                self.open[label] = _Open(start, near)
+            for each in [*before, (stretch, score)]:
+                self.open[label].add(*each)
+            before.clear()
+            return ended
+        if median >= rule.attack:
+            before.append((stretch, score))
+        else:
+            before.clear()
+        if found:
             found.active = False
-            if stretch.end - found.end > rule.max_gap + GRID:
+            if (before[0][0].start if before else stretch.end) - found.end > rule.max_gap + GRID:
                 ended = self._close(label)
         return ended
 
     def _close(self, label: str) -> list[Event]:
-        found = self.open.pop(label)
-        event = Event(found.start, found.end, label, found.total / found.stretches)
-        return [event] if event.end - event.start >= self.rules[label].min_duration else []
+        found, rule = self.open.pop(label), self.rules[label]
+        start = found.snapped(self.ended.get(label, -math.inf)) if rule.snap else found.start
+        self.ended[label] = found.end
+        event = Event(start, found.end, label, found.total / found.stretches)
+        return [event] if found.end - found.start >= rule.min_duration else []
+
+    def _rise(self, stretch: Stretch) -> None:
+        """Keep a rise of level as long as it may be near the start of an event."""
+        if stretch.rise is None or not self.snaps:
+            return
+        self.rises.append(stretch.rise)
+        while self.rises[0][0] < stretch.start - self.keep - 1:  # a second, since a rise is not in its stretch exactly
+            self.rises.popleft()
+        for label, found in self.open.items():
+            if abs(stretch.rise[0] - found.start) <= self.rules[label].snap + GRID:
+                found.rises.append(stretch.rise)

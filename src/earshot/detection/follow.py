@@ -35,7 +35,7 @@ def follow(
     """
     timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, labels, rule)
     blocks = decode.at_rate(sample_rate, sources.following(name, channels), detector.sample_rate)
-    for window in detector.windows(blocks, at_once=1):
+    for window in detector.windows(blocks, at_once=1, rises=events.snaps):
         yield from _with_events(events, timeline.add(window))
     for stretch in timeline.end():
         yield from _with_events(events, stretch)
@@ -51,6 +51,7 @@ def line(found: Stretch | Event, classes: list[str], as_json: bool) -> str:
     """Return a stretch or an event as a line of text or of JSON."""
     facts = asdict(found)
     if isinstance(found, Stretch):
+        del facts["rise"]
         facts["scores"] = dict(zip(classes, found.scores.tolist(), strict=True))
     if as_json:
         return json.dumps(rounded({type(found).__name__.lower(): facts}), ensure_ascii=False)

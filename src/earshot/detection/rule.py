@@ -12,6 +12,8 @@ from typing import Any
 
 from earshot.errors import EarshotError
 
+BACK = 5.0  # seconds
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -22,6 +24,10 @@ class Rule:
     min_duration : in seconds; shorter events are dropped, after events were joined
     max_gap : in seconds; events with no more than that between them are one
     median : in seconds; scores are first replaced by their median over so long, as far as there are scores
+    attack : the score down to which the beginning of an event is followed back, for `BACK` seconds at most; from the
+        threshold up: not at all
+    snap : in seconds; an event begins at the greatest rise of the sound's level this far from where scores have it
+        begin, see `audio.rise`; 0: where scores have it
     """
 
     threshold: float = 0.5
@@ -29,15 +35,23 @@ class Rule:
     min_duration: float = 0.0
     max_gap: float = 0.0
     median: float = 0.0
+    attack: float = 1.0
+    snap: float = 0.0
 
     def __post_init__(self):
         if not 0 <= self.release <= self.threshold <= 1:
             raise EarshotError(
                 f"release ({self.release:g}) must not be above threshold ({self.threshold:g}); both lie within 0 and 1"
             )
-        for name in ("max_gap", "median"):
+        if not 0 <= self.attack <= 1:
+            raise EarshotError(f"attack ({self.attack:g}) must lie within 0 and 1")
+        for name in ("max_gap", "median", "snap"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise EarshotError(f"{name} ({getattr(self, name):g}) must be a number of seconds, 0 or more")
+
+    def back(self, hop: float) -> int:
+        """Return how many scores, of `hop` seconds each, the beginning of an event is followed back at most."""
+        return int(BACK / hop + 1e-6) if self.attack < self.threshold else 0
 
     def half(self, hop: float) -> int:
         """Return how many scores before and after one, of `hop` seconds each, the median is taken over besides it."""

@@ -15,11 +15,15 @@ from earshot.splits.windows import GRID
 
 @dataclass(frozen=True)
 class Stretch:
-    """A stretch of a sound, in seconds, and the score of each class there: shape (classes,)."""
+    """A stretch of a sound, in seconds, and the score of each class there: shape (classes,).
+
+    rise : time and height of a rise of level near it, see `detector.Window`
+    """
 
     start: float
     end: float
     scores: np.ndarray
+    rise: tuple[float, float] | None = None
 
 
 class Timeline:
@@ -36,7 +40,7 @@ class Timeline:
     def add(self, window: Window) -> Stretch:
         """Return the stretch that starts where the window does."""
         self.recent.append(window)
-        return self._stretch(window.start)
+        return self._stretch(window.start, window.rise)
 
     def end(self) -> Iterator[Stretch]:
         """Yield the stretches that are left when there are no more windows."""
@@ -48,7 +52,7 @@ class Timeline:
                 self.recent.popleft()
             yield self._stretch(last.start + later * self.hop)
 
-    def _stretch(self, start: float) -> Stretch:
+    def _stretch(self, start: float, rise: tuple[float, float] | None = None) -> Stretch:
         last = self.recent[-1]
         scores = np.mean([window.probabilities for window in self.recent], axis=0)
-        return Stretch(start, min(start + self.hop, last.start + last.seconds), scores)
+        return Stretch(start, min(start + self.hop, last.start + last.seconds), scores, rise)

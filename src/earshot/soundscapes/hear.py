@@ -22,6 +22,7 @@ class Heard:
 
     starts, ends, scores, clips : (T,); of stretches, and the number of the clip that each is in
     events, background : columns clip, start, end, group; see `mix.Clip`
+    rises : times and heights of rises of level, (R, 2), in the order of time
     """
 
     starts: np.ndarray
@@ -30,6 +31,7 @@ class Heard:
     clips: np.ndarray
     events: pd.DataFrame
     background: pd.DataFrame
+    rises: np.ndarray
 
     @property
     def labelled(self) -> np.ndarray:
@@ -64,23 +66,24 @@ def hear(detector: Detector, mixed: Iterable[Clip], label: str) -> Heard:
     """
     place, begin = detector.classes.index(label), 0.0
     rows: list[tuple[float, float, float, int]] = []
+    rises: list[tuple[float, float]] = []
     events, background = [], []
     for number, clip in enumerate(mixed):
-        rows += [
-            (begin + stretch.start, begin + stretch.end, float(stretch.scores[place]), number)
-            for stretch in stretches(detector, clip.samples)
-        ]
+        for stretch in stretches(detector, clip.samples):
+            rows.append((begin + stretch.start, begin + stretch.end, float(stretch.scores[place]), number))
+            rises += [(begin + stretch.rise[0], stretch.rise[1])] if stretch.rise else []
         for tables, table in ((events, clip.events), (background, clip.background)):
             tables.append(table.assign(clip=number, start=begin + table["start"], end=begin + table["end"]))
         begin += len(clip.samples) / detector.sample_rate + APART
     starts, ends, scores, clips = map(np.array, zip(*rows, strict=True))
-    tables = (pd.concat(found, ignore_index=True) for found in (events, background))
-    return Heard(starts, ends, scores, clips, *tables)
+    there, beside = (pd.concat(found, ignore_index=True) for found in (events, background))
+    risen = np.array(sorted(rises), dtype=float).reshape(-1, 2)
+    return Heard(starts, ends, scores, clips, there, beside, risen)
 
 
 def stretches(detector: Detector, samples: np.ndarray) -> Iterable[Stretch]:
-    """Yield the scores of consecutive stretches of a sound, of `detector.hop` seconds each."""
+    """Yield the scores of consecutive stretches of a sound, of `detector.hop` seconds each, and rises of its level."""
     timeline = Timeline(detector.length, detector.hop)
-    for window in detector.windows([samples]):
+    for window in detector.windows([samples], rises=True):
         yield timeline.add(window)
     yield from timeline.end()

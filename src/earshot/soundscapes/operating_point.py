@@ -5,8 +5,9 @@ It is chosen on a soundscape of the validation part of the model's own fold, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -16,54 +17,71 @@ from earshot.detection.rule import Rule
 from earshot.metrics import event_rates, events
 from earshot.soundscapes.hear import Heard
 
+Value = tuple[float, float, float, float]
+
 LOGITS = [*np.linspace(-4, 12, 33), np.inf]  # of thresholds: from 0.02 to 1, closer where a budget asks for it
 BELOW = (0.0, 1.0, 2.0)  # logits from threshold to release
+ATTACKS = (0.0, 2.0, 4.0)  # logits from threshold to attack
+SNAPS = (0.0, 0.5, 1.0, 1.5)  # seconds
 DURATIONS = (0.0, 1.0, 2.0, 3.0)  # seconds
 GAPS = (0.0, 1.0, 2.0)  # seconds
 MEDIANS = (1, 3, 5)  # scores
-COLLAR = 1.0  # seconds, for the onsets that decide between rules with the same recall
 
 
 def rules(step: float) -> Iterator[Rule]:
     """Yield the rules that are tried, those of one median together, for scores of `step` seconds."""
-    for n in MEDIANS:
-        for logit in LOGITS:
-            for below in BELOW:
-                limits = [float(np.round(1 / (1 + np.exp(-x)), 6)) for x in (logit, logit - below)]
-                for duration in DURATIONS:
-                    for gap in GAPS:
-                        yield Rule(limits[0], limits[1], duration, gap, n * step if n > 1 else 0.0)
+    for n, logit, below, attack in itertools.product(MEDIANS, LOGITS, BELOW, ATTACKS):
+        threshold, release, attack = (float(np.round(1 / (1 + np.exp(x - logit)), 6)) for x in (0.0, below, attack))
+        for duration, gap in itertools.product(DURATIONS, GAPS):
+            yield Rule(
+                threshold, release, duration, gap, n * step if n > 1 else 0.0, attack if attack < threshold else 1.0
+            )
 
 
 def choose(heard: Heard, step: float, most: float) -> Rule:
     """Return the rule that misses the fewest events with no more than `most` false alarms per hour.
 
-    Of those alike the one with the highest F1 of onsets within a second, then with the fewest false alarms. Where none
-    keeps to the budget, that with the fewest false alarms.
+    Of those alike the one with the best onsets: the highest mean of the F1 within each collar; then with the fewest
+    false alarms. Where none keeps to the budget, that with the fewest false alarms. How far onsets snap to a rise of
+    level is chosen last.
     """
+    worst = (-np.inf, 0.0, 0.0, 0.0)
+    best, chosen = _best(heard, step, most, rules(step), (worst, Rule(1.0, 1.0)))
+    return _best(heard, step, most, (replace(chosen, snap=snap) for snap in SNAPS), (best, chosen))[1]
+
+
+def _best(
+    heard: Heard, step: float, most: float, tried: Iterable[Rule], so_far: tuple[Value, Rule]
+) -> tuple[Value, Rule]:
+    """Return the best of some rules and one that is known, with what makes it so."""
     labelled, allowed = heard.labelled, most * heard.hours
-    best, chosen = (-np.inf, 0.0, 0.0, 0.0), Rule(1.0, 1.0)
+    best, chosen = so_far
     halves: dict[int, np.ndarray] = {}
-    for rule in rules(step):
+    for rule in tried:
         half = rule.half(step)
         if half not in halves:
             halves[half] = _smoothed(heard, half)
-        found = decoded(heard.starts, heard.ends, halves[half], rule)
+        found = decoded(heard.starts, heard.ends, halves[half], rule, heard.rises)
         met, right = events.meeting(labelled, found)
         false = float((~right).sum())
         first = (min(allowed - false, 0.0), float(met.sum()))
         if first < best[:2]:
             continue
-        onsets = events.within_collar(labelled, found, COLLAR).sum()
-        value = (*first, events.f1(onsets, len(found) - onsets, len(labelled) - onsets), -false)
+        value = (*first, _onsets(labelled, found), -false)
         if value > best:
             best, chosen = value, rule
-    return chosen
+    return best, chosen
+
+
+def _onsets(labelled: np.ndarray, found: np.ndarray) -> float:
+    """Return the mean over the collars of the onsets' F1."""
+    right = [events.within_collar(labelled, found, collar).sum() for collar in event_rates.COLLARS]
+    return float(np.mean([events.f1(n, len(found) - n, len(labelled) - n) for n in right]))
 
 
 def events_by(rule: Rule, heard: Heard, step: float) -> np.ndarray:
     """Return the events that a rule finds in scores: (n, 2)."""
-    return decoded(heard.starts, heard.ends, _smoothed(heard, rule.half(step)), rule)
+    return decoded(heard.starts, heard.ends, _smoothed(heard, rule.half(step)), rule, heard.rises)
 
 
 def _smoothed(heard: Heard, half: int) -> np.ndarray:
