@@ -24,7 +24,7 @@ def main(channel: Connection) -> None:
     while True:
         try:
             asked = channel.recv_bytes()
-        except EOFError:
+        except (EOFError, OSError):
             return
         for module in pickle.loads(asked):
             importlib.import_module(module)

@@ -39,6 +39,7 @@ def each(
     label: str,
     unit: str = "it",
     names: Sequence[object] | None = None,
+    instead: Callable[[EarshotError], Any] | None = None,
 ) -> Iterator[Any]:
     """Yield the result of `work` for each tuple of arguments, in their order, with a progress bar.
 
@@ -49,6 +50,7 @@ def each(
     todo : the arguments of each call; may be empty
     label, unit : of the progress bar; without a label there is none
     names : what each call is about, for errors; by default its number
+    instead : makes what is yielded for a call that has failed, of its error, which is not raised then
 
     Raises
     ------
@@ -57,7 +59,7 @@ def each(
     Exception
         Another one that a call raised, likewise.
     """
-    yield from _Round(pool, work, todo, label, unit, names).results()
+    yield from _Round(pool, work, todo, label, unit, names, instead).results()
 
 
 def _by_name(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,9 +99,10 @@ def _that_travels(error: Exception) -> Exception:
 class _Round:
     """What is to be done, what is being done, and what came of it, by the numbers of the calls."""
 
-    def __init__(self, pool, work, todo, label, unit, names):
+    def __init__(self, pool, work, todo, label, unit, names, instead):
         self.pool, self.work, self.todo = pool, _by_name(work), todo
         self.names = names or [f"{label}, {number} of {len(todo)}" for number in range(1, len(todo) + 1)]
+        self.instead = instead
         self.bar = tqdm(desc=label, total=len(todo), unit=unit, disable=None if label else True)
         self.waiting, self.alone = deque(range(len(todo))), deque()
         self.apart: deque[int] = deque()  # of a batch whose process died
@@ -188,6 +191,9 @@ class _Round:
             self.alone.append(number)
 
     def _fail(self, number: int, error: BaseException) -> None:
+        if self.instead and isinstance(error, EarshotError):
+            self._done(number, self.instead(error))
+            return
         self.failed[number] = error
         self.bar.update()
         if len(self.failed) == HOPELESS and self.bar.n == HOPELESS:

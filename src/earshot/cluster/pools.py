@@ -80,6 +80,11 @@ def threads(tasks: int, *modules: str) -> Executor:
     return spread(0, *modules) if tasks > FEW and scheduler() else ThreadPoolExecutor()
 
 
+def one_by_one(*modules: str) -> Executor:
+    """Return a pool of one thread, for work whose memory grows with a recording, or all workers of the cluster."""
+    return spread(0, *modules) if scheduler() else ThreadPoolExecutor(1)
+
+
 class Lasting(Executor):
     """Processes of this machine that are replaced when one of them is killed, which ends a `ProcessPoolExecutor`."""
 

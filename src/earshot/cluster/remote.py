@@ -62,7 +62,9 @@ class Workers(Executor):
     def submit(self, work: Callable[..., Any], /, *args: Any) -> Future:
         """Have a worker call `work`, a function at the top of a module."""
         outer: Future = Future()
-        inner = self._executor.submit(worker.run, self._session, pickle.dumps((work, args)))
+        inner = self._executor.submit(
+            worker.run, self._session, importlib.import_module("cloudpickle").dumps((work, args))
+        )
         inner.add_done_callback(functools.partial(self._pass_on, outer))
         outer.add_done_callback(lambda outer: outer.cancelled() and inner.cancel())
         return outer
