@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,8 @@ def started(name: str, workers: int | None = None) -> Iterator[str]:
         return
     where = path_of(name)
     make = _class(settings.target, where)
+    if unknown := sorted(settings.options.keys() - _arguments(make)):
+        raise EarshotError(f"{where}: options.{unknown[0]} is no argument of {settings.target}")
     dask = importlib.import_module("dask")
     with dask.config.set(settings.dask):
         try:
@@ -107,3 +110,10 @@ def _class(target: str, where: Path) -> Any:
         raise EarshotError(f"{where}: {error}: pip install {extra}") from None
     except AttributeError:
         raise EarshotError(f"{where}: _target_ is {target}, and {module} has no {name}") from None
+
+
+def _arguments(make: Any) -> set[str]:
+    """Return the arguments of a class, with those that it hands on to its jobs and to Dask's workers."""
+    distributed = importlib.import_module("distributed")
+    classes = [make, getattr(make, "job_cls", object), distributed.Worker, distributed.Nanny]
+    return {name for one in classes for base in one.__mro__ for name in inspect.signature(base.__init__).parameters}

@@ -24,6 +24,7 @@ from typing import Any
 from earshot.cluster import same
 
 OWN = ("EARSHOT_", "DVC_", "MLFLOW_")  # variables that the client's environment decides
+SLURM = "SLURM_"  # of the worker's job, which Lightning would take for its own
 SECRET = ("PASSWORD", "TOKEN", "SECRET")  # but for these
 
 
@@ -74,6 +75,7 @@ class Origin:
 
 _mine = threading.local()
 _all: dict[int, Origin] = {}
+_ended: set[str] = set()  # sessions; a task of theirs may still be waiting here
 
 
 def run(session: Session, task: bytes) -> bytes:
@@ -86,6 +88,8 @@ def run(session: Session, task: bytes) -> bytes:
     Unlike
         If the worker has other code or libraries than the client, or doesn't share its folder.
     """
+    if session.name in _ended:
+        raise Died("its session has ended")
     origin = _origin_for(session)
     try:
         if origin.session != session.name:
@@ -103,6 +107,7 @@ def run(session: Session, task: bytes) -> bytes:
 
 def end(name: str) -> None:
     """End the processes of a session, whatever they do."""
+    _ended.add(name)
     for origin in [*_all.values()]:
         if origin.session == name and origin.worker:
             with contextlib.suppress(ProcessLookupError):
@@ -126,7 +131,8 @@ def _origin_for(session: Session) -> Origin:
 
 
 def _start(session: Session) -> Origin:
-    environment = {name: value for name, value in os.environ.items() if not is_clients(name)} | session.environment
+    kept = {name: value for name, value in os.environ.items() if not (is_clients(name) or name.startswith(SLURM))}
+    environment = kept | session.environment
     environment = {name: value for name, value in environment.items() if value is not None}
     here, there = multiprocessing.Pipe()
     with there:
