@@ -67,7 +67,7 @@ def forked(workers: int, load: Callable[[], None], *modules: str) -> Executor:
     load()
     # Forking is what makes a worker cheap; where it isn't safe (macOS) workers start afresh.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    return Lasting(workers, lambda slots: ProcessPoolExecutor(slots, context))
+    return Lasting(workers, lambda slots: ProcessPoolExecutor(slots, context, initializer=processes.leave_with_parent))
 
 
 def threads(tasks: int, *modules: str) -> Executor:

@@ -28,7 +28,7 @@ from earshot.datasets.card import Card
 from earshot.datasets.reading import PLAIN, Reading, reading_of
 from earshot.errors import EarshotError
 from earshot.inputs import from_table
-from earshot.processes import keep_memory, leave_with_parent
+from earshot.processes import keep_memory
 
 WARM_SECONDS = 4  # longer than most windows
 PART = 2**22  # values of a recording, or bytes of short ones, that are written at a time
@@ -72,7 +72,6 @@ def kept_parts(cached: Path) -> Iterator[np.ndarray]:
 @functools.cache
 def begin() -> None:
     """Prepare a worker, once: one thread, so that none takes another's core, and memory kept for the next recording."""
-    leave_with_parent()
     keep_memory()
     _one_thread()
 
