@@ -7,15 +7,17 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import distributed
+import pandas as pd
 import psutil
 import pytest
 import yaml
 
 import on_cluster
-from conftest import BIN, PROJECT, invoke, left_running, started, tone, write_audio
+from conftest import BIN, PROJECT, Project, invoke, left_running, started, tone, write_audio
 from earshot import files
 from earshot.cli.main import main
 from earshot.cluster import pools, remote, same, start
@@ -135,10 +137,8 @@ class Deadly(Waveform):
 """
 
 
-@pytest.fixture
-def tunes(project, monkeypatch):
-    """A project with some recordings, in the current folder as for DVC."""
-    monkeypatch.chdir(project.root)
+def with_tunes(project: Project) -> Project:
+    """Give a project some short recordings, for one small experiment."""
     params = project.params(datasets=["tunes"], audio={"sample_rate": RATE}, noise={})
     summary = params["features"]["summary"] | {"sample_rate": RATE, "n_fft": 512, "hop_length": 256}
     project.params(
@@ -152,12 +152,37 @@ def tunes(project, monkeypatch):
     model = yaml.safe_load(path.read_text())
     model["training"]["max_epochs"] = 2
     path.write_text(yaml.safe_dump(model))
-    project.card("tunes", task="genres", source={"folder": "."}, layout={"kind": "class_folders"})
+    project.card("tunes", task="genres", source={"folder": "recordings"}, layout={"kind": "class_folders"})
     for number in range(12):
         label = "high" if number % 2 else "low"
-        path = project.data("raw", "tunes", label, f"{label}.{number}.wav")
-        write_audio(path, tone(1500 if number % 2 else 300, 4, RATE, seed=number), RATE)
+        for folder in ("data/raw/tunes", "recordings"):
+            path = project.root / folder / label / f"{label}.{number}.wav"
+            write_audio(path, tone(1500 if number % 2 else 300, 4, RATE, seed=number), RATE)
     return project
+
+
+@pytest.fixture
+def tunes(project, monkeypatch) -> Project:
+    monkeypatch.chdir(project.root)  # as for DVC
+    return with_tunes(project)
+
+
+STAGES = (manifest_stage, fingerprint_stage, split_stage, features_stage, train_stage, evaluate_stage)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Iterator[Project]:
+    """A project with the results of the stages, made here."""
+    root = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EARSHOT_ROOT", str(root))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.delenv(pools.CLUSTER, raising=False)
+        patch.chdir(root)
+        project = with_tunes(Project(root))
+        for stage in STAGES:
+            invoke(stage.main, "tunes")
+        yield project
 
 
 @pytest.mark.process
@@ -180,37 +205,40 @@ def made(project) -> dict[str, bytes]:
     return {name: path.read_bytes() for path, name in parts.items() if not name.startswith(("raw", "mlflow"))}
 
 
-def run_stages(project) -> dict[str, bytes]:
-    for stage in (manifest_stage, fingerprint_stage, split_stage, features_stage, train_stage, evaluate_stage):
-        invoke(stage.main, "tunes")
-    return made(project)
-
-
 @pytest.mark.process
-def test_a_pipeline_makes_the_same_bytes(tunes, scheduler, monkeypatch):
-    here = run_stages(tunes)
-    for folder in tunes.root.joinpath("data").iterdir():
+def test_a_pipeline_makes_the_same_bytes(finished, cluster):
+    here = made(finished)
+    for folder in finished.data().iterdir():
         if folder.name != "raw":
             shutil.rmtree(folder)
-    monkeypatch.setenv(pools.CLUSTER, str(scheduler))
-    there = run_stages(tunes)
+    for stage in STAGES:
+        invoke(stage.main, "tunes")
+    there = made(finished)
     assert here.keys() == there.keys() and len(here) > 30
     assert not [name for name in here if here[name] != there[name]]
 
 
 @pytest.mark.process
-def test_a_folder_is_predicted_as_here(tunes, scheduler, monkeypatch):
-    for stage in (manifest_stage, fingerprint_stage, split_stage, features_stage, train_stage):
-        invoke(stage.main, "tunes")
-    tunes.data("raw", "tunes", "low", "a.wav").write_bytes(b"RIFF")
-    model = str(next(tunes.data("models", "tunes").glob("*/*")))
+def test_a_folder_is_predicted_as_here(finished, scheduler, monkeypatch, tmp_path):
+    folder = shutil.copytree(finished.root / "recordings", tmp_path / "heard")
+    folder.joinpath("low", "a.wav").write_bytes(b"RIFF")
+    model = str(next(finished.data("models", "tunes").glob("*/*")))
     for form in ("json", "windows"):
-        line = ["predict", "--model", model, "--format", form, "data/raw/tunes"]
-        monkeypatch.setenv(pools.CLUSTER, pools.LOCAL)
+        line = ["predict", "--model", model, "--format", form, str(folder)]
+        monkeypatch.delenv(pools.CLUSTER, raising=False)
         here = invoke(main, *line, code=1)
         monkeypatch.setenv(pools.CLUSTER, str(scheduler))
         assert invoke(main, *line, code=1) == here
         assert "a.wav" in here
+
+
+@pytest.mark.process
+def test_the_runs_of_a_line_are_trained_on_the_cluster(finished, cluster):
+    line = [BIN / "earshot", "train", "-m", "experiment=genres-summary-ann", "seed=5", "model.dropout=0.3,0.4,2"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=finished.root)
+    assert done.returncode == 1 and "error: 1 of 3 runs failed, see above" in done.stderr, done.stderr
+    [table] = finished.root.glob("outputs/sweeps/*/runs.csv")
+    assert {0.3, 0.4} == set(pd.read_csv(table)["model.dropout"])
 
 
 @pytest.mark.process
