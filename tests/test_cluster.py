@@ -234,11 +234,11 @@ def test_a_folder_is_predicted_as_here(finished, scheduler, monkeypatch, tmp_pat
 
 @pytest.mark.process
 def test_the_runs_of_a_line_are_trained_on_the_cluster(finished, cluster):
-    line = [BIN / "earshot", "train", "-m", "experiment=genres-summary-ann", "seed=5", "model.dropout=0.3,0.4,2"]
+    line = [BIN / "earshot", "train", "-m", "experiment=genres-summary-ann", "fold=0,1,7"]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=finished.root)
     assert done.returncode == 1 and "error: 1 of 3 runs failed, see above" in done.stderr, done.stderr
     [table] = finished.root.glob("outputs/sweeps/*/runs.csv")
-    assert {0.3, 0.4} == set(pd.read_csv(table)["model.dropout"])
+    assert "fold=7 is not in" in done.stderr and {0, 1} == set(pd.read_csv(table)["fold"])
 
 
 @pytest.mark.process

@@ -102,7 +102,7 @@ class _Round:
     def __init__(self, pool, work, todo, label, unit, names, instead):
         self.pool, self.work, self.todo = pool, _by_name(work), todo
         self.names = names or [f"{label}, {number} of {len(todo)}" for number in range(1, len(todo) + 1)]
-        self.instead = instead
+        self.label, self.instead, self.ended = label, instead, 0
         self.bar = tqdm(desc=label, total=len(todo), unit=unit, disable=None if label else True)
         self.waiting, self.alone = deque(range(len(todo))), deque()
         self.apart: deque[int] = deque()  # of a batch whose process died
@@ -155,7 +155,7 @@ class _Round:
         done = wait(self.running, PATIENCE, FIRST_COMPLETED).done
         if not done and not self.told and not self._slots():
             self.told = True
-            tqdm.write(f"{self.bar.desc}: waiting for a worker", file=sys.stderr)
+            tqdm.write(f"{self.label}: waiting for a worker", file=sys.stderr)
         for future in done:
             numbers = self.running.pop(future)
             try:
@@ -172,6 +172,10 @@ class _Round:
 
     def _done(self, number: int, found: Any) -> None:
         self.found[number] = found
+        self._count()
+
+    def _count(self) -> None:
+        self.ended += 1  # the bar counts where there is a terminal
         self.bar.update()
 
     def _died(self, numbers: list[int], death: BrokenExecutor) -> None:
@@ -195,11 +199,11 @@ class _Round:
             self._done(number, self.instead(error))
             return
         self.failed[number] = error
-        self.bar.update()
-        if len(self.failed) == HOPELESS and self.bar.n == HOPELESS:
+        self._count()
+        if len(self.failed) == HOPELESS and self.ended == HOPELESS:
             for queue in (self.waiting, self.apart, self.alone):
                 queue.clear()
-        elif self.bar.n < len(self.todo):
+        elif self.ended < len(self.todo):
             tqdm.write(f"{self.names[number]} failed, the others are done first", file=sys.stderr)
 
     def _error(self) -> BaseException:

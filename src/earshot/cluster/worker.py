@@ -12,19 +12,20 @@ import contextlib
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import threading
+import traceback
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
 
 from earshot.cluster import same
 
 OWN = ("EARSHOT_", "DVC_", "MLFLOW_")  # variables that the client's environment decides
-SLURM = "SLURM_"  # of the worker's job, which Lightning would take for its own
+OF_JOB = re.compile("SLURM_(?!CONF$)").match  # what Lightning would take for a job of its own
 SECRET = ("PASSWORD", "TOKEN", "SECRET")  # but for these
 
 
@@ -131,7 +132,7 @@ def _origin_for(session: Session) -> Origin:
 
 
 def _start(session: Session) -> Origin:
-    kept = {name: value for name, value in os.environ.items() if not (is_clients(name) or name.startswith(SLURM))}
+    kept = {name: value for name, value in os.environ.items() if not is_clients(name) and not OF_JOB(name)}
     environment = kept | session.environment
     environment = {name: value for name, value in environment.items() if value is not None}
     here, there = multiprocessing.Pipe()
@@ -181,7 +182,7 @@ def answer(task: bytes) -> bytes:
     """Do a task in this process; return its result or its error, pickled."""
     try:
         work, arguments = pickle.loads(task)
-        result: tuple[Any, BaseException | None] = (work(*arguments), None)
-    except Exception as error:
-        result = (None, RuntimeError(f"the task can't be done: {error!r}"))
-    return pickle.dumps(result)
+        return pickle.dumps((work(*arguments), None))
+    except BaseException as error:  # an exit as well: this process is for other tasks, too
+        traceback.print_exc()  # in the worker's log
+        return pickle.dumps((None, RuntimeError(f"the task can't be done: {error!r}")))

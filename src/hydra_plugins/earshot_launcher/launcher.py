@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
@@ -34,13 +34,6 @@ class EarshotLauncher(JoblibLauncher):
             return list(each(pool, _core.execute_job, todo, "sweep", "run", [" ".join(one) for one in job_overrides]))
 
 
-@dataclass
-class EarshotLauncherConf(JobLibLauncherConf):
-    """Joblib's options."""
-
-    _target_: str = "hydra_plugins.earshot_launcher.launcher.EarshotLauncher"
-
-
-ConfigStore.instance().store(
-    group="hydra/launcher", name="earshot", node=EarshotLauncherConf, provider="earshot_launcher"
-)
+# as a dictionary: Hydra loads plugins in a way of its own, and their classes are others in other processes
+OPTIONS = asdict(JobLibLauncherConf()) | {"_target_": "hydra_plugins.earshot_launcher.launcher.EarshotLauncher"}
+ConfigStore.instance().store(group="hydra/launcher", name="earshot", node=OPTIONS, provider="earshot_launcher")
