@@ -29,9 +29,17 @@ from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import split as split_stage
 from earshot.stages import train as train_stage
+from pipelines import Pipeline
 
 RATE = 4000
-ON_LOOPBACK = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
+DOC = (PROJECT / "docs" / "cluster.md").read_text()
+
+
+def lines(section: str, program: str) -> list[str]:
+    """Return the lines to type in a section of docs/cluster.md that begin with a program, after its variables."""
+    [text] = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", DOC, re.DOTALL | re.MULTILINE)
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    return [line for line in blocks.splitlines() if re.match(rf"([A-Z_]+=\S+ )?{program}", line)]
 
 
 def test_nothing_else_starts_processes_or_threads_to_share_work():
@@ -43,22 +51,23 @@ def test_nothing_else_starts_processes_or_threads_to_share_work():
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory):
-    """Start a scheduler and two workers; return its file."""
+    """Start a scheduler and two workers, as docs/cluster.md says; return the scheduler's file."""
     folder = tmp_path_factory.mktemp("cluster")
-    file = folder / "scheduler.json"
+    file = folder / "data" / "scheduler.json"
+    file.parent.mkdir()
     python = os.pathsep.join([str(PROJECT / "src"), str(PROJECT / "tests")])
     of_workers = {
         "PYTHONPATH": python,
         "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
         "EARSHOT_ROOT": "/nowhere",
     }
-    where = {"env": os.environ | of_workers, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    at = ["--scheduler-file", str(file), *ON_LOOPBACK]
+    where = {"cwd": folder, "env": os.environ | of_workers, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    [schedule], [work] = (lines("Several machines", f"dask {what}") for what in ("scheduler", "worker"))
     patch = pytest.MonkeyPatch()
     patch.setenv("PYTHONPATH", python)
     with (
-        started("-m", "dask", "scheduler", "--port", "0", *at, **where),
-        started("-m", "dask", "worker", "--nworkers", "2", "--nthreads", "1", *at, **where) as workers,
+        started("-m", *schedule.split(), **where),
+        started("-m", *work.split(), **where) as workers,
     ):
         with distributed.Client(scheduler_file=str(file), timeout=60) as client:
             client.wait_for_workers(2)
@@ -239,6 +248,21 @@ def test_the_runs_of_a_line_are_trained_on_the_cluster(finished, cluster):
     assert done.returncode == 1 and "error: 1 of 3 runs failed, see above" in done.stderr, done.stderr
     [table] = finished.root.glob("outputs/sweeps/*/runs.csv")
     assert "fold=7 is not in" in done.stderr and {0, 1} == set(pd.read_csv(table)["fold"])
+
+
+@pytest.mark.process
+def test_what_the_documents_type_ends_in_the_same_lock(tmp_path, scheduler):
+    pipeline = Pipeline(tmp_path, datasets=("tunes",))
+    shutil.copy(scheduler, pipeline.root / "data")
+    locks = set()
+    for section in ("A laptop", "One big machine", "Several machines"):
+        [line] = lines(section, r"earshot (?:cluster dask earshot )?repro\b")
+        for path in (pipeline.root / "dvc.lock", *pipeline.data().glob("manifest/*")):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(pipeline.root / ".dvc" / "cache", ignore_errors=True)
+        pipeline.run("sh", "-c", f"{line} manifest@tunes")
+        locks.add(pipeline.lock)
+    assert len(locks) == 1 and b"data/manifest/tunes.parquet" in locks.pop()
 
 
 @pytest.mark.process
