@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import on_cluster
-from conftest import BIN, PROJECT, Project, invoke, left_running, started, tone, write_audio
+from conftest import BIN, PROJECT, Project, invoke, left_running, new_store, started, tone, write_audio
 from earshot import files
 from earshot.cli.main import main
 from earshot.cluster import pools, remote, same, start
@@ -189,6 +189,7 @@ def finished(tmp_path_factory) -> Iterator[Project]:
         patch.delenv(pools.CLUSTER, raising=False)
         patch.chdir(root)
         project = with_tunes(Project(root))
+        new_store(project.data("mlflow", "mlflow.db"))
         for stage in STAGES:
             invoke(stage.main, "tunes")
         yield project
@@ -218,7 +219,7 @@ def made(project) -> dict[str, bytes]:
 def test_a_pipeline_makes_the_same_bytes(finished, cluster):
     here = made(finished)
     for folder in finished.data().iterdir():
-        if folder.name != "raw":
+        if folder.name not in ("raw", "mlflow"):
             shutil.rmtree(folder)
     for stage in STAGES:
         invoke(stage.main, "tunes")

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from earshot import project
 from earshot.cluster import pools
 from earshot.errors import EarshotError
-from earshot.params import must, read_yaml, told_type, validated
+from earshot.schema.sections import must, validated
+from earshot.schema.yaml_text import read_yaml, told_type
 
 PACKAGES = ("distributed", "dask_jobqueue", "dask_kubernetes")  # whose classes start clusters
 
