@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,16 +89,30 @@ def started(name: str, workers: int | None = None) -> Iterator[str]:
         raise EarshotError(f"{where}: options.{unknown[0]} is no argument of {settings.target}")
     dask = importlib.import_module("dask")
     with dask.config.set(settings.dask):
+        wanted = workers or settings.workers or os.cpu_count()
         try:
-            cluster = make(**settings.options)
+            with _interrupts_ignored():
+                cluster = make(**{"n_workers": wanted} | settings.options)
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             raise EarshotError(f"{where}: the cluster can't be started: {error}") from None
-        wanted = workers or settings.workers or os.cpu_count()
         try:
             cluster.adapt(minimum=wanted, maximum=wanted)  # one that dies is replaced
             yield cluster.scheduler_address
         finally:
             cluster.close()
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Have processes that start meanwhile ignore Ctrl-C: this one ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _class(target: str, where: Path) -> Any:
