@@ -91,10 +91,11 @@ def run(session: Session, task: bytes) -> bytes:
     """
     if session.name in _ended:
         raise Died("its session has ended")
-    origin = _origin_for(session)
+    origin = _ready_for(session)
+    if session.name in _ended:  # meanwhile, so that `end` did not see this thread's process
+        end(session.name)
+        raise Died("its session has ended")
     try:
-        if origin.session != session.name:
-            _begin(origin, session)
         origin.channel.send_bytes(task)
         answer = origin.channel.recv_bytes()
     except (EOFError, OSError):
@@ -114,6 +115,20 @@ def end(name: str) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(origin.worker, signal.SIGKILL)
             origin.session, origin.worker = "", 0
+
+
+def _ready_for(session: Session) -> Origin:
+    """Return this thread's origin, with a fork for the session."""
+    origin = _origin_for(session)
+    if origin.session == session.name:
+        return origin
+    try:
+        _begin(origin, session)
+    except (EOFError, OSError):  # it was killed, or fell over a task of a session that had ended
+        _forget(origin)
+        origin = _origin_for(session)
+        _begin(origin, session)
+    return origin
 
 
 def _origin_for(session: Session) -> Origin:
