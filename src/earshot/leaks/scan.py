@@ -43,7 +43,7 @@ def describe(path: Path, out: Path, reading: Reading, window: dict[str, float]) 
 def _described(
     card: Card, recordings: pd.DataFrame, window: dict[str, float], reading: ReadingOf, folder: Path
 ) -> Iterator[Described]:
-    """Yield for each recording its samples, which pass through a file in `folder`, and the conditions of its windows."""
+    """Yield each recording's samples, which pass through a file in `folder`, and the conditions of its windows."""
     place.verify(card, recordings["path"])
     raw, names = place.folder(card), recordings["recording"].tolist()
     outs = [folder / f"{number}.npy" for number in range(len(names))]
