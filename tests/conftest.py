@@ -46,6 +46,7 @@ LONGEST = (
     "test_sweeps",
     "test_tracking",
     "test_train",
+    "test_cluster",
     "test_detection",
     "test_tour",
     "test_real",

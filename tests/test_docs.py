@@ -35,7 +35,9 @@ RUN_ELSEWHERE = [
     r"dvc (checkout|pull|push|status)",
     r"git (add dvc\.lock|checkout \.|commit .*|status --short)",
     r"mlflow models serve -m models:/\w+@champion --env-manager local",  # test_served
-    r"pip install -e '\.\[(onnx|s3|tflite)\]'",  # `make install` takes [dev], where it is, too
+    r"dask (scheduler|worker) --host 127\.0\.0\.1 .*",  # test_cluster
+    r"pip install dask-kubernetes",
+    r"pip install -e '\.\[(cluster|onnx|s3|tflite)\]'",  # `make install` takes [dev], where it is, too
 ]
 
 

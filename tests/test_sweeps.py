@@ -235,7 +235,7 @@ def test_a_search_is_the_same_wherever_it_is_interrupted_and_over_how_many_calls
             score = zlib.crc32(" ".join(overrides).encode()) % 1000 / 1000
             yield {"accuracy": score, "macro_f1": score, "loss": 1 - score}
 
-    monkeypatch.setattr(study.processes, "each", each)
+    monkeypatch.setattr(study, "each", each)
 
     def searched_in(*calls: tuple[int, int]) -> tuple[str, list[str]]:
         nonlocal left

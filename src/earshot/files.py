@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,16 +21,18 @@ from earshot.errors import EarshotError
 RECIPE_KEY = b"earshot"
 DECIMALS = 6
 ROWS = 2**17  # that wait in memory while a table is written piece by piece
+HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"  # machines that share a folder have equal process ids
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` and move it to `path` at the end, or remove it after an error.
 
-    If the process is killed in between, `path` is unchanged.
+    If the process is killed in between, `path` is unchanged. The temporary name is this process's alone, also where
+    machines share the folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -13,13 +13,12 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import psutil
-from tqdm import tqdm
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -119,7 +118,7 @@ def is_gone(name: str) -> bool:
         return True
 
 
-def pool(workers: int, *modules: str) -> Executor:
+def pool(workers: int, *modules: str) -> ProcessPoolExecutor:
     """Return a pool of processes, which start with the first task and end with this process.
 
     They are forked from a process that has imported and done nothing else, so that torch has no threads there.
@@ -150,16 +149,3 @@ def _end_with(parent: Any) -> None:
     """Wait for a process to end, and end this one."""
     parent.join()
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def each(workers: Executor, work: Callable, todo: Sequence[tuple], label: str, unit: str = "it") -> Iterator[Any]:
-    """Yield the result of `work` for each tuple of arguments, in their order, with a progress bar.
-
-    Parameters
-    ----------
-    workers : a `pool`; the results do not depend on the number of processes
-    work : a function at the top of a module; an exception in it is raised here
-    todo : the arguments of each call; may be empty
-    label, unit : of the progress bar
-    """
-    yield from tqdm(workers.map(work, *zip(*todo, strict=True)), label, len(todo), unit=unit, disable=None)

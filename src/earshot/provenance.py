@@ -17,6 +17,7 @@ from typing import Any
 from earshot import files, project
 
 ROOMS = ("earshot", "custom")  # the packages whose code is the project's own
+NOWHERE = "earshot.cluster"  # where work is done decides nothing of what comes of it
 
 
 def recorded(root: Path) -> list[dict[str, Any]]:
@@ -73,7 +74,8 @@ def machine() -> str:
 def closure(*modules: str) -> list[Path]:
     """Return the files of modules and of all that they import, directly or through others, sorted by name.
 
-    What is imported for type checkers alone does not count. Packages are this project's and the user's `custom`.
+    What is imported for type checkers alone does not count. Packages are this project's, but for `NOWHERE`, and the
+    user's `custom`.
 
     Parameters
     ----------
@@ -114,7 +116,7 @@ def _versions(paths: list[Path]) -> list[list[str]]:
 def _file_of(module: str) -> Path | None:
     """Return the file of a module or package of the project, or None."""
     package, *rest = module.split(".")
-    if package not in ROOMS:
+    if package not in ROOMS or f"{module}.".startswith(f"{NOWHERE}."):
         return None
     path = _packages()[package].joinpath(*rest)
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)

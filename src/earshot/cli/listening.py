@@ -142,7 +142,8 @@ def predict(
     """
     if follows and len(files) > 1:
         raise click.UsageError("--follow takes one FILE")
-    detector = _detector(run, model, champion, backbone, labels, hop)
+    load = _loader(run, model, champion, backbone, labels, hop)
+    detector = _loaded(load)
     rules = detector.rules(
         threshold=threshold,
         release=release,
@@ -164,19 +165,19 @@ def predict(
     from earshot.detection import batch, formats
 
     output = formats.OUTPUTS[form](detector.classes, detector.sample_rate / 2)
-    if batch.predict(detector, list(files), rules, classes, output, "mix" if channel is None else channel):
+    if batch.predict(detector, list(files), rules, classes, output, "mix" if channel is None else channel, load):
         raise SystemExit(1)
 
 
-def _detector(
+def _loader(
     run: str | None,
     model: Path | None,
     champion: str | None,
     backbone: str | None,
     labels: tuple[str, ...],
     hop: float | None,
-) -> Detector:
-    """Return the model that the options name; where they name none and there is no champion, the default backbone."""
+) -> functools.partial[Detector]:
+    """Return what loads the model that the options name; where they name none and no champion is, a backbone."""
     trained = [value for value in (run, model, champion) if value is not None]
     if trained and (backbone or labels):
         raise click.UsageError("--backbone and --labels are for a network as it is, --run, --model and --champion not")
@@ -185,14 +186,21 @@ def _detector(
     if trained or (not (backbone or labels) and find.champions()):
         from earshot.detection.detector import Detector
 
-        return Detector.load(options.model_folder(run, model, champion), hop)
+        return functools.partial(Detector.load, options.model_folder(run, model, champion), hop)
+    from earshot.detection import untrained
+
+    if not (backbone or labels):
+        print("no champion here yet, so a network that others trained answers:", file=sys.stderr, flush=True)
+    return functools.partial(untrained.load, backbone or untrained.DEFAULT, labels, hop)
+
+
+def _loaded(load: functools.partial[Detector]) -> Detector:
     from earshot.detection import untrained
 
     with contextlib.redirect_stdout(sys.stderr):  # what is fetched is told there: standard output has the results
-        if not (backbone or labels):
-            print("no champion here yet, so a network that others trained answers:", flush=True)
-        found = untrained.load(backbone or untrained.DEFAULT, labels, hop)
-        print("\n".join(untrained.told(found)), flush=True)
+        found = load()
+        if load.func is untrained.load:
+            print("\n".join(untrained.told(found)), flush=True)
     return found
 
 

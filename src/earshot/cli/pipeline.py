@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -74,6 +75,42 @@ def repro(targets: tuple[str, ...]) -> None:
         _print_summary()
 
 
+@click.command(
+    short_help="Start a cluster, and run a command on it.", context_settings={"allow_interspersed_args": False}
+)
+@click.option("--workers", type=click.IntRange(1), help="Number of workers. Default: as conf/cluster/NAME.yaml says.")
+@click.argument("name", metavar="NAME")
+@click.argument("command", metavar="[COMMAND]...", nargs=-1, type=click.UNPROCESSED)
+@without_traceback
+def cluster(workers: int | None, name: str, command: tuple[str, ...]) -> None:
+    """Start the cluster of conf/cluster/NAME.yaml, run COMMAND on it, and end it.
+
+    \b
+    For example: earshot cluster --workers 4 dask earshot repro
+    Without COMMAND it runs until Ctrl-C, and says what to type in another terminal.
+    """
+    from earshot import processes
+    from earshot.cluster import pools, start
+
+    signal.signal(signal.SIGTERM, processes.leave_in_order)
+    with start.started(name, workers) as address, processes.told_of_interrupt() as interrupted:
+        if not command:
+            print("stop it with Ctrl-C; in another terminal type this, then other commands:")
+            print(f"export {pools.CLUSTER}={address}", flush=True)
+            while not interrupted.wait(1):
+                pass
+            return
+        try:
+            running = subprocess.Popen(command, env=os.environ | {pools.CLUSTER: address})
+        except OSError as error:
+            raise EarshotError(f"{command[0]}: {error.strerror}") from None
+        try:
+            status = running.wait()  # it gets Ctrl-C as well, and ends in order
+        finally:
+            running.terminate()
+    raise SystemExit(status if status >= 0 else 128 - status)
+
+
 def _compared_at() -> float | None:
     """Return when the comparison was made, or None."""
     path = project.report("comparison.json")
@@ -113,4 +150,4 @@ def results(folders: tuple[Path, ...]) -> None:
 
 
 TITLE = "Pipeline"
-COMMANDS = (datasets, repro, report, results)
+COMMANDS = (datasets, repro, cluster, report, results)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from earshot.audio import cut_off, decode
 from earshot.audio.level import Level
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets import listing, stretches
 from earshot.datasets.card import Card, channel_of, known_bad_of
 from earshot.datasets.layouts import ClassFolders
@@ -122,10 +122,10 @@ def build(card: Card, folder: Path, shortest: float, silence_dbfs: float, pads: 
     def rules(row: dict[str, Any]) -> Rules:
         return Rules(shortest, silence_dbfs, channel(row["path"]), key, pads)
 
-    with ThreadPoolExecutor() as pool:
-        examined = pool.map(lambda row: {} if row.get("reason") else examine(folder / row["path"], rules(row)), rows)
-        progress = tqdm(examined, total=len(rows), desc=f"manifest {card.name}", unit="file", disable=None)
-        rows = [row | facts for row, facts in zip(rows, progress, strict=True)]
+    todo = [(folder / row["path"], rules(row)) for row in rows if not row.get("reason")]
+    with pools.threads(len(todo), __name__) as pool:
+        examined = each(pool, examine, todo, f"manifest {card.name}", "file", [path for path, _ in todo])
+        rows = [row if row.get("reason") else row | next(examined) for row in rows]
     rows = [_with_stretches(row) if "annotations" in row else row for row in rows]
     labels = {row["label"] for row in rows if row["label"]}
     known_bad = known_bad_of(card)

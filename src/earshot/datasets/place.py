@@ -6,11 +6,12 @@ In place, data/raw/DATASET holds a list of the files with their checksums alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from earshot import project
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets.card import Card, card_path, texts
 from earshot.errors import EarshotError
 from earshot.files import digest, read_json
@@ -91,8 +92,10 @@ def verify(card: Card, names: Iterable[str]) -> None:
     if not card.in_place:
         return
     own, names = _own_folder(card), list(names)
-    with ThreadPoolExecutor() as pool:
-        check(card, dict(zip(names, pool.map(lambda name: _digest(own / name), names), strict=True)))
+    with pools.threads(len(names), __name__) as pool:
+        label = f"verify {card.name}" if len(names) > pools.FEW else ""
+        digests = each(pool, _digest, [(own / name,) for name in names], label, "file", names)
+        check(card, dict(zip(names, digests, strict=True)))
 
 
 def check(card: Card, found: Mapping[str, str | None]) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from earshot import inputs, processes, project
+from earshot import inputs, project
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets import manifest, place
 from earshot.datasets.card import Card, load_card, trained_on
 from earshot.datasets.union import overlap
@@ -139,5 +141,5 @@ def evaluate_all(card: Card, on: list[str], params: dict[str, Any], workers: int
                 f"{card.label}: {experiment.name} is not tested on {other}, since {experiment.input} is of windows for "
                 "one of them and of whole recordings for the other; `by_window: true` in a card makes it windows"
             )
-    with processes.pool(workers, "earshot.batches.prepare", "earshot.trained.predict") as pool:
-        return list(processes.each(pool, evaluate_on, todo, card.label))
+    with pools.spread(workers, "earshot.batches.prepare", "earshot.trained.predict") as pool:
+        return list(each(pool, evaluate_on, todo, card.label))

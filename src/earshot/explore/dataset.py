@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from earshot import files, processes, project
+from earshot import files, project
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets import manifest, place
 from earshot.datasets.card import Card, channel_of, load_card
 from earshot.errors import EarshotError
@@ -96,8 +98,8 @@ def _draw_tracks(recordings: pd.DataFrame, folder: Path, card: Card, workers: in
         (row.file, folder / SPECTROGRAMS / row.picture, row.start, row.channel)
         for row in recordings[["file", "picture", "start", "channel"]].itertuples()
     ]
-    with processes.pool(workers) as pool:
-        return list(processes.each(pool, tracks.draw, todo, f"spectrograms of {card.label}", "file"))
+    with pools.spread(workers) as pool:
+        return list(each(pool, tracks.draw, todo, f"spectrograms of {card.label}", "file"))
 
 
 def _figures(dataset: str, recordings: pd.DataFrame) -> dict[str, Figure]:

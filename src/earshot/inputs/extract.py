@@ -6,12 +6,11 @@ code that computed it. One file added to ten thousand costs one file, and a kill
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
-import multiprocessing
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import threadpoolctl
-from tqdm import tqdm
 
 from earshot import files, inputs, project, provenance
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets import manifest, place
 from earshot.datasets.card import Card
 from earshot.datasets.reading import PLAIN, Reading, reading_of
 from earshot.errors import EarshotError
 from earshot.inputs import from_table
-from earshot.processes import keep_memory, leave_with_parent
+from earshot.processes import keep_memory
 
 WARM_SECONDS = 4  # longer than most windows
 PART = 2**22  # values of a recording, or bytes of short ones, that are written at a time
@@ -69,9 +69,9 @@ def kept_parts(cached: Path) -> Iterator[np.ndarray]:
             yield np.load(file, allow_pickle=False)
 
 
+@functools.cache
 def begin() -> None:
-    """Prepare a worker: one thread, so that workers don't take each other's cores, and memory kept for the next."""
-    leave_with_parent()
+    """Prepare a worker, once: one thread, so that none takes another's core, and memory kept for the next recording."""
     keep_memory()
     _one_thread()
 
@@ -103,18 +103,27 @@ def extract_all(
     missing = [job for job in jobs if not job[0].exists()]
     if not missing:
         return
-    _warm(built)
-    # Forking is what makes a worker cheap; where it isn't safe (macOS) workers start afresh.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(min(workers, len(missing)), context, initializer=begin) as pool:
-        futures = [pool.submit(extract_to, cached, path, built, reading) for cached, path in missing]
-        for (_, path), future in tqdm(
-            zip(missing, futures, strict=True), total=len(missing), desc=label, unit="file", disable=None
-        ):
-            try:
-                future.result()
-            except Exception as error:
-                raise EarshotError(f"{path}: its features can't be computed ({error!r})") from error
+    todo = [(cached, path, built, reading) for cached, path in missing]
+    load = functools.partial(_warm, built)
+    with pools.forked(min(workers, len(missing)), load, __name__, type(built).__module__) as pool:
+        for _ in each(pool, extract_one, todo, label, "file", [path for _, path in missing]):
+            pass
+
+
+def extract_one(cached: Path, path: Path, built: inputs.Input, reading: Reading) -> None:
+    """Do `extract_to` in a worker, unless another one has done it that was killed later.
+
+    Raises
+    ------
+    EarshotError
+        Whatever happens; it names the recording.
+    """
+    begin()
+    try:
+        if not cached.exists():
+            extract_to(cached, path, built, reading)
+    except Exception as error:
+        raise EarshotError(f"{path}: its features can't be computed ({error!r})") from error
 
 
 def tables(recordings: pd.DataFrame, cached: list[Path], columns: list[str] | None) -> Iterator[pa.Table]:

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import soxr
-from tqdm import tqdm
 
+from earshot import project
 from earshot.audio import decode
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets import place
 from earshot.datasets.card import Card
-from earshot.datasets.reading import PLAIN, ReadingOf
+from earshot.datasets.reading import PLAIN, Reading, ReadingOf
 from earshot.leaks import conditions, duplicates, equal_rows
 from earshot.leaks.fingerprint import FULL_SCALE, SAMPLE_RATE
 from earshot.leaks.sounds import Sounds
@@ -23,23 +25,44 @@ from earshot.leaks.sounds import Sounds
 Described = tuple[np.ndarray, pd.DataFrame]
 
 
-def _described(
-    card: Card, recordings: pd.DataFrame, window: dict[str, float], reading: ReadingOf
-) -> Iterator[Described]:
-    """Yield for each recording its samples (int16 at the fingerprint's rate) and the conditions of its windows.
+def describe(path: Path, out: Path, reading: Reading, window: dict[str, float]) -> pd.DataFrame:
+    """Write a recording's samples (int16 at the fingerprint's rate) to `out`; return the conditions of its windows.
 
     What pads a window is no sound that could occur twice.
     """
+    samples, sample_rate = decode.read(path)
+    mono = decode.mono(samples, reading.channel)
+    described = conditions.describe(reading.padded(mono, sample_rate), sample_rate, **window)
+    narrow = soxr.resample(mono, sample_rate, SAMPLE_RATE)
+    narrow /= max(1.0, np.abs(mono).max())  # what goes above full scale is turned down, or it would be clipped
+    narrow = np.rint(narrow * (FULL_SCALE - 1)).clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    np.save(out, narrow, allow_pickle=False)
+    return described
+
+
+def _described(
+    card: Card, recordings: pd.DataFrame, window: dict[str, float], reading: ReadingOf, folder: Path
+) -> Iterator[Described]:
+    """Yield each recording's samples, which pass through a file in `folder`, and the conditions of its windows."""
     place.verify(card, recordings["path"])
-    raw = place.folder(card)
-    for row in tqdm(recordings.itertuples(), total=len(recordings), desc=f"fingerprint {card.label}", disable=None):
-        samples, sample_rate = decode.read(raw / row.path)
-        mono = decode.mono(samples, reading(row.path).channel)
-        described = conditions.describe(reading(row.path).padded(mono, sample_rate), sample_rate, **window)
-        described.insert(0, "recording", row.recording)
-        narrow = soxr.resample(mono, sample_rate, SAMPLE_RATE)
-        narrow /= max(1.0, np.abs(mono).max())  # what goes above full scale is turned down, or it would be clipped
-        yield np.rint(narrow * (FULL_SCALE - 1)).clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16), described
+    raw, names = place.folder(card), recordings["recording"].tolist()
+    outs = [folder / f"{number}.npy" for number in range(len(names))]
+    todo = [(raw / path, out, reading(path), window) for path, out in zip(recordings["path"], outs, strict=True)]
+    with pools.one_by_one(__name__) as pool:
+        found = each(pool, describe, todo, f"fingerprint {card.label}", "file", names)
+        for name, out, described in zip(names, outs, found, strict=True):
+            described.insert(0, "recording", name)
+            samples = np.load(out, allow_pickle=False)
+            out.unlink()
+            yield samples, described
+
+
+def _scratch() -> tempfile.TemporaryDirectory:
+    """Return a folder for some time, which a cluster's workers share."""
+    shared = project.cache("fingerprint") if pools.scheduler() else None
+    if shared:
+        shared.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix="earshot-", dir=shared)
 
 
 def scan(
@@ -67,10 +90,11 @@ def scan(
         take(pd.DataFrame(columns=["recording", "start"]))
         return equal_rows.find(recordings, window["length"])
 
-    def narrow() -> Iterator[np.ndarray]:
-        for samples, rows in _described(card, recordings, window, reading):
+    def narrow(folder: Path) -> Iterator[np.ndarray]:
+        for samples, rows in _described(card, recordings, window, reading, folder):
             take(rows)
             yield samples
 
-    with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
-        return duplicates.find(recordings["recording"].tolist(), Sounds(Path(folder, "samples"), narrow()), **search)
+    with _scratch() as scratch:
+        folder = Path(scratch)
+        return duplicates.find(recordings["recording"].tolist(), Sounds(folder / "samples", narrow(folder)), **search)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tqdm import tqdm
 
-from earshot import processes, project
+from earshot import project
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets.card import Card
 from earshot.datasets.experiments import experiments_on
 from earshot.settings import Experiment, read_params
@@ -27,8 +29,8 @@ def main(card: Card, workers: int) -> None:
         nothing_to_make(card, folder, read_by_dvc=(metrics,))
         return
     todo = [(card.name, experiment) for experiment in experiments_on(card, read_params())]
-    with processes.pool(workers, "earshot.evaluation.test", "earshot.tracking.imported") as pool:
-        for lines in processes.each(pool, evaluate, todo, f"test {card.name}"):
+    with pools.spread(workers, "earshot.evaluation.test", "earshot.tracking.imported") as pool:
+        for lines in each(pool, evaluate, todo, f"test {card.name}"):
             tqdm.write("\n".join(lines))
 
 

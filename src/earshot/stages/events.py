@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from earshot import backbones, files, processes, project
+from earshot import backbones, files, project
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets import manifest
 from earshot.datasets.card import Card
 from earshot.evaluation import events
@@ -23,8 +25,8 @@ def main(card: Card, workers: int) -> None:
     backbones.obtain_for(params["features"], [] if why else setting["inputs"])
     split = None if why else files.read_table(project.split(card.name, "grouped"))
     todo = [] if why else events.jobs(card, params, sorted(map(int, split["fold"].unique())))
-    with processes.pool(workers, "earshot.soundscapes.of_part") as pool:
-        both = list(processes.each(pool, events.score, todo, f"events of {card.label}"))
+    with pools.spread(workers, "earshot.soundscapes.of_part") as pool:
+        both = list(each(pool, events.score, todo, f"events of {card.label}"))
     names = (events.JUDGED, events.PSDS_COLUMNS)
     tables = [pd.concat([each[n] for each in both]) if both else pd.DataFrame(columns=names[n]) for n in range(2)]
     told = {"dataset": card.name, "asked": None if why else setting}

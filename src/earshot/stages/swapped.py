@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from earshot import backbones, files, processes, project
+from earshot import backbones, files, project
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets.card import Card
 from earshot.evaluation import swapped
 from earshot.settings import read_params
@@ -25,8 +27,8 @@ def main(card: Card, workers: int) -> None:
 
 
 def _scored(todo: list[swapped.Job], workers: int, label: str) -> pd.DataFrame:
-    with processes.pool(workers, "earshot.batches.prepare", "earshot.trained.predict") as pool:
-        frames = list(processes.each(pool, swapped.score, [(job,) for job in todo], f"swapped on {label}"))
+    with pools.spread(workers, "earshot.batches.prepare", "earshot.trained.predict") as pool:
+        frames = list(each(pool, swapped.score, [(job,) for job in todo], f"swapped on {label}"))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -15,7 +15,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from earshot import files, processes, project
+from earshot import files, project
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.processes import leave_in_order
 from earshot.settings import Experiment, compose, override, run_name
 from earshot.training import options
@@ -69,8 +71,8 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
     names = [f"{experiment}/{run_name(cfg)}" for experiment, cfg in zip(experiments, configs, strict=True)]
     todo = [(cfg, folder / name) for cfg, name in zip(configs, names, strict=True)]
     epochs: dict[str, list[dict[str, Any]]] = {experiment: [] for experiment in experiments}
-    with processes.pool(workers, "earshot.training.runs", "earshot.tracking.imported") as pool:
-        done = processes.each(pool, train_one, todo, label, "run")
+    with pools.spread(workers, "earshot.training.runs", "earshot.tracking.imported") as pool:
+        done = each(pool, train_one, todo, label, "run")
         for experiment, name, (settings, scores) in zip(experiments, names, done, strict=True):
             chosen = scores[settings["best_epoch"] - 1]
             tqdm.write(

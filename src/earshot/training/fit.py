@@ -200,6 +200,7 @@ def _make_deterministic(cfg: DictConfig) -> None:
     """Fix what a result depends on, seed and threads; silence Lightning's messages."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="lightning_fabric")  # where Slurm is, to start everything by srun
     pl.seed_everything(cfg.seed, verbose=False)
     keep_memory()
     torch.set_num_threads(cfg.trainer.threads)

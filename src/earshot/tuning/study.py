@@ -22,8 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, Trial, TrialState
 from tqdm import tqdm
 
-from earshot import files, processes, project, provenance
+from earshot import files, project, provenance
 from earshot.batches import prepare
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.errors import EarshotError
 from earshot.metrics import classification
 from earshot.settings import check_overrides, check_protocol, compose
@@ -100,7 +102,7 @@ class Search:
         try:
             with (
                 FileLock(lock, timeout=0),
-                processes.pool(workers, "earshot.training.runs", "earshot.tracking.imported") as pool,
+                pools.spread(workers, "earshot.training.runs", "earshot.tracking.imported") as pool,
             ):
                 self._repeat(trials, pool)
         except Timeout:
@@ -152,7 +154,7 @@ class Search:
     def _train(self, trials: list[Trial], fold: int, label: str, pool: Executor) -> None:
         """Train a fold of some trials, and store the scores as they come."""
         todo = [(self._overrides(trial, fold),) for trial in trials]
-        for trial, scores in zip(trials, processes.each(pool, score_of, todo, label, "run"), strict=True):
+        for trial, scores in zip(trials, each(pool, score_of, todo, label, "run"), strict=True):
             self._scores[trial.number].append(scores)
             files.write_json(self._store, self._stored)
 

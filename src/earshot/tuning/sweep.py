@@ -20,6 +20,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from earshot import files
+from earshot.cluster import pools
 from earshot.errors import EarshotError
 from earshot.processes import leave_with_parent
 from earshot.settings import check_overrides, check_protocol
@@ -51,6 +52,9 @@ class Sweep(Callback):
         if done := [run for run in found if "error" not in run]:
             write_results(done, place)
         if failed:
+            if pools.scheduler():  # its workers have logs of their own
+                for run in failed:
+                    _tell_error(run["overrides"], run["error"])
             raise SystemExit(f"error: {len(failed)} of {len(found)} runs failed, see above")
 
 
@@ -70,7 +74,7 @@ def train_job(cfg: DictConfig, out: Path) -> float:
         known = run_cache.is_whole(run_cache.folder(cfg, data))
         folder = runs.once(cfg, data)
     except EarshotError as error:  # the other runs go on
-        print(f"error: {' '.join(overrides)}: {error}", file=sys.stderr, flush=True)
+        _tell_error(overrides, error)
         files.write_json(out / RESULT, {"overrides": overrides, "error": str(error)})
         return math.nan
     trained = run_cache.read(folder)
@@ -81,6 +85,10 @@ def train_job(cfg: DictConfig, out: Path) -> float:
         f"{' '.join(overrides)}: validation accuracy {scores['accuracy']:.4f}{' (kept)' if known else ''}", flush=True
     )
     return scores["loss"]
+
+
+def _tell_error(overrides: list[str], error: object) -> None:
+    print(f"error: {' '.join(overrides)}: {error}", file=sys.stderr, flush=True)
 
 
 def write_results(runs: list[dict[str, Any]], place: Path) -> None:

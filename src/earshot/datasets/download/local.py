@@ -7,12 +7,13 @@ import inspect
 import shutil
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
 from earshot.audio import files as sound_files
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets import place
 from earshot.datasets.card import Card, card_path
 from earshot.datasets.download import bucket
@@ -96,10 +97,9 @@ def list_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
     folder, names = _found(card, files, listed)
     if odd := [name for name in names if not _is_unicode(name)]:
         raise EarshotError(f"{_key(card, folder)}: the name {odd[0]!a} is not UTF-8: rename the file")
-    with ThreadPoolExecutor() as pool:
-        digests = pool.map(digest, [folder / name for name in names])
-        digests = list(tqdm(digests, total=len(names), desc=card.name, unit="file", leave=False, disable=None))
-    found = dict(zip(names, digests, strict=True))
+    with pools.threads(len(names), __name__) as pool:
+        digests = each(pool, digest, [(folder / name,) for name in names], card.name, "file", names)
+        found = dict(zip(names, digests, strict=True))
     if wrong := [name for name, sha256 in listed.items() if found.get(name) != sha256]:
         fault = "wrong bytes (SHA-256 differs)" if wrong[0] in found else "missing"
         raise EarshotError(f"{_key(card, folder)} differs from {card.source.checksums}: {fault}: {wrong[0]}")

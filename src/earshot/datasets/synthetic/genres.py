@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from earshot import processes
 from earshot.audio.mix import at_rms
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets.synthetic.music_styles import STEPS, STYLES, Instrument, Style
 from earshot.datasets.synthetic.sound import band, coloured_noise, equalise, harmonic_tone, reverberate, room
 
@@ -188,12 +189,10 @@ def generate(out: Path, *, seed: int, artists: int, tracks: int, seconds: float)
     for genre in STYLES:
         (out / "genres" / genre).mkdir(parents=True)
     todo = [(out, seed, genre, number, tracks, seconds) for genre in STYLES for number in range(artists)]
-    with processes.pool(os.cpu_count()) as pool, (out / "groups.csv").open("w", newline="") as file:
+    with pools.spread(os.cpu_count()) as pool, (out / "groups.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["filename", "group"])
-        for filenames, (_, _, genre, number, *_) in zip(
-            processes.each(pool, _record, todo, "artists"), todo, strict=True
-        ):
+        for filenames, (_, _, genre, number, *_) in zip(each(pool, _record, todo, "artists"), todo, strict=True):
             writer.writerows((filename, f"{genre}_artist_{number}") for filename in filenames)
 
 

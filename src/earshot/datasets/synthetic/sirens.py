@@ -28,8 +28,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from earshot import processes
 from earshot.audio.mix import at_rms, mix_at_snr
+from earshot.cluster import pools
+from earshot.cluster.each import each
 from earshot.datasets.synthetic.sound import (
     SPEED_OF_SOUND,
     equalise,
@@ -162,8 +163,8 @@ def generate(out: Path, *, seed: int, sources: int, shortest: float, longest: fl
     `sources` is the number per class; each lasts `shortest` to `longest` seconds.
     """
     todo = [(out, name, seed, sources, shortest, longest) for name in FOREGROUNDS]
-    with processes.pool(len(todo)) as pool:
-        list(processes.each(pool, _record, todo, "recordings"))
+    with pools.spread(len(todo)) as pool:
+        list(each(pool, _record, todo, "recordings"))
 
 
 def _record(out: Path, name: str, seed: int, sources: int, shortest: float, longest: float) -> None:

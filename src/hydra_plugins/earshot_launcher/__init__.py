@@ -1,0 +1,1 @@
+"""Hydra finds launchers here, and nowhere else; what is imported at once is imported by every composition of conf/."""

@@ -1,0 +1,43 @@
+"""Work that tests give to workers, which import this file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+
+from earshot.errors import EarshotError
+
+
+def process(number: int) -> tuple[int, int]:
+    return number, os.getpid()
+
+
+def fails(number: int, done: Path) -> int:
+    if number == 3:
+        raise EarshotError("is out of tune")
+    done.joinpath(str(number)).touch()
+    return number
+
+
+def kills(number: int, done: Path, whom: str, once: Path | None = None) -> int:
+    """Kill this process or the worker that it belongs to: each time, or only until the file `once` exists."""
+    if number == 3 and not (once and once.exists()):
+        if once:
+            once.touch()
+        worker = psutil.Process().parent().parent() if whom == "worker" else psutil.Process()
+        worker.kill()
+        time.sleep(60)  # until it has ended
+    done.joinpath(str(number)).touch()
+    return number
+
+
+def interrupts(number: int, done: Path, client: int) -> None:
+    """Have the first of many never end, and Ctrl-C come meanwhile."""
+    done.joinpath(str(os.getpid())).touch()
+    if number == 0:
+        os.kill(client, signal.SIGINT)
+    time.sleep(60)
