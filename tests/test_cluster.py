@@ -269,7 +269,8 @@ def test_what_the_documents_type_ends_in_the_same_lock(tmp_path, scheduler):
 @pytest.mark.process
 def test_ctrl_c_cancels_what_waits_and_ends_what_runs(cluster, tmp_path):
     code = (
-        "import os, pathlib, sys, on_cluster\n"
+        "import os, pathlib, signal, sys, on_cluster\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell has what is in the background ignore it
         "from earshot.cluster import pools\n"
         "from earshot.cluster.each import each\n"
         "todo = [(number, pathlib.Path(sys.argv[1]), os.getpid()) for number in range(20)]\n"
