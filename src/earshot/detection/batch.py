@@ -56,7 +56,10 @@ def predict(
         return report(name, found, peak)
 
     def report(name: str, found: Answer, peak: float) -> int:
-        output.answer(name, found)
+        try:
+            output.answer(name, found)
+        except EarshotError as error:  # a result that the format can't hold
+            return report_error(name, error)
         if peak > 1:
             loud[name] = peak
         return 0
@@ -74,7 +77,7 @@ def predict(
             found, peak, windows = heard
             for window in windows:
                 output.window(name, window)
-            report(name, found, peak)
+            failed += report(name, found, peak)
         return failed
 
     failed, loud = 0, {}
