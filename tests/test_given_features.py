@@ -171,7 +171,7 @@ def test_the_report_says_that_there_was_no_sound(compared):
 def test_what_needs_sound_is_told_in_a_line(compared, monkeypatch):
     project, _, said = compared
     monkeypatch.setenv("EARSHOT_ROOT", str(project.root))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_store(project.root / "mlflow.db"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
     assert "no noise" in said["noise"] and "tested on no other dataset" in said["cross_dataset"]
     told = invoke(features_stage.main, "birds", "log_mel", code=1)
     assert "a table of features in place of sound" in told and "use input=summary" in told
