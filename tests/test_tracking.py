@@ -23,7 +23,7 @@ from earshot import processes
 from earshot.cli import main
 from earshot.tracking import logger, outbox, store
 
-PROCESSES, RUNS, STEPS = 4, 30, 100
+PROCESSES, RUNS, STEPS = 4, 50, 100
 
 
 @pytest.fixture
