@@ -17,8 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from earshot import project
 from earshot.cluster import pools
 from earshot.errors import EarshotError
-from earshot.schema.sections import must, validated
-from earshot.schema.yaml_text import read_yaml, told_type
+from earshot.schema.sections import must, read_named
 
 PACKAGES = ("distributed", "dask_jobqueue", "dask_kubernetes")  # whose classes start clusters
 
@@ -53,17 +52,7 @@ def read(name: str) -> Settings:
     EarshotError
         If there is none, or a key is missing, unknown or wrong.
     """
-    path = path_of(name)
-    try:
-        content = read_yaml(path)
-    except FileNotFoundError:
-        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml")))
-        raise EarshotError(f"{path} is missing. Clusters there are: {known}") from None
-    except (ValueError, OSError) as error:
-        raise EarshotError(f"{path}: {error}") from None
-    if not isinstance(content, dict):
-        raise EarshotError(f"{path} holds {told_type(content)}, and must hold settings: lines such as `workers: 4`")
-    return validated(Settings, content, f"{path}: ")
+    return read_named(path_of(name), Settings, "Clusters", "workers: 4")
 
 
 @contextmanager

@@ -6,13 +6,14 @@ The schema of params.yaml is in `params`, that of a run of conf/ in `conf`; room
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from earshot.errors import EarshotError
-from earshot.schema.yaml_text import did_you_mean, shown
+from earshot.schema.yaml_text import did_you_mean, read_yaml, shown, told_type
 
 MOST_FAULTS = 3  # in one message
 LEAST_SEEDS_TOO_MANY = 2**32  # numpy takes those below
@@ -137,6 +138,32 @@ def _section_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for part in get_args(annotation) if (found := _section_in(part))), None)
+
+
+def read_named(path: Path, section: type[Validated], kind: str, example: str) -> Validated:
+    """Read one of the files of a folder of conf/, which people name by its stem.
+
+    Parameters
+    ----------
+    section : its schema
+    kind : what such files are, in the plural, for errors
+    example : a line of one, for errors
+
+    Raises
+    ------
+    EarshotError
+        If there is none, or a key is missing, unknown or wrong.
+    """
+    try:
+        content = read_yaml(path)
+    except FileNotFoundError:
+        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml")))
+        raise EarshotError(f"{path} is missing. {kind} there are: {known}") from None
+    except (ValueError, OSError) as error:
+        raise EarshotError(f"{path}: {error}") from None
+    if not isinstance(content, dict):
+        raise EarshotError(f"{path} holds {told_type(content)}, and must hold settings: lines such as `{example}`")
+    return validated(section, content, f"{path}: ")
 
 
 def right_of(section: type[BaseModel], name: str) -> str | None:

@@ -28,7 +28,7 @@ def main(card: Card, workers: int) -> None:
     with pools.spread(workers, "earshot.soundscapes.of_part") as pool:
         both = list(each(pool, events.score, todo, f"events of {card.label}"))
     names = (events.JUDGED, events.PSDS_COLUMNS)
-    tables = [pd.concat([each[n] for each in both]) if both else pd.DataFrame(columns=names[n]) for n in range(2)]
+    tables = [pd.concat([pair[n] for pair in both]) if both else pd.DataFrame(columns=names[n]) for n in range(2)]
     told = {"dataset": card.name, "asked": None if why else setting}
     for path, table in zip((project.events(card.name), project.event_scores(card.name)), tables, strict=True):
         files.write_table(path, table.reset_index(drop=True), told)

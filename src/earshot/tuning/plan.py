@@ -8,9 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from pydantic import BaseModel, Field, PositiveInt, model_validator
 
 from earshot import project
-from earshot.errors import EarshotError
-from earshot.schema.sections import must, validated
-from earshot.schema.yaml_text import read_yaml, told_type
+from earshot.schema.sections import must, read_named
 
 Number = Annotated[PositiveInt, must("a whole number, 1 or more")]
 SPACE = "low and high, such as {low: 0.1, high: 0.5}, with log: true above 0, or choices, such as {choices: [16, 32]}"
@@ -80,14 +78,4 @@ def read_plan(name: str) -> Plan:
     EarshotError
         If there is none, or it is not valid.
     """
-    path = project.root() / "conf" / "sweep" / f"{name}.yaml"
-    try:
-        content = read_yaml(path)
-    except FileNotFoundError:
-        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml")))
-        raise EarshotError(f"{path} is missing. Plans there are: {known}") from None
-    except (ValueError, OSError) as error:
-        raise EarshotError(f"{path}: {error}") from None
-    if not isinstance(content, dict):
-        raise EarshotError(f"{path} holds {told_type(content)}, and must hold settings: lines such as `trials: 30`")
-    return validated(Plan, content, f"{path}: ")
+    return read_named(project.root() / "conf" / "sweep" / f"{name}.yaml", Plan, "Plans", "trials: 30")
