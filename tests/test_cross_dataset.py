@@ -17,7 +17,7 @@ from earshot import files, project
 from earshot.audio.mix import mixed as mixed_sound
 from earshot.cli import main
 from earshot.evaluation import noise as ladder
-from earshot.metrics.thresholds import best_threshold
+from earshot.metrics.thresholds import best_threshold, threshold_within
 from earshot.report import robustness
 from earshot.stages import cross_dataset as cross_dataset_stage
 from earshot.stages import evaluate
@@ -91,6 +91,13 @@ def test_the_threshold_has_the_highest_f1():
     assert best_threshold(labels, 1 - scores) == pytest.approx(0.4)
 
 
+def test_a_threshold_within_a_budget_is_the_lowest_that_keeps_to_it():
+    labels, scores = np.array([1, 0, 1, 0, 0], bool), np.array([0.9, 0.8, 0.7, 0.6, 0.1])
+    for most, alarms in ((0, [True, False, False, False, False]), (1, [True, True, True, False, False])):
+        assert list(scores >= threshold_within(labels, scores, most)) == alarms
+    assert (scores >= threshold_within(labels, scores, 3)).all()
+
+
 @pytest.mark.process
 def test_without_noise_the_scores_are_those_of_evaluate(towns):
     invoke(noise_stage.main, "here", "--workers", "2")
@@ -104,6 +111,19 @@ def test_without_noise_the_scores_are_those_of_evaluate(towns):
     rows = {row["snr_db"]: row for row in robustness.noise_ladder(found, "emergency")}
     assert rows[None]["f1"] > 0.7 and rows[-20]["f1"] < rows[None]["f1"]
     assert rows[None]["recall_low"] <= rows[None]["recall"] <= rows[None]["recall_high"]
+
+
+@pytest.mark.process
+def test_the_threshold_in_noise_keeps_to_a_budget_on_validation(towns):
+    params = towns.params()
+    towns.params(noise={"sirens": params["noise"]["sirens"] | {"snr_db": [20], "max_false_alarms_per_hour": 0}})
+    invoke(noise_stage.main, "here", "--workers", "1")
+    strict = files.read_table(towns.data("noise", "here.parquet")).groupby("fold")["threshold"].first()
+    towns.params(noise={"sirens": params["noise"]["sirens"] | {"snr_db": [20], "max_false_alarms_per_hour": 1e6}})
+    invoke(noise_stage.main, "here", "--workers", "1")
+    loose = files.read_table(towns.data("noise", "here.parquet"))
+    assert (strict > loose.groupby("fold")["threshold"].first()).all() and (loose["score"] >= loose["threshold"]).all()
+    towns.params(noise=params["noise"])
 
 
 @pytest.mark.process

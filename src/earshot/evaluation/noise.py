@@ -1,11 +1,12 @@
 """Robustness to noise: the grouped test parts with street noise, at falling signal-to-noise ratios.
 
 The noise of a fold is the background class of its own test part, so no model was trained on it. The threshold of the
-alarm is chosen for each model on its validation part.
+alarm is chosen for each model on its validation part, without noise: for the highest F1, or a budget of false alarms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from earshot.datasets import manifest
 from earshot.datasets.card import Card
 from earshot.datasets.reading import reading_of
 from earshot.metrics import labels
-from earshot.settings import Experiment, experiments_of
+from earshot.settings import Experiment, experiments_of, window_of
 
 COLUMNS = [
     "input",
@@ -35,6 +36,7 @@ COLUMNS = [
     "threshold",
 ]
 CLEAN = np.inf  # dB: no noise
+SECONDS_PER_HOUR = 3600
 BATCH_SIZE = 256  # windows; affects memory only
 
 
@@ -65,7 +67,6 @@ def score(job: Job) -> pd.DataFrame:
 
     from earshot.batches import prepare
     from earshot.evaluation.sounds import of_windows
-    from earshot.metrics.thresholds import best_threshold
     from earshot.settings import compose, override
     from earshot.trained import predict
     from earshot.trained.model_folder import grouped_models
@@ -74,14 +75,14 @@ def score(job: Job) -> pd.DataFrame:
     named = [override("dataset", job.dataset), override("input", job.input)]
     cfg = compose([*named, f"fold={job.fold}", "protocol=grouped"])
     data = prepare.load(cfg)
-    setting = cfg.noise[data.card.task]
+    setting, hop = cfg.noise[data.card.task], window_of(cfg.windows, data.card.task)["hop"]
     test, validation = prepare.part(cfg, data, "test"), prepare.part(cfg, data, "validation")
     alarm = data.classes.index(setting.alarm)
     nets = []
     for name in job.models:
         for model in grouped_models(job.dataset, Experiment(job.input, name).name, job.wiring, job.fold):
             found = predict.probabilities(model.settings, model.net, validation)[:, alarm]
-            chosen = best_threshold((validation.labels == alarm).numpy(), found)
+            chosen = _threshold((validation.labels == alarm).numpy(), found, hop, setting)
             nets.append(({"input": job.input, "model": name, **model.run, "threshold": chosen}, model.net))
     sounds = of_windows(data, test.table, reading_of(data.card, cfg.windows))
     street = draw_noise(test.table, setting.background, [cfg.split.random_state, job.fold])
@@ -97,6 +98,15 @@ def score(job: Job) -> pd.DataFrame:
         for batches, (facts, _) in zip(scores, nets, strict=True):
             frames.append(test.table.assign(**facts, snr_db=snr_db, score=np.concatenate(batches)))
     return pd.concat(frames, ignore_index=True)[COLUMNS]
+
+
+def _threshold(labels: np.ndarray, scores: np.ndarray, hop: float, setting: Mapping[str, Any]) -> float:
+    from earshot.metrics.thresholds import best_threshold, threshold_within  # scikit-learn is not needed before
+
+    if (budget := setting.get("max_false_alarms_per_hour")) is None:
+        return best_threshold(labels, scores)
+    hours = (~labels).sum() * hop / SECONDS_PER_HOUR
+    return threshold_within(labels, scores, budget * hours)
 
 
 def jobs(dataset: str, params: dict[str, Any], inputs: list[str]) -> list[Job]:

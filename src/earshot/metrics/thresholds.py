@@ -1,4 +1,4 @@
-"""The score at which a class is taken as there."""
+"""The score from which on a class is taken as there."""
 
 from __future__ import annotations
 
@@ -17,3 +17,16 @@ def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     precision, recall, thresholds = precision_recall_curve(labels, scores)
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
     return float(thresholds[f1[:-1].argmax()])
+
+
+def threshold_within(labels: np.ndarray, scores: np.ndarray, most: float) -> float:
+    """Return the lowest threshold with no more than `most` false alarms; scores at or above it are alarms.
+
+    Parameters
+    ----------
+    labels, scores : see `best_threshold`
+    most : of the other windows, each counted by itself
+    """
+    others = np.sort(scores[~labels])[::-1]
+    first_too_many = others[int(most)] if most < len(others) else -np.inf
+    return float(np.nextafter(first_too_many, np.inf))

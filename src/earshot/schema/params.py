@@ -101,6 +101,9 @@ class Noise(Section):
         list[Annotated[float, Finite]], Once, NotEmpty, must("a list of decibels, each once, such as [20, 10, 0]")
     ]
     inputs: Inputs
+    max_false_alarms_per_hour: (
+        Annotated[float, Finite, Field(ge=0), must("a number, 0 or more, such as 5, or null")] | None
+    ) = None
 
 
 class Soundscape(Section):
