@@ -16,7 +16,7 @@ from earshot.datasets import manifest
 from earshot.datasets.card import Card, load_card, trained_on
 from earshot.datasets.experiments import check_input
 from earshot.errors import EarshotError
-from earshot.inputs import Input, from_table
+from earshot.inputs import Input, from_table, stored
 from earshot.settings import window_of
 
 READ = ["dataset", "datasets", "task", "input", "audio", "features", "windows"]  # the settings that select features
@@ -27,7 +27,7 @@ class Data:
     """A dataset's features of one input.
 
     recipe : the settings that made the features
-    digest : of the features' file, which is `path`
+    digest : of the features, which are in the folder `path`
     """
 
     card: Card
@@ -64,7 +64,7 @@ def load(cfg: DictConfig) -> Data:
     check_input(card, cfg.input)
     path = project.features(card.name, cfg.input)
     params = OmegaConf.to_container(cfg, resolve=True)
-    built = inputs.build(cfg.input, params, card.task, card.clips) if card.has_sound else from_table.stored(path)
+    built = inputs.build(cfg.input, params, card.task, card.clips) if card.has_sound else from_table.given(path)
     recipe = inputs.recipe(cfg.input, built)
     features = read_features(path, recipe)
     return Data(
@@ -73,7 +73,7 @@ def load(cfg: DictConfig) -> Data:
         recipe,
         features,
         manifest.classes_of(manifest.read(card.name)),
-        files.read_recipe(path)["digest"],
+        stored.recipe_of(path)["digest"],
         path,
     )
 

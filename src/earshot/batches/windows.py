@@ -36,8 +36,14 @@ class Windows(Dataset):
     """
 
     def __init__(self, features: Features, table: pd.DataFrame, built: inputs.Input, classes: list[str]):
-        """Take the windows in `table` (see `windows_in`) from `features`."""
+        """Take the windows in `table` (see `windows_in`) from `features`.
+
+        Those of several shards are put in the shards' order, so that who reads them one after another reads shard
+        after shard.
+        """
         self.features, self.built = features, built
+        if len(features.starts) > 1:
+            table = table.iloc[np.argsort(table["recording"].map(features.first), kind="stable")].reset_index(drop=True)
         self.table = table
         self.length = built.n_rows(float(table["seconds"].iloc[0])) if len(table) else 0
         rows = [

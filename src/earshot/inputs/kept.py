@@ -1,0 +1,100 @@
+"""What was computed before: parts in data/cache, and the rows of single recordings on their way into one.
+
+A part holds all recordings of a shard. Until they are there the rows of each wait in a file of their own, by the
+recording's bytes, the input's settings and the code that computed them. So a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from earshot import files, inputs, project, provenance
+from earshot.datasets.reading import PLAIN, Reading
+from earshot.inputs import shards, stored
+
+
+def cache_key(built: inputs.Input, recipe: dict[str, Any], reading: Reading = PLAIN) -> str:
+    """Return a hash of all that decides an input's values apart from the recording: settings, code, libraries."""
+    code = provenance.code(type(built).__module__, "earshot.audio.decode", "earshot.audio.padding")
+    return provenance.digest([recipe, code, *reading.particulars])[:16]
+
+
+def home(input_name: str, recipe: dict[str, Any], dataset: str) -> Path:
+    """Return the folder in data/cache of a dataset's parts; those of other settings are in others."""
+    return project.cache("features", input_name, provenance.digest(recipe)[:16], dataset)
+
+
+def planned(home: Path, recordings: pd.DataFrame, sizes: Sequence[int], most: int) -> dict[Path, pd.DataFrame]:
+    """Return the recordings of each part that a dataset is to have, by the path of the part.
+
+    Parameters
+    ----------
+    recordings : columns recording, sha256 and key; parts hold them in this order
+    sizes, most : see `shards.cut`
+    """
+    cut = shards.cut(recordings["recording"].tolist(), sizes, most)
+    found = {place: recordings.iloc[positions] for place, positions in cut.items()}
+    return {home / stored.part_name(place, some): some for place, some in found.items()}
+
+
+def waiting(input_name: str, key: str, sha256: str) -> Path:
+    """Return where the rows of a recording wait for the others of its shard."""
+    return project.cache("features", input_name, key, f"{sha256}.npy")
+
+
+def write_rows(path: Path, pieces: Iterable[np.ndarray]) -> None:
+    """Write a recording's rows, some at a time."""
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        for piece in pieces:
+            np.save(file, piece, allow_pickle=False)
+            del piece  # before the next is there
+
+
+def read_rows(path: Path) -> Iterator[np.ndarray]:
+    """Yield the pieces that `write_rows` wrote, in order."""
+    with path.open("rb") as file:
+        while file.peek(1):
+            yield np.load(file, allow_pickle=False)
+
+
+def in_parts(home: Path) -> pd.DataFrame:
+    """List the recordings whose rows are in parts, those of this dataset and of others with the same settings.
+
+    Returns
+    -------
+    Columns recording and path (the part), a row for each (key, sha256): the index
+    """
+    found = [pd.DataFrame(columns=["key", "sha256", "recording", "path"])]
+    for index in sorted(home.parent.glob(f"*/{stored.INDEX}")):
+        table = files.read_table(index)
+        paths = {name: index.with_name(name) for name in table["part"].unique()}
+        whole = {name: path for name, path in paths.items() if stored.is_whole(path)}
+        table = table[table["part"].isin(whole)]
+        found.append(table.assign(path=table["part"].map(whole))[found[0].columns])
+    return pd.concat(found).drop_duplicates(["key", "sha256"]).set_index(["key", "sha256"])
+
+
+def unpack(found: pd.DataFrame, input_name: str) -> None:
+    """Have recordings that are in parts wait for new ones.
+
+    Parameters
+    ----------
+    found : rows of `in_parts`
+    """
+    for path, some in found.groupby("path", sort=False):
+        to = {row.recording: waiting(input_name, *row.Index) for row in some.itertuples()}
+        for recording, pieces in groupby(stored.read_part(path), lambda one: one[0]):
+            if recording in to:
+                write_rows(to[recording], (rows for _, rows in pieces))
+
+
+def forget(home: Path, parts: Collection[Path]) -> None:
+    """Remove the parts of a dataset that are no longer its own."""
+    for path in {*home.glob("part-*.parquet")} - {*parts}:
+        path.unlink(missing_ok=True)
