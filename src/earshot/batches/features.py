@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from earshot import files, project, provenance
 from earshot.errors import EarshotError
@@ -23,20 +22,15 @@ Array = TypeVar("Array", bound=np.ndarray)
 class Rows:
     """The rows of all shards, one after another: shape (N, F). A slice must lie in one recording, as windows do."""
 
-    def __init__(self, first: Sequence[int], n_rows: int, read: Callable[[int], np.ndarray]):
-        """Take the first row of each shard, the number of all rows, and what returns those of a shard by its number."""
-        self.starts, self._n_rows, self._read = list(first), n_rows, read
+    def __init__(self, starts: Sequence[int], shape: Shape, dtype: np.dtype, read: Callable[[int], np.ndarray]):
+        """Take the first row of each shard, shape and type of all, and what returns a shard's rows by its number."""
+        self.starts, self.shape, self.dtype, self._read = starts, shape, dtype, read
 
     def __getitem__(self, some: slice) -> np.ndarray:
         """Return some rows of a recording."""
         shard = bisect_right(self.starts, some.start) - 1
         first = self.starts[shard]
         return self._read(shard)[some.start - first : some.stop - first]
-
-    @property
-    def shape(self) -> Shape:
-        """(N, F)."""
-        return self._n_rows, self._read(0).shape[1]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return all rows, in memory."""
@@ -57,12 +51,45 @@ class Features:
     starts: Sequence[int] = (0,)
 
 
-class Streamed:
-    """What reads shards from their parquet files, and keeps those in memory that were asked for last."""
+@dataclass(frozen=True)
+class Shards:
+    """The files of all shards; `n_rows` of each, which are `width` numbers of a type."""
 
-    def __init__(self, paths: Sequence[Path], n_rows: Sequence[int], at_once: int):
-        """Take the files, with the number of rows in each; `at_once` shards are in memory together."""
-        self.paths, self.n_rows, self.at_once = paths, n_rows, at_once
+    paths: Sequence[Path]
+    n_rows: Sequence[int]
+    width: int
+    dtype: np.dtype
+
+    def unpack(self, shard: int, new: Callable[[Shape, np.dtype], Array]) -> Array:
+        """Write the rows of a shard into a new array, some at a time."""
+        unpacked, row = new((self.n_rows[shard], self.width), self.dtype), 0
+        for _, rows in stored.read_part(self.paths[shard]):
+            unpacked[row : row + len(rows)] = rows
+            row += len(rows)
+        return unpacked
+
+    def mapped(self, copies: Path) -> list[np.ndarray]:
+        """Map the rows of each shard from a copy, which is made where it isn't there; copies of other shards go."""
+        paths = [copies / f"{path.stem}.npy" for path in self.paths]
+        for other in {*copies.glob("part-*.npy")} - {*paths}:
+            other.unlink(missing_ok=True)
+        return [self._mapped(shard, path) for shard, path in enumerate(paths)]
+
+    def _mapped(self, shard: int, copy: Path) -> np.ndarray:
+        if not copy.exists():
+            with files.replacing(copy) as temporary:
+                self.unpack(
+                    shard, lambda shape, dtype: np.lib.format.open_memmap(temporary, "w+", dtype, shape)
+                ).flush()
+        return np.asarray(np.load(copy, mmap_mode="r"))
+
+
+class Streamed:
+    """What reads shards from their files, and keeps those in memory that were asked for last."""
+
+    def __init__(self, shards: Shards, at_once: int):
+        """Take the files; `at_once` shards are in memory together."""
+        self.shards, self.at_once = shards, at_once
         self._held: dict[int, np.ndarray] = {}
 
     def __call__(self, shard: int) -> np.ndarray:
@@ -71,8 +98,8 @@ class Streamed:
         if rows is None:
             while len(self._held) >= self.at_once:
                 del self._held[next(iter(self._held))]
-            rows = _unpacked(self.paths[shard], self.n_rows[shard], np.empty)
-        self._held[shard] = rows  # the last: dictionaries have an order
+            rows = self.shards.unpack(shard, np.empty)
+        self._held[shard] = rows  # the last: a dictionary is in the order of what was put in
         return rows
 
 
@@ -101,48 +128,18 @@ def read_features(folder: Path, recipe: dict[str, Any], at_once: int | None = No
                 f" with `dvc exp run -S`"
             )
     index = stored.index(folder)
-    shards = index.groupby("part", sort=False)["rows"].sum()
-    paths, n_rows = [folder / name for name in shards.index], shards.tolist()
-    starts = _starts(shards)
+    n_rows = index.groupby("part", sort=False)["rows"].sum()
+    paths = [folder / name for name in n_rows.index]
+    shards = Shards(paths, n_rows.tolist(), *stored.kind(paths[0]))
     if at_once is None:
         copies = project.cache("rows", folder.parent.name, f"{folder.name}-{provenance.digest(recipe)[:16]}")
-        read = _mapped(paths, n_rows, copies).__getitem__
+        read = shards.mapped(copies).__getitem__
     else:
-        read = Streamed(paths, n_rows, at_once)
-    return Features(
-        Rows(starts, sum(n_rows), read), dict(zip(index["recording"], _starts(index["rows"]), strict=True)), starts
-    )
+        read = Streamed(shards, at_once)
+    starts = _starts(n_rows)
+    rows = Rows(starts, (int(n_rows.sum()), shards.width), shards.dtype, read)
+    return Features(rows, dict(zip(index["recording"], _starts(index["rows"]), strict=True)), starts)
 
 
 def _starts(n_rows: pd.Series) -> list[int]:
     return np.cumsum([0, *n_rows])[:-1].tolist()
-
-
-def _mapped(paths: Sequence[Path], n_rows: Sequence[int], copies: Path) -> list[np.ndarray]:
-    """Map the rows of each shard from a copy, which is made where it isn't there; copies of other shards go."""
-    names = [f"{path.stem}.npy" for path in paths]
-    for other in {*copies.glob("part-*.npy")} - {copies / name for name in names}:
-        other.unlink(missing_ok=True)
-    return [_mapped_one(*shard) for shard in zip(paths, n_rows, (copies / name for name in names), strict=True)]
-
-
-def _mapped_one(path: Path, n_rows: int, copy: Path) -> np.ndarray:
-    if not copy.exists():
-        with files.replacing(copy) as temporary:
-            _unpacked(
-                path, n_rows, lambda shape, dtype: np.lib.format.open_memmap(temporary, "w+", dtype, shape)
-            ).flush()
-    return np.load(copy, mmap_mode="r")
-
-
-def _unpacked(path: Path, n_rows: int, new: Callable[[Shape, np.dtype], Array]) -> Array:
-    """Write the rows of a shard into a new array, some at a time."""
-    has_frames, row = "values" in pq.read_schema(path).names, 0
-    unpacked: Array | None = None
-    for _, rows in stored.read_part(path):
-        if unpacked is None:
-            unpacked = new((n_rows, rows.shape[1]), rows.dtype if has_frames else np.dtype(np.float32))
-        unpacked[row : row + len(rows)] = rows
-        row += len(rows)
-    assert unpacked is not None, f"{path} has no recordings"
-    return unpacked

@@ -63,7 +63,10 @@ class Windows(Dataset):
     def __getitem__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the windows at the positions in `index` as one batch."""
         index = torch.as_tensor(index)
-        batch = np.stack([self.features.rows[row : row + self.length] for row in self.rows[index].tolist()])
+        rows = self.features.rows
+        batch = np.empty((len(index), self.length, rows.shape[1]), rows.dtype)
+        for window, row in zip(batch, self.rows[index].tolist(), strict=True):
+            window[:] = rows[row : row + self.length]  # one at a time: no shard stays in memory for another's
         return self.built.finish(torch.from_numpy(batch)), self.labels[index]
 
     def batches(self, size: int) -> Iterator[torch.Tensor]:

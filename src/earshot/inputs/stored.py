@@ -100,6 +100,16 @@ def read_part(path: Path) -> Iterator[tuple[str, np.ndarray]]:
                 yield names[first], rows[first:last]
 
 
+def kind(path: Path) -> tuple[int, np.dtype]:
+    """Return the width of a part's rows, F, and the type that models are given: named features as float32."""
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        if "values" not in schema.names:
+            return len(schema) - len(("recording", "window")), np.dtype(np.float32)
+        width = next(file.iter_batches(1, columns=["bins"]))["bins"][0].as_py()
+        return width, np.dtype(schema.field("values").type.value_type.to_pandas_dtype())
+
+
 def sizes(path: Path) -> dict[str, int]:
     """Return how many rows each recording of a part has, in their order."""
     has_frames = "frames" in pq.read_schema(path).names
