@@ -20,6 +20,7 @@ from earshot.inputs import Input, from_table, stored
 from earshot.settings import window_of
 
 READ = ["dataset", "datasets", "task", "input", "audio", "features", "windows"]  # the settings that select features
+SHUFFLE = "model.training.shuffle_shards"  # and that says how they are read
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,14 @@ def dataset_of(cfg: DictConfig) -> str:
 
 
 def load(cfg: DictConfig) -> Data:
-    """Read the features that the config selects."""
+    """Read the features that the config selects; shard by shard where its model is trained so."""
     card = load_card(dataset_of(cfg))
     check_input(card, cfg.input)
     path = project.features(card.name, cfg.input)
     params = OmegaConf.to_container(cfg, resolve=True)
     built = inputs.build(cfg.input, params, card.task, card.clips) if card.has_sound else from_table.given(path)
     recipe = inputs.recipe(cfg.input, built)
-    features = read_features(path, recipe)
+    features = read_features(path, recipe, OmegaConf.select(cfg, SHUFFLE))
     return Data(
         card,
         built,
@@ -80,7 +81,9 @@ def load(cfg: DictConfig) -> Data:
 
 def shared(cfg: DictConfig) -> Data:
     """Return the features that the config selects, read once for all runs of a process."""
-    return _shared(OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, READ), resolve=True))
+    selection = OmegaConf.masked_copy(cfg, READ)
+    OmegaConf.update(selection, SHUFFLE, OmegaConf.select(cfg, SHUFFLE), force_add=True)
+    return _shared(OmegaConf.to_yaml(selection, resolve=True))
 
 
 @functools.lru_cache(maxsize=2)

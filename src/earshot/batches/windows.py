@@ -57,6 +57,11 @@ class Windows(Dataset):
         else:
             self.labels = torch.tensor([classes.index(label) for label in table["label"]], dtype=torch.long)
 
+    @property
+    def shards(self) -> np.ndarray:
+        """The number of the shard that each window is in."""
+        return np.searchsorted(self.features.starts, self.rows.numpy(), side="right") - 1
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -127,12 +127,10 @@ def extract(card: Card, input_name: str, params: dict[str, Any], workers: int, m
     if not card.has_sound:
         from_table.write(card, input_name, most)
         return
-    for last in (False,) * (TRIES - 1) + (True,):
-        try:
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):
             return _extract(card, input_name, params, workers, most)
-        except FileNotFoundError:
-            if last:
-                raise
+    return _extract(card, input_name, params, workers, most)
 
 
 def _extract(card: Card, input_name: str, params: dict[str, Any], workers: int, most: int) -> None:
