@@ -184,19 +184,20 @@ def recipe_of(folder: Path) -> dict[str, Any]:
 
 
 def index(folder: Path) -> pd.DataFrame:
-    """Return the index of the features in a folder.
+    """Return where the recordings of the features in a folder are.
 
     Returns
     -------
-    Columns recording, sha256, key, rows (how many), part (the file's name) and bytes (of that file); in the order in
-    which the files hold them
+    Columns recording, rows (how many), part (the file's name) and bytes (of that file); in the order in which the files
+    hold them
 
     Raises
     ------
     EarshotError
         If there are none, or a file is missing or not as it was written.
     """
-    found = files.read_table(folder / INDEX)
+    columns = ["recording", "rows", "part", "bytes"]
+    found = files.reading(folder / INDEX, lambda path: pd.read_parquet(path, columns=columns))
     for name, size in found.drop_duplicates("part")[["part", "bytes"]].itertuples(index=False):
         path = folder / name
         if (now := files.reading(path, lambda path: path.stat().st_size)) != size:
