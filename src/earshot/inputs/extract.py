@@ -169,42 +169,36 @@ def _write(
     if not parts:
         return 0
     folder, [home] = place.folder(card), {path.parent for path in parts}
-    parts = {path: _with_waiting(some, recipe["input"]) for path, some in parts.items()}
-    every = pd.concat(parts.values())
-    in_parts = kept.in_parts(home)
+    every = pd.concat([some.assign(part=path) for path, some in parts.items()])
+    pairs = zip(every["key"], every["sha256"], strict=True)
+    every["waiting"] = [kept.waiting(recipe["input"], key, sha256) for key, sha256 in pairs]
+    every = every.merge(kept.in_parts(home), "left", ["key", "sha256"])
     absent = every[[not path.exists() for path in every["waiting"]]]
-    absent = absent[~pd.MultiIndex.from_frame(absent[["key", "sha256"]]).isin(in_parts.index)]
-    place.verify(card, absent["path"])
-    todo = absent.drop_duplicates("waiting")
+    computed = absent[absent["kept_in"].isna()]
+    place.verify(card, computed["path"])
+    todo = computed.drop_duplicates("waiting")
     jobs = list(zip(todo["waiting"], (folder / path for path in todo["path"]), todo["reading"], strict=True))
-    users = Counter(every["waiting"])
+    from_parts = {
+        path: dict(zip(some["kept_as"], some["waiting"], strict=True)) for path, some in absent.groupby("kept_in")
+    }
+    n_jobs, users = Counter(todo["part"]), Counter(every["waiting"])
     with contextlib.closing(extract_all(jobs, built, workers, f"{recipe['input']} of {card.label}")) as done:
-        for path, some in parts.items():
-            for _ in itertools.islice(done, int(some["recording"].isin(todo["recording"]).sum())):
+        for path, some in every.groupby("part", sort=False):
+            for _ in itertools.islice(done, n_jobs[path]):
                 pass
-            _write_part(path, some, in_parts, built.columns, recipe)
+            for kept_in in some["kept_in"].dropna().unique():
+                kept.unpack(kept_in, from_parts.pop(kept_in, {}))
+            _write_part(path, some, built.columns, recipe)
             users.subtract(some["waiting"])
             for one in some["waiting"]:
                 if users[one] == 0:
                     one.unlink(missing_ok=True)
         for _ in done:  # what has failed is told when all others are done
             pass
-    return len(absent)
+    return len(computed)
 
 
-def _with_waiting(some: pd.DataFrame, input_name: str) -> pd.DataFrame:
-    pairs = zip(some["key"], some["sha256"], strict=True)
-    return some.assign(waiting=[kept.waiting(input_name, key, sha256) for key, sha256 in pairs])
-
-
-def _write_part(
-    path: Path, some: pd.DataFrame, in_parts: pd.DataFrame, columns: list[str] | None, recipe: dict[str, Any]
-) -> None:
-    """Write a part of recordings that are waiting, or are in other parts."""
-    elsewhere = some[[not path.exists() for path in some["waiting"]]]
-    kept.unpack(
-        in_parts[in_parts.index.isin([*zip(elsewhere["key"], elsewhere["sha256"], strict=True)])], recipe["input"]
-    )
+def _write_part(path: Path, some: pd.DataFrame, columns: list[str] | None, recipe: dict[str, Any]) -> None:
     tables = (
         table
         for recording, sha256, rows in zip(some["recording"], some["sha256"], some["waiting"], strict=True)

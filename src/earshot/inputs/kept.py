@@ -6,7 +6,7 @@ recording's bytes, the input's settings and the code that computed them. So a ki
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -68,30 +68,25 @@ def in_parts(home: Path) -> pd.DataFrame:
 
     Returns
     -------
-    Columns recording and path (the part), a row for each (key, sha256): the index
+    Columns key, sha256, kept_in (the part) and kept_as (the recording's name there); a row for each key and sha256
     """
-    found = [pd.DataFrame(columns=["key", "sha256", "recording", "path"])]
+    columns = ["key", "sha256", "kept_in", "kept_as"]
+    found = [pd.DataFrame(columns=columns)]
     for index in sorted(home.parent.glob(f"*/{stored.INDEX}")):
         table = files.read_table(index)
         paths = {name: index.with_name(name) for name in table["part"].unique()}
         whole = {name: path for name, path in paths.items() if stored.is_whole(path)}
-        table = table[table["part"].isin(whole)]
-        found.append(table.assign(path=table["part"].map(whole))[found[0].columns])
-    return pd.concat(found).drop_duplicates(["key", "sha256"]).set_index(["key", "sha256"])
+        table = table.assign(kept_in=table["part"].map(whole), kept_as=table["recording"])
+        found.append(table.loc[table["part"].isin(whole), columns])
+    return pd.concat(found).drop_duplicates(["key", "sha256"])
 
 
-def unpack(found: pd.DataFrame, input_name: str) -> None:
-    """Have recordings that are in parts wait for new ones.
-
-    Parameters
-    ----------
-    found : rows of `in_parts`
-    """
-    for path, some in found.groupby("path", sort=False):
-        to = {row.recording: waiting(input_name, *row.Index) for row in some.itertuples()}
-        for recording, pieces in groupby(stored.read_part(path), lambda one: one[0]):
-            if recording in to:
-                write_rows(to[recording], (rows for _, rows in pieces))
+def unpack(part: Path, wanted: Mapping[str, Path]) -> None:
+    """Have recordings that are in a part wait for a new one, each at the path that is given by its name."""
+    if wanted:
+        for recording, pieces in groupby(stored.read_part(part), lambda one: one[0]):
+            if recording in wanted:
+                write_rows(wanted[recording], (rows for _, rows in pieces))
 
 
 def forget(home: Path, parts: Collection[Path]) -> None:
