@@ -13,7 +13,7 @@ import pandas as pd
 
 from earshot import files, project, provenance
 from earshot.errors import EarshotError
-from earshot.inputs import stored
+from earshot.inputs import kept, stored
 
 Shape = tuple[int, int]
 Array = TypeVar("Array", bound=np.ndarray)
@@ -130,6 +130,7 @@ def read_features(folder: Path, recipe: dict[str, Any], at_once: int | None = No
     index = stored.index(folder)
     n_rows = index.groupby("part", sort=False)["rows"].sum()
     paths = [folder / name for name in n_rows.index]
+    kept.share(kept.home(folder.name, recipe, folder.parent.name), paths)
     shards = Shards(paths, n_rows.tolist(), *stored.kind(paths[0]))
     if at_once is None:
         copies = project.cache("rows", folder.parent.name, f"{folder.name}-{provenance.digest(recipe)[:16]}")

@@ -6,6 +6,8 @@ recording's bytes, the input's settings and the code that computed them. So a ki
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -87,6 +89,16 @@ def unpack(part: Path, wanted: Mapping[str, Path]) -> None:
         for recording, pieces in groupby(stored.read_part(part), lambda one: one[0]):
             if recording in wanted:
                 write_rows(wanted[recording], (rows for _, rows in pieces))
+
+
+def share(home: Path, parts: Iterable[Path]) -> None:
+    """Replace parts in data/cache by links to the same ones that are read, of which DVC makes copies of its own."""
+    for part in parts:
+        mine = home / part.name
+        with contextlib.suppress(OSError):  # there is none, or it is on another file system
+            if not mine.samefile(part):
+                with files.replacing(mine) as temporary:
+                    os.link(part.resolve(), temporary)
 
 
 def forget(home: Path, parts: Collection[Path]) -> None:
