@@ -25,6 +25,7 @@ from measure import in_turns, ratio, seconds, table, write
 
 from earshot import inputs
 from earshot.audio import decode, spectrum
+from earshot.datasets.reading import PLAIN
 from earshot.inputs import extract
 from earshot.processes import keep_memory
 from earshot.settings import read_params
@@ -83,8 +84,8 @@ def our_stage(built: inputs.Input, paths: list[Path], workers: int) -> float:
     """Seconds that the stage takes for all tracks, its processes included."""
     kept = Path(tempfile.mkdtemp())
     try:
-        jobs = [(kept / f"{number}.npy", path) for number, path in enumerate(paths)]
-        return seconds(lambda: extract.extract_all(jobs, built, workers, "bench"))
+        jobs = [(kept / f"{number}.npy", path, PLAIN) for number, path in enumerate(paths)]
+        return seconds(lambda: list(extract.extract_all(jobs, built, workers, "bench")))
     finally:
         shutil.rmtree(kept)
 

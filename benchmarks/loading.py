@@ -21,7 +21,7 @@ import pandas as pd
 from measure import PROJECT, REPEATS, write
 
 from earshot import files, inputs, project
-from earshot.inputs import extract
+from earshot.inputs import stored
 from earshot.settings import read_params
 
 SECONDS = {"emergency.wav": 1375, "non_emergency.wav": 1629}  # as the tutorial's: 1374 + 1628 windows
@@ -48,15 +48,18 @@ def prepare(root: Path) -> None:
     rng = np.random.default_rng(0)
     manifest = pd.DataFrame({"recording": list(SECONDS), "label": ["emergency", "non_emergency"], "status": "read"})
     manifest["sha256"] = "0"
-    kept = [project.data("cache", name) for name in SECONDS]
-    for path, seconds in zip(kept, SECONDS.values(), strict=True):
-        noise = (0.1 * rng.standard_normal(seconds * built.sample_rate)).astype(np.float32)
-        with files.replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, built.extract(noise))
     recipe = inputs.recipe("waveform", built) | {"digest": "0" * 64}
     dataset = "synthetic_sirens"
-    tables = extract.tables(manifest, kept, built.columns)
-    extract.write(project.data("features", dataset, "waveform.parquet"), tables, recipe)
+    folder = project.data("features", dataset, "waveform")
+    part = folder / "part-00000-0.parquet"
+    tables = [
+        table
+        for name, seconds in SECONDS.items()
+        for noise in [(0.1 * rng.standard_normal(seconds * built.sample_rate)).astype(np.float32)]
+        for table in stored.tables(name, "0", [built.extract(noise)], built.columns)
+    ]
+    stored.write_part(part, iter(tables), recipe)
+    stored.write_index(folder, [part], manifest.assign(key="0"), recipe)
     files.write_table(project.data("manifest", f"{dataset}.parquet"), manifest, {})
     spans = [
         {

@@ -26,6 +26,7 @@ def prepare(root: Path) -> None:
     import pandas as pd
 
     from earshot import files, inputs, project
+    from earshot.inputs import stored
     from earshot.settings import read_params
 
     for name in ("conf", "params.yaml"):
@@ -41,7 +42,10 @@ def prepare(root: Path) -> None:
     rows.insert(0, "recording", recordings)
     dataset = "synthetic_genres"
     recipe = inputs.recipe("summary", built) | {"digest": "0" * 64}
-    files.write_table(project.data("features", dataset, "summary.parquet"), rows, recipe)
+    folder = project.data("features", dataset, "summary")
+    part = folder / "part-00000-0.parquet"
+    files.write_table(part, rows, recipe)
+    stored.write_index(folder, [part], pd.DataFrame({"recording": recordings, "sha256": "0", "key": "0"}), recipe)
     facts = {"recording": recordings, "label": [f"class{label}" for label in labels], "status": "read"}
     manifest = pd.DataFrame(facts)
     files.write_table(project.data("manifest", f"{dataset}.parquet"), manifest, {})

@@ -28,13 +28,15 @@ EXTRACT = """
 import json, resource, sys, time
 from pathlib import Path
 from earshot import inputs
+from earshot.datasets.reading import PLAIN
 from earshot.inputs import extract
 from earshot.settings import read_params
 name, workers, folder, kept, n = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]), int(sys.argv[5])
 built = inputs.build(name, read_params(), "genres", clips=name == "summary")
-jobs = [(kept / f"{k}.npy", folder / f"{k}.wav") for k in range(n)]
+jobs = [(kept / f"{k}.npy", folder / f"{k}.wav", PLAIN) for k in range(n)]
 start = time.perf_counter()
-extract.extract_all(jobs, built, workers, "bench")
+for _ in extract.extract_all(jobs, built, workers, "bench"):
+    pass
 taken = time.perf_counter() - start
 print(json.dumps([taken, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]))
 """

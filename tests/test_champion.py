@@ -59,7 +59,7 @@ def test_a_run_of_another_split_and_other_scores_is_not_reproduced(trained_on):
 def test_a_run_whose_features_are_gone_is_told_what_to_make(trained_on, monkeypatch):
     trained("seed=6")
     run_id = latest_run()
-    path = trained_on.data("features", "horns", "log_mel.parquet")
+    path = trained_on.data("features", "horns", "log_mel", "_index.parquet")
     recipe = files.read_recipe(path)
     before = path.read_bytes()
     files.write_table(path, files.read_table(path), recipe | {"n_mels": 8})

@@ -205,7 +205,7 @@ def test_a_worker_killed_in_a_stage_loses_nothing(tunes, cluster):
     told = invoke(features_stage.main, "tunes", "deadly")
     assert (tunes.root / "killed").exists() and "12 recordings" in told
     invoke(features_stage.main, "tunes", "waveform")
-    assert len(files.read_table(tunes.data("features", "tunes", "deadly.parquet"))) == 12
+    assert len(files.read_table(tunes.data("features", "tunes", "deadly"))) == 12
 
 
 def made(project) -> dict[str, bytes]:
@@ -224,7 +224,7 @@ def test_a_pipeline_makes_the_same_bytes(finished, cluster):
     for stage in STAGES:
         invoke(stage.main, "tunes")
     there = made(finished)
-    assert here.keys() == there.keys() and len(here) > 30
+    assert here.keys() == there.keys() and len(here) > 20
     assert not [name for name in here if here[name] != there[name]]
 
 

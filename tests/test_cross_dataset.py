@@ -187,7 +187,7 @@ def test_false_alarms_are_counted_as_events_by_the_hour():
 def test_the_command_makes_what_is_missing_and_tests_on_it(towns):
     said = invoke(main.main, "evaluate", "--on", "there", "--of", "here", "--workers", "1")
     assert "models of here, tested on there" in said and "log_mel-cnn" in said
-    assert project.data("features", "there", "log_mel.parquet").exists()
+    assert project.data("features", "there", "log_mel").exists()
     invoke(cross_dataset_stage.main, "here", "--workers", "1")
     found = files.read_table(towns.data("cross_dataset", "here.parquet"))
     assert set(found["on"]) == {"there"} and found["fold"].nunique() == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -37,33 +38,42 @@ def birds(project):
     return project
 
 
-def parquet(project, name):
-    return project.data("features", "birds", f"{name}.parquet")
+def folder(project, name):
+    return project.data("features", "birds", name)
+
+
+def part(project, name):
+    """Return the only file of an input's features."""
+    [path] = folder(project, name).glob("part-*.parquet")
+    return path
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_the_bytes_do_not_depend_on_the_number_of_workers(birds, name):
     found = []
     for workers in ("1", "2"):
-        for path in birds.data("cache").rglob("*.npy"):
-            path.unlink()
-        invoke(features_stage.main, "birds", name, "--workers", workers)
-        found.append(parquet(birds, name).read_bytes())
+        shutil.rmtree(birds.data("cache"), ignore_errors=True)
+        assert "0 of them kept" in invoke(features_stage.main, "birds", name, "--workers", workers)
+        found.append(contents(folder(birds, name)))
     assert found[0] == found[1]
 
 
 def test_the_summary_is_a_table_for_pandas(birds):
     invoke(features_stage.main, "birds", "summary")
-    table = pd.read_parquet(parquet(birds, "summary"))
+    table = pd.read_parquet(folder(birds, "summary"))
     assert list(table.columns[:4]) == ["recording", "window", "chroma_stft", "rms"] and len(table) == 6
 
 
 def test_frames_are_readable_with_pandas_alone(birds):
     invoke(features_stage.main, "birds", "log_mel")
-    table = pd.read_parquet(parquet(birds, "log_mel"))
+    table = pd.read_parquet(folder(birds, "log_mel"))
     row = table.iloc[0]
     assert row["values"].reshape(row["frames"], row["bins"]).shape == (147, 128)
-    assert files.read_recipe(parquet(birds, "log_mel"))["n_mels"] == 128
+    assert files.read_recipe(part(birds, "log_mel"))["n_mels"] == 128
 
 
 def test_one_more_file_costs_one_file(birds):
@@ -71,7 +81,7 @@ def test_one_more_file_costs_one_file(birds):
     write_audio(birds.data("raw", "birds", "wren", "wren.9.wav"), tone(900, 3, 16000), 16000)
     invoke(manifest_stage.main, "birds")
     assert "7 recordings, 6 of them kept" in invoke(features_stage.main, "birds", "waveform")
-    assert len(list(birds.data("cache", "features", "waveform").rglob("*.npy"))) == 7
+    assert not list(birds.data("cache").rglob("*.npy")), "a file of its own for what is in a shard"
 
 
 def test_another_setting_is_not_taken_from_what_was_kept(birds):
@@ -83,22 +93,21 @@ def test_another_setting_is_not_taken_from_what_was_kept(birds):
 
 def test_a_killed_extraction_goes_on_where_it_was(birds):
     invoke(features_stage.main, "birds", "summary")
-    whole = parquet(birds, "summary").read_bytes()
-    parquet(birds, "summary").unlink()
-    kept = sorted(birds.data("cache", "features", "summary").rglob("*.npy"))
-    for path in kept:
-        path.unlink()
+    whole = contents(folder(birds, "summary"))
+    for path in (folder(birds, "summary"), birds.data("cache")):
+        shutil.rmtree(path)
+
+    def finished():
+        return sorted(birds.data("cache", "features", "summary").glob("*/[0-9a-f]*.npy"))
+
     with started("-m", "earshot.stages.features", "birds", "summary", "--workers", "1", cwd=birds.root) as process:
-        while process.poll() is None and not any(path.exists() for path in kept):
+        while process.poll() is None and not finished():
             time.sleep(0.01)
         process.kill()
     time.sleep(0.2)  # its worker ends after it
-    finished = [path for path in kept if path.exists()]
-    assert 0 < len(finished) < 6 and not parquet(birds, "summary").exists()
-    made = [path.stat().st_mtime_ns for path in finished]
-    assert f"{len(finished)} of them kept" in invoke(features_stage.main, "birds", "summary")
-    assert [path.stat().st_mtime_ns for path in finished] == made
-    assert parquet(birds, "summary").read_bytes() == whole
+    assert 0 < len(finished()) < 6 and not folder(birds, "summary").exists()
+    assert f"{len(finished())} of them kept" in invoke(features_stage.main, "birds", "summary")
+    assert contents(folder(birds, "summary")) == whole and not finished()
 
 
 def test_extraction_does_not_wait_for_torch():
@@ -121,7 +130,7 @@ def test_a_file_that_turned_bad_is_named(birds):
     bad.write_bytes(b"RIFF")
     done = CliRunner().invoke(features_stage.main, ["birds", "waveform"])
     assert done.exit_code == 1 and str(bad) in done.output
-    assert not parquet(birds, "waveform").exists()
+    assert not folder(birds, "waveform").exists()
 
 
 def build(project, name="log_mel"):
@@ -132,24 +141,24 @@ def test_features_of_another_recipe_are_refused(birds):
     invoke(features_stage.main, "birds", "log_mel")
     asked = inputs.recipe("log_mel", build(birds)) | {"n_mels": 64}
     with pytest.raises(EarshotError, match="log_mel.n_mels = 128, and 64 is asked for.*dvc repro features@birds"):
-        features.read_features(parquet(birds, "log_mel"), asked)
+        features.read_features(folder(birds, "log_mel"), asked)
 
 
 def test_missing_and_torn_features_are_named(birds):
     recipe = inputs.recipe("log_mel", build(birds))
-    with pytest.raises(EarshotError, match=r"log_mel.parquet is missing. Run `dvc repro`"):
-        features.read_features(parquet(birds, "log_mel"), recipe)
+    with pytest.raises(EarshotError, match=r"log_mel/_index.parquet is missing. Run `dvc repro`"):
+        features.read_features(folder(birds, "log_mel"), recipe)
     invoke(features_stage.main, "birds", "log_mel")
-    parquet(birds, "log_mel").write_bytes(parquet(birds, "log_mel").read_bytes()[:1000])
+    part(birds, "log_mel").write_bytes(part(birds, "log_mel").read_bytes()[:1000])
     with pytest.raises(EarshotError, match="can't be read"):
-        features.read_features(parquet(birds, "log_mel"), recipe)
+        features.read_features(folder(birds, "log_mel"), recipe)
 
 
 @pytest.mark.parametrize("name", ["waveform", "log_spectrogram", "log_mel"])
 def test_a_window_is_a_view_of_its_recording(birds, name):
     invoke(features_stage.main, "birds", name)
     built = build(birds, name)
-    stored = features.read_features(parquet(birds, name), inputs.recipe(name, built))
+    stored = features.read_features(folder(birds, name), inputs.recipe(name, built))
     spans = pd.DataFrame({"recording": ["wren/wren.4.wav"], "group": "g", "label": "wren", "start": 0.0, "stop": 3.0})
     table = windows.windows_in(spans, built, {"length": 2.0, "hop": 1.0})
     assert list(table["start"]) == [0.0, 1.0]
@@ -165,7 +174,7 @@ def test_a_window_is_a_view_of_its_recording(birds, name):
 def test_statistics_are_those_of_the_training_windows(birds):
     invoke(features_stage.main, "birds", "log_mel")
     built = build(birds)
-    stored = features.read_features(parquet(birds, "log_mel"), inputs.recipe("log_mel", built))
+    stored = features.read_features(folder(birds, "log_mel"), inputs.recipe("log_mel", built))
     spans = pd.DataFrame(
         {
             "recording": ["wren/wren.0.wav", "crow/crow.1.wav"],

@@ -134,12 +134,12 @@ def test_groups_and_folds_are_joined_by_stem(compared):
 @pytest.mark.process
 def test_the_features_are_the_tables(compared):
     project, table, said = compared
-    path = project.data("features", "birds", "summary.parquet")
+    path = project.data("features", "birds", "summary")
     stored = files.read_table(path)
     assert list(stored) == ["recording", "window", *COLUMNS] and (stored["window"] == 0).all()
     assert np.array_equal(stored[COLUMNS], table[COLUMNS])
-    assert files.read_recipe(path)["table"] == "birds.csv"
-    assert not project.data("features", "birds", "log_mel.parquet").exists()
+    assert files.read_recipe(path / "_index.parquet")["table"] == "birds.csv"
+    assert not project.data("features", "birds", "log_mel").exists()
     assert "without sound there is no log_mel-cnn" in said["features"]
 
 

@@ -56,8 +56,9 @@ def through(project: Project) -> dict[str, list]:
     for stage in (download_stage, *STAGES):
         invoke(stage.main, "horns")
     invoke(features_stage.main, "horns", "log_mel", "--workers", "1")
-    made = ["manifest/horns", "fingerprint/horns/duplicates", "splits/horns/grouped", "features/horns/log_mel"]
-    return {name: files.read_table(project.data(f"{name}.parquet")).to_dict("list") for name in made}
+    made = ["manifest/horns", "fingerprint/horns/duplicates", "splits/horns/grouped"]
+    paths = [*(f"{name}.parquet" for name in made), "features/horns/log_mel"]
+    return {name: files.read_table(project.data(name)).to_dict("list") for name in paths}
 
 
 @pytest.mark.process

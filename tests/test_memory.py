@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import soundfile
 
 from conftest import PROJECT, Project
 from earshot import files, inputs
-from earshot.inputs import extract
+from earshot.inputs import stored
 from test_inputs import OWN
 
 pytestmark = pytest.mark.process
@@ -57,18 +58,16 @@ def long_project(tmp_path, monkeypatch) -> Project:
     built = inputs.build("waveform", project.params(), "sirens", clips=False)
     manifest = pd.DataFrame({"recording": ["a.wav", "b.wav"], "label": ["horn", "other"], "status": "read"})
     manifest["sha256"] = "0"
-    part = np.resize((3000 * np.sin(np.arange(1000))).astype(np.int16), (extract.PART, 1))
-    n_parts = round(HOURS * 3600 * built.sample_rate / extract.PART / 2)
-    kept = [project.data("cache", name) for name in manifest["recording"]]
-    for path in kept:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            for _ in range(n_parts):
-                np.save(file, part)
+    piece = np.resize((3000 * np.sin(np.arange(1000))).astype(np.int16), (stored.PART, 1))
+    n_pieces = round(HOURS * 3600 * built.sample_rate / stored.PART / 2)
     recipe = inputs.recipe("waveform", built) | {"digest": "0" * 64}
-    extract.write(project.data("features", "long", "waveform.parquet"), extract.tables(manifest, kept, None), recipe)
+    folder = project.data("features", "long", "waveform")
+    part = folder / "part-00000-0.parquet"
+    pieces = (stored.tables(name, "0", itertools.repeat(piece, n_pieces), None) for name in manifest["recording"])
+    stored.write_part(part, itertools.chain.from_iterable(pieces), recipe)
+    stored.write_index(folder, [part], manifest.assign(key="0"), recipe)
     files.write_table(project.data("manifest", "long.parquet"), manifest, {})
-    seconds = n_parts * extract.PART / built.sample_rate
+    seconds = n_pieces * stored.PART / built.sample_rate
     spans = [
         {"recording": name, "group": name, "label": label, "start": start, "stop": start + 40}
         for name, label in zip(manifest["recording"], manifest["label"], strict=True)
@@ -86,7 +85,7 @@ def test_a_dataset_ten_times_larger_than_the_memory_trains(long_project):
     done = subprocess.run(command, capture_output=True, text=True, cwd=long_project.root, check=False)
     assert done.returncode == 0, done.stderr
     assert "trained on 2379 windows" in done.stdout and "read as a whole it does not fit" in done.stdout
-    [mapped] = long_project.data("cache", "rows", "long").glob("*.npy")
+    [mapped] = long_project.data("cache", "rows", "long").rglob("*.npy")
     assert mapped.stat().st_size > 10 * LIMIT_MIB * 2**20
 
 

@@ -135,6 +135,6 @@ def test_one_file_more_is_the_only_one_that_is_extracted(pipeline):
 
 
 def test_features_are_what_pandas_reads(pipeline):
-    table = pd.read_parquet(pipeline.data("features", "horns", "log_mel.parquet"))
+    table = pd.read_parquet(pipeline.data("features", "horns", "log_mel"))
     assert list(table["recording"]) == ["horn.wav", "other.wav"]
     assert np.isfinite(np.concatenate(list(table["values"]))).all()

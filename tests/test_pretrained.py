@@ -106,7 +106,7 @@ def test_a_linear_probe_tells_horns_from_others(trained):
 
 def test_zero_shot_is_the_highest_of_the_backbones_classes_against_a_threshold(trained):
     found = predictions(trained, "tags-zero_shot")
-    tags = pd.read_parquet(trained.data("features", "horns", "tags.parquet")).set_index(["recording", "window"])
+    tags = pd.read_parquet(trained.data("features", "horns", "tags")).set_index(["recording", "window"])
     siren = tags.loc[list(zip(found["recording"], found["start"].round().astype(int), strict=True)), "Siren"].to_numpy()
     odds = siren / (1 - siren) / (0.05 / 0.95)
     assert np.allclose(found["p_horn"], odds / (1 + odds), atol=1e-5)

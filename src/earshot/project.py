@@ -19,7 +19,7 @@ def workspace() -> Path:
 
 
 def data(kind: str, *parts: str) -> Path:
-    """Return `data/KIND/PARTS...`, e.g. `data("features", "gtzan", "summary.parquet")`.
+    """Return `data/KIND/PARTS...`, e.g. `data("splits", "gtzan", "grouped.parquet")`.
 
     The `SHARED` kinds are in the workspace.
     """
@@ -63,8 +63,8 @@ def audit(dataset: str) -> Path:
 
 
 def features(dataset: str, input_name: str) -> Path:
-    """Return the table of an input's features."""
-    return data("features", dataset, f"{input_name}.parquet")
+    """Return the folder of an input's features, see `inputs.stored`."""
+    return data("features", dataset, input_name)
 
 
 def models(*parts: str) -> Path:

@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler, WeightedRandomSampler
 
+from earshot.batches.shuffled import ShuffledShards
 from earshot.batches.windows import Windows
 from earshot.errors import EarshotError
 
@@ -13,34 +14,47 @@ from earshot.errors import EarshotError
 class WindowDataModule(pl.LightningDataModule):
     """The training and validation windows of one fold. Test windows are read by `evaluate` alone."""
 
-    def __init__(self, train: Windows, validation: Windows, batch_size: int, seed: int, balanced: bool = False):
+    def __init__(
+        self,
+        train: Windows,
+        validation: Windows,
+        batch_size: int,
+        seed: int,
+        balanced: bool = False,
+        shuffle_shards: int | None = None,
+    ):
         """Take the windows of both parts; the training windows are shuffled anew each epoch, by `seed`.
 
         Parameters
         ----------
         balanced : draw as many windows as there are, with replacement, so that each class is as likely
+        shuffle_shards : shuffle the windows of so many shards together, see `ShuffledShards`; by default those of all
         """
         super().__init__()
-        self.balanced = balanced
+        self.balanced, self.shuffle_shards = balanced, shuffle_shards
         self.train_windows, self.validation_windows = train, validation
         self.batch_size, self.seed = batch_size, seed
 
     def train_dataloader(self) -> DataLoader:
         """Return shuffled batches; the last one may be smaller."""
+        if self.shuffle_shards:
+            batches = ShuffledShards(self.train_windows.shards, self.batch_size, self.shuffle_shards, self.seed)
+            return self._loader(self.train_windows, batches)
         generator = torch.Generator().manual_seed(self.seed)
         if self.balanced:
             sampler = WeightedRandomSampler(_shares(self.train_windows), len(self.train_windows), generator=generator)
         else:
             sampler = RandomSampler(self.train_windows, generator=generator)
-        return self._loader(self.train_windows, sampler)
+        return self._loader(self.train_windows, BatchSampler(sampler, self.batch_size, drop_last=False))
 
     def val_dataloader(self) -> DataLoader:
         """Return the validation windows in their order."""
-        return self._loader(self.validation_windows, SequentialSampler(self.validation_windows))
+        sampler = SequentialSampler(self.validation_windows)
+        return self._loader(self.validation_windows, BatchSampler(sampler, self.batch_size, drop_last=False))
 
-    def _loader(self, dataset: Windows, sampler: Sampler[int]) -> DataLoader:
+    def _loader(self, dataset: Windows, batches: Sampler[list[int]]) -> DataLoader:
         # The windows are in memory: worker processes would only add start-up and copies.
-        return DataLoader(dataset, sampler=BatchSampler(sampler, self.batch_size, drop_last=False), batch_size=None)
+        return DataLoader(dataset, sampler=batches, batch_size=None)
 
 
 def _shares(windows: Windows) -> torch.Tensor:

@@ -1,85 +1,146 @@
-"""Stored features, mapped into memory."""
+"""Stored features, mapped into memory from a copy that can be, or read shard by shard."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pandas as pd
 
-from earshot import files, project
+from earshot import files, project, provenance
 from earshot.errors import EarshotError
+from earshot.inputs import kept, stored
+
+Shape = tuple[int, int]
+Array = TypeVar("Array", bound=np.ndarray)
+
+
+class Rows:
+    """The rows of all shards, one after another: shape (N, F). A slice must lie in one recording, as windows do."""
+
+    def __init__(self, starts: Sequence[int], shape: Shape, dtype: np.dtype, read: Callable[[int], np.ndarray]):
+        """Take the first row of each shard, shape and type of all, and what returns a shard's rows by its number."""
+        self.starts, self.shape, self.dtype, self._read = starts, shape, dtype, read
+
+    def __getitem__(self, some: slice) -> np.ndarray:
+        """Return some rows of a recording."""
+        shard = bisect_right(self.starts, some.start) - 1
+        first = self.starts[shard]
+        return self._read(shard)[some.start - first : some.stop - first]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return all rows, in memory."""
+        return np.concatenate([self._read(shard) for shard in range(len(self.starts))]).astype(dtype, copy=False)
 
 
 @dataclass(frozen=True)
 class Features:
     """All rows of a dataset's input, one recording after another.
 
-    rows : shape (N, F), mapped from a file: rows that are not read take no memory, and processes share those that are
+    rows : shape (N, F); an array, or `Rows`
     first : the first row of each recording
+    starts : the first row of each shard, ascending
     """
 
-    rows: np.ndarray
+    rows: np.ndarray | Rows
     first: dict[str, int]
+    starts: Sequence[int] = (0,)
 
 
-def read_features(path: Path, recipe: dict[str, Any]) -> Features:
+@dataclass(frozen=True)
+class Shards:
+    """The files of all shards; `n_rows` of each, which are `width` numbers of a type."""
+
+    paths: Sequence[Path]
+    n_rows: Sequence[int]
+    width: int
+    dtype: np.dtype
+
+    def unpack(self, shard: int, new: Callable[[Shape, np.dtype], Array]) -> Array:
+        """Write the rows of a shard into a new array, some at a time."""
+        unpacked, row = new((self.n_rows[shard], self.width), self.dtype), 0
+        for _, rows in stored.read_part(self.paths[shard]):
+            unpacked[row : row + len(rows)] = rows
+            row += len(rows)
+        return unpacked
+
+    def mapped(self, copies: Path) -> list[np.ndarray]:
+        """Map the rows of each shard from a copy, which is made where it isn't there; copies of other shards go."""
+        paths = [copies / f"{path.stem}.npy" for path in self.paths]
+        for other in {*copies.glob("part-*.npy")} - {*paths}:
+            other.unlink(missing_ok=True)
+        return [self._mapped(shard, path) for shard, path in enumerate(paths)]
+
+    def _mapped(self, shard: int, copy: Path) -> np.ndarray:
+        if not copy.exists():
+            with files.replacing(copy) as temporary:
+                self.unpack(
+                    shard, lambda shape, dtype: np.lib.format.open_memmap(temporary, "w+", dtype, shape)
+                ).flush()
+        return np.asarray(np.load(copy, mmap_mode="r"))
+
+
+class Streamed:
+    """What reads shards from their files, and keeps those in memory that were asked for last."""
+
+    def __init__(self, shards: Shards, at_once: int):
+        """Take the files; `at_once` shards are in memory together."""
+        self.shards, self.at_once = shards, at_once
+        self._held: dict[int, np.ndarray] = {}
+
+    def __call__(self, shard: int) -> np.ndarray:
+        """Return the rows of a shard: shape (n, F)."""
+        rows = self._held.pop(shard, None)
+        if rows is None:
+            while len(self._held) >= self.at_once:
+                del self._held[next(iter(self._held))]
+            rows = self.shards.unpack(shard, np.empty)
+        self._held[shard] = rows  # the last: a dictionary is in the order of what was put in
+        return rows
+
+
+def read_features(folder: Path, recipe: dict[str, Any], at_once: int | None = None) -> Features:
     """Read an input's features, if they were made with the settings of `recipe`.
 
     Parameters
     ----------
-    path : data/features/DATASET/INPUT.parquet
-    recipe : settings that the file's recipe must have; it may have more
+    folder : data/features/DATASET/INPUT
+    recipe : settings that the features' recipe must have; it may have more
+    at_once : so many shards are in memory at a time, read from their files when a window of theirs is asked for. By
+        default all are mapped from a copy in data/cache: rows that are not read take no memory, and processes share
+        those that are
 
     Raises
     ------
     EarshotError
-        If the file is missing, or was made with other settings: names the key, both values and the command.
+        If a file is missing or torn, or was made with other settings: names the key, both values and the command.
     """
-    stored = files.read_recipe(path)
+    made_by = stored.recipe_of(folder)
     for key, value in recipe.items():
-        if stored.get(key) != value:
+        if made_by.get(key) != value:
             raise EarshotError(
-                f"{path} was made with {recipe['input']}.{key} = {stored.get(key)}, and {value} is asked for. Set it "
-                f"in params.yaml and run `dvc repro features@{path.parent.name}`, or try several values"
+                f"{folder} was made with {recipe['input']}.{key} = {made_by.get(key)}, and {value} is asked for. Set "
+                f"it in params.yaml and run `dvc repro features@{folder.parent.name}`, or try several values"
                 f" with `dvc exp run -S`"
             )
-    mapped = project.cache("rows", path.parent.name, f"{path.stem}-{stored['digest'][:16]}.npy")
-    with pq.ParquetFile(path) as file:
-        sizes = _sizes(file)
-        if not mapped.exists():
-            _unpack(file, sum(sizes.values()), mapped)
-    first = np.cumsum([0, *sizes.values()])[:-1]
-    return Features(np.load(mapped, mmap_mode="r"), dict(zip(sizes, first.tolist(), strict=True)))
+    index = stored.index(folder)
+    n_rows = index.groupby("part", sort=False)["rows"].sum()
+    paths = [folder / name for name in n_rows.index]
+    kept.share(kept.home(folder.name, recipe, folder.parent.name), paths)
+    shards = Shards(paths, n_rows.tolist(), *stored.kind(paths[0]))
+    if at_once is None:
+        copies = project.cache("rows", folder.parent.name, f"{folder.name}-{provenance.digest(recipe)[:16]}")
+        read = shards.mapped(copies).__getitem__
+    else:
+        read = Streamed(shards, at_once)
+    starts = _starts(n_rows)
+    rows = Rows(starts, (int(n_rows.sum()), shards.width), shards.dtype, read)
+    return Features(rows, dict(zip(index["recording"], _starts(index["rows"]), strict=True)), starts)
 
 
-def _sizes(file: pq.ParquetFile) -> dict[str, int]:
-    """Return how many rows each recording has, in their order."""
-    has_frames = "frames" in file.schema_arrow.names
-    table = file.read(columns=["recording", "frames"] if has_frames else ["recording"]).to_pandas()
-    grouped = table.groupby("recording", sort=False)
-    return (grouped["frames"].sum() if has_frames else grouped.size()).to_dict()
-
-
-def _unpack(file: pq.ParquetFile, n_rows: int, out: Path) -> None:
-    """Write all rows to a file that can be mapped, a row group of the parquet file at a time."""
-    row = 0
-    with files.replacing(out) as temporary:
-        for group in range(file.num_row_groups):
-            rows = _rows(file.read_row_group(group))
-            if group == 0:
-                mapped = np.lib.format.open_memmap(temporary, "w+", rows.dtype, (n_rows, rows.shape[1]))
-            mapped[row : row + len(rows)] = rows
-            row += len(rows)
-        mapped.flush()
-
-
-def _rows(table: pa.Table) -> np.ndarray:
-    if "values" not in table.column_names:
-        return table.drop_columns(["recording", "window"]).to_pandas().to_numpy(np.float32)
-    return (
-        table["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, table["bins"][0].as_py())
-    )
+def _starts(n_rows: pd.Series) -> list[int]:
+    return np.cumsum([0, *n_rows])[:-1].tolist()

@@ -16,10 +16,11 @@ from earshot.datasets import manifest
 from earshot.datasets.card import Card, load_card, trained_on
 from earshot.datasets.experiments import check_input
 from earshot.errors import EarshotError
-from earshot.inputs import Input, from_table
+from earshot.inputs import Input, from_table, stored
 from earshot.settings import window_of
 
 READ = ["dataset", "datasets", "task", "input", "audio", "features", "windows"]  # the settings that select features
+SHUFFLE = "model.training.shuffle_shards"  # and that says how they are read
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Data:
     """A dataset's features of one input.
 
     recipe : the settings that made the features
-    digest : of the features' file, which is `path`
+    digest : of the features, which are in the folder `path`
     """
 
     card: Card
@@ -59,28 +60,30 @@ def dataset_of(cfg: DictConfig) -> str:
 
 
 def load(cfg: DictConfig) -> Data:
-    """Read the features that the config selects."""
+    """Read the features that the config selects; shard by shard where its model is trained so."""
     card = load_card(dataset_of(cfg))
     check_input(card, cfg.input)
     path = project.features(card.name, cfg.input)
     params = OmegaConf.to_container(cfg, resolve=True)
-    built = inputs.build(cfg.input, params, card.task, card.clips) if card.has_sound else from_table.stored(path)
+    built = inputs.build(cfg.input, params, card.task, card.clips) if card.has_sound else from_table.given(path)
     recipe = inputs.recipe(cfg.input, built)
-    features = read_features(path, recipe)
+    features = read_features(path, recipe, OmegaConf.select(cfg, SHUFFLE))
     return Data(
         card,
         built,
         recipe,
         features,
         manifest.classes_of(manifest.read(card.name)),
-        files.read_recipe(path)["digest"],
+        stored.recipe_of(path)["digest"],
         path,
     )
 
 
 def shared(cfg: DictConfig) -> Data:
     """Return the features that the config selects, read once for all runs of a process."""
-    return _shared(OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, READ), resolve=True))
+    selection = OmegaConf.masked_copy(cfg, READ)
+    OmegaConf.update(selection, SHUFFLE, OmegaConf.select(cfg, SHUFFLE), force_add=True)
+    return _shared(OmegaConf.to_yaml(selection, resolve=True))
 
 
 @functools.lru_cache(maxsize=2)

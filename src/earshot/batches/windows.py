@@ -36,8 +36,14 @@ class Windows(Dataset):
     """
 
     def __init__(self, features: Features, table: pd.DataFrame, built: inputs.Input, classes: list[str]):
-        """Take the windows in `table` (see `windows_in`) from `features`."""
+        """Take the windows in `table` (see `windows_in`) from `features`.
+
+        Those of several shards are put in the shards' order, so that who reads them one after another reads shard
+        after shard.
+        """
         self.features, self.built = features, built
+        if len(features.starts) > 1:
+            table = table.iloc[np.argsort(table["recording"].map(features.first), kind="stable")].reset_index(drop=True)
         self.table = table
         self.length = built.n_rows(float(table["seconds"].iloc[0])) if len(table) else 0
         rows = [
@@ -51,13 +57,21 @@ class Windows(Dataset):
         else:
             self.labels = torch.tensor([classes.index(label) for label in table["label"]], dtype=torch.long)
 
+    @property
+    def shards(self) -> np.ndarray:
+        """The number of the shard that each window is in."""
+        return np.searchsorted(self.features.starts, self.rows.numpy(), side="right") - 1
+
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the windows at the positions in `index` as one batch."""
         index = torch.as_tensor(index)
-        batch = np.stack([self.features.rows[row : row + self.length] for row in self.rows[index].tolist()])
+        rows = self.features.rows
+        batch = np.empty((len(index), self.length, rows.shape[1]), rows.dtype)
+        for window, row in zip(batch, self.rows[index].tolist(), strict=True):
+            window[:] = rows[row : row + self.length]  # one at a time: no shard stays in memory for another's
         return self.built.finish(torch.from_numpy(batch)), self.labels[index]
 
     def batches(self, size: int) -> Iterator[torch.Tensor]:

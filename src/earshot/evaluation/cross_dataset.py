@@ -56,7 +56,9 @@ def evaluate_on(dataset: str, on: str, experiment: Experiment, wiring: str) -> p
             raise EarshotError(f"{experiment.input} of {on} has other settings than the features of {dataset}'s models")
         tested = Windows(data.features, cut, data.input, data.classes)
         found = predict.named(trained.settings, predict.probabilities(trained.settings, trained.net, tested))
-        frames.append(cut.assign(on=on, input=experiment.input, model=experiment.model, **trained.run, **found))
+        frames.append(
+            tested.table.assign(on=on, input=experiment.input, model=experiment.model, **trained.run, **found)
+        )
     frame = pd.concat(frames, ignore_index=True)
     return frame[[*COLUMNS, *(name for name in frame.columns if name.startswith("p_"))]]
 

@@ -1,72 +1,46 @@
-"""Extraction: recordings -> data/features/DATASET/INPUT.parquet.
+"""Extraction: recordings -> data/features/DATASET/INPUT/part-*.parquet, shard by shard.
 
-What was computed for a recording is kept in data/cache by the recording's bytes, the input's settings and the
-code that computed it. One file added to ten thousand costs one file, and a killed run goes on where it was.
+One file added to ten thousand costs one file and one shard, and a killed run goes on where it was: see `kept`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Generator
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import threadpoolctl
 
-from earshot import files, inputs, project, provenance
+from earshot import inputs, project
 from earshot.cluster import pools
 from earshot.cluster.each import each
 from earshot.datasets import manifest, place
 from earshot.datasets.card import Card
 from earshot.datasets.reading import PLAIN, Reading, reading_of
 from earshot.errors import EarshotError
-from earshot.inputs import from_table
+from earshot.inputs import from_table, kept, shards, stored
 from earshot.processes import keep_memory
 
 WARM_SECONDS = 4  # longer than most windows
-PART = 2**22  # values of a recording, or bytes of short ones, that are written at a time
+TRIES = 3  # where another process does the same, and removes what this one has seen
+UNKNOWN = 2**12  # bytes of a row, of an input that makes none of `WARM_SECONDS`
 
-
-def cache_key(built: inputs.Input, recipe: dict[str, Any], reading: Reading = PLAIN) -> str:
-    """Return a hash of all that decides an input's values apart from the recording: settings, code, libraries."""
-    code = provenance.code(type(built).__module__, "earshot.audio.decode", "earshot.audio.padding")
-    return provenance.digest([recipe, code, *reading.particulars])[:16]
-
-
-def parts(pieces: Iterable[Any], size: Callable[[Any], int], join: Callable[[list[Any]], Any]) -> Iterator[Any]:
-    """Put pieces together until their sizes reach `PART`; the last part may be smaller."""
-    held, together = [], 0
-    for piece in pieces:
-        held.append(piece)
-        together += size(piece)
-        if together >= PART:
-            yield join(held)
-            held, together = [], 0
-    if held:
-        yield join(held)
+Job = tuple[Path, Path, Reading]  # where to keep the rows, the recording, how it is read
 
 
 def extract_to(cached: Path, path: Path, built: inputs.Input, reading: Reading = PLAIN) -> None:
     """Compute one recording's rows and keep them at `cached`; memory does not grow with the recording."""
-    with files.replacing(cached) as temporary, temporary.open("wb") as file:
-        rows = built.rows(reading.stream(path, built.sample_rate))
-        for part in parts(rows, np.size, np.concatenate):
-            np.save(file, part, allow_pickle=False)
-            del part  # before the next is put together
-
-
-def kept_parts(cached: Path) -> Iterator[np.ndarray]:
-    """Yield the parts of a recording that `extract_to` kept, in order."""
-    with cached.open("rb") as file:
-        while file.peek(1):
-            yield np.load(file, allow_pickle=False)
+    rows = built.rows(reading.stream(path, built.sample_rate))
+    kept.write_rows(cached, stored.together(rows, np.size, np.concatenate))
 
 
 @functools.cache
@@ -84,30 +58,31 @@ def _one_thread() -> None:
 
 def _warm(built: inputs.Input) -> None:
     """Import and compile what extraction needs, once for all workers that are forked from here."""
+    _some_rows(built)
+
+
+def _some_rows(built: inputs.Input) -> np.ndarray | None:
+    """Return the first rows of noise, if there are any."""
     _one_thread()  # threads of this process would not be there in a forked one, which would wait for them
     noise = np.random.default_rng(0).standard_normal(round(WARM_SECONDS * built.sample_rate))
-    next(built.rows([noise.astype(np.float32)]), None)
+    rows = next(iter(built.rows([noise.astype(np.float32)])), None)
     _one_thread()  # torch may have come with it
+    return rows
 
 
-def extract_all(
-    jobs: list[tuple[Path, Path]], built: inputs.Input, workers: int, label: str, reading: Reading = PLAIN
-) -> None:
-    """Compute what is not in the cache yet, in parallel.
+def extract_all(jobs: list[Job], built: inputs.Input, workers: int, label: str) -> Generator[None, None, None]:
+    """Compute the rows of recordings, in parallel; yield when one is there, in the order of the jobs.
 
     Parameters
     ----------
-    jobs : (where to keep the rows, the recording)
     workers : processes; the result does not depend on it
     """
-    missing = [job for job in jobs if not job[0].exists()]
-    if not missing:
+    if not jobs:
         return
-    todo = [(cached, path, built, reading) for cached, path in missing]
+    todo = [(cached, path, built, reading) for cached, path, reading in jobs]
     load = functools.partial(_warm, built)
-    with pools.forked(min(workers, len(missing)), load, __name__, type(built).__module__) as pool:
-        for _ in each(pool, extract_one, todo, label, "file", [path for _, path in missing]):
-            pass
+    with pools.forked(min(workers, len(jobs)), load, __name__, type(built).__module__) as pool:
+        yield from each(pool, extract_one, todo, label, "file", [path for _, path, _ in jobs])
 
 
 def extract_one(cached: Path, path: Path, built: inputs.Input, reading: Reading) -> None:
@@ -126,61 +101,107 @@ def extract_one(cached: Path, path: Path, built: inputs.Input, reading: Reading)
         raise EarshotError(f"{path}: its features can't be computed ({error!r})") from error
 
 
-def tables(recordings: pd.DataFrame, cached: list[Path], columns: list[str] | None) -> Iterator[pa.Table]:
-    """Yield a table for each part of each recording.
+def sizes(built: inputs.Input, seconds: pd.Series, row: int) -> list[int]:
+    """Return how many bytes the values of recordings of so many `seconds` have, about; `row` is those of a row."""
+    return [max(1, ceil(built.first_row(length))) * row for length in seconds]
 
-    Named features become columns, a row for each window; others become one row with the flat `values` of
-    shape (frames, bins).
+
+def bytes_of_row(built: inputs.Input, key: str, home: Path) -> int:
+    """Return how many bytes of a part a row of an input has, as noted beside its parts where they are of this `key`."""
+    if built.columns:
+        return len(built.columns) * np.dtype(np.float64).itemsize
+    noted = stored.recipe_of(home) if (home / stored.INDEX).exists() else {}
+    if noted.get("key") == key:
+        return int(noted["row"])
+    rows = _some_rows(built)
+    return UNKNOWN if rows is None else rows.shape[1] * rows.itemsize
+
+
+def extract(card: Card, input_name: str, params: dict[str, Any], workers: int, most: int = shards.BYTES) -> None:
+    """Write an input representation of all recordings of a dataset; features that it gives are taken as they are.
+
+    Parameters
+    ----------
+    most : bytes of values in a shard
     """
-    for recording, sha256, path in zip(recordings["recording"], recordings["sha256"], cached, strict=True):
-        first = 0
-        for rows in kept_parts(path):
-            if columns:
-                named = dict(zip(columns, rows.T.astype(np.float64), strict=True))
-                window = np.arange(first, first + len(rows))
-                yield pa.table({"recording": [recording] * len(rows), "window": window, **named})
-            else:
-                facts = {"recording": [recording], "sha256": [sha256], "first": [first]}
-                facts |= {"frames": [len(rows)], "bins": [rows.shape[1]]}
-                yield pa.table({**facts, "values": pa.ListArray.from_arrays([0, rows.size], rows.ravel())})
-            first += len(rows)
-
-
-def write(path: Path, tables: Iterator[pa.Table], recipe: dict[str, Any]) -> None:
-    """Write tables one after another, so that only some are in memory at a time; short recordings' go together."""
-    together = parts(tables, lambda table: table.nbytes, pa.concat_tables)
-    first = next(together)
-    schema = files.with_recipe(first.schema, recipe)
-    with (
-        files.replacing(path) as temporary,
-        # samples and log power hardly repeat: a dictionary would only cost time
-        pq.ParquetWriter(temporary, schema, compression="lz4", use_dictionary=["recording"]) as writer,
-    ):
-        for part in itertools.chain([first], together):
-            writer.write_table(part.cast(schema))
-
-
-def extract(card: Card, input_name: str, params: dict[str, Any], workers: int) -> None:
-    """Write an input representation of all recordings of a dataset; features that it gives are taken as they are."""
     if not card.has_sound:
-        from_table.write(card, input_name)
+        from_table.write(card, input_name, most)
         return
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return _extract(card, input_name, params, workers, most)
+    return _extract(card, input_name, params, workers, most)
+
+
+def _extract(card: Card, input_name: str, params: dict[str, Any], workers: int, most: int) -> None:
     built = inputs.build(input_name, params, card.task, card.clips)
     recipe = inputs.recipe(input_name, built)
     recordings = manifest.read(card.name)
     readings = [*map(reading_of(card, params["windows"]), recordings["recording"])]
-    keys = {reading: cache_key(built, recipe, reading) for reading in dict.fromkeys(readings)}
-    names = [(keys[reading], sha256) for reading, sha256 in zip(readings, recordings["sha256"], strict=True)]
-    cached = [project.cache("features", input_name, key, f"{sha256}.npy") for key, sha256 in names]
-    raw = place.folder(card)
-    place.verify(card, [path for kept, path in zip(cached, recordings["path"], strict=True) if not kept.exists()])
-    jobs = [(kept, raw / path) for kept, path in zip(cached, recordings["path"], strict=True)]
-    known = sum(kept.exists() for kept in cached)
-    for reading in keys:
-        mine = [job for job, its in zip(jobs, readings, strict=True) if its == reading]
-        extract_all(mine, built, workers, f"{input_name} of {card.label}", reading)
-    read = recordings["sha256"] if len(keys) == 1 else map("".join, names)
+    keys = {reading: kept.cache_key(built, recipe, reading) for reading in dict.fromkeys(readings)}
+    recordings = recordings.assign(reading=readings, key=[keys[reading] for reading in readings])
+    home = kept.home(input_name, recipe, card.name)
+    key = kept.cache_key(built, recipe)
+    row = bytes_of_row(built, key, home)
+    planned = kept.planned(home, recordings, sizes(built, recordings["seconds"], row), most)
+    missing = {path: some for path, some in planned.items() if not stored.is_whole(path)}
+    made = _write(missing, card, built, {**recipe, "dataset": card.name}, workers)
+    read = recordings["sha256"] if len(keys) == 1 else recordings["key"] + recordings["sha256"]
     digest = hashlib.sha256("".join([*keys.values(), *read]).encode()).hexdigest()
-    out = project.features(card.name, input_name)
-    write(out, tables(recordings, cached, built.columns), {**recipe, "dataset": card.name, "digest": digest})
-    print(f"{card.label}: {input_name} of {len(cached)} recordings, {known} of them kept from before")
+    facts = {**recipe, "dataset": card.name, "digest": digest, "key": key, "row": row}
+    index = stored.write_index(home, [*planned], recordings, facts)
+    stored.publish(project.features(card.name, input_name), [*planned, index])
+    kept.forget(home, planned)
+    print(
+        f"{card.label}: {input_name} of {len(recordings)} recordings, {len(recordings) - made} of them kept from before"
+    )
+
+
+def _write(
+    parts: dict[Path, pd.DataFrame], card: Card, built: inputs.Input, recipe: dict[str, Any], workers: int
+) -> int:
+    """Write parts, each when its recordings are there; return how many recordings had to be computed.
+
+    Parameters
+    ----------
+    parts : recordings by path, see `kept.planned`; with a column `reading`
+    """
+    if not parts:
+        return 0
+    folder, [home] = place.folder(card), {path.parent for path in parts}
+    every = pd.concat([some.assign(part=path) for path, some in parts.items()])
+    pairs = zip(every["key"], every["sha256"], strict=True)
+    every["waiting"] = [kept.waiting(recipe["input"], key, sha256) for key, sha256 in pairs]
+    every = every.merge(kept.in_parts(home), "left", ["key", "sha256"])
+    absent = every[[not path.exists() for path in every["waiting"]]]
+    computed = absent[absent["kept_in"].isna()]
+    place.verify(card, computed["path"])
+    todo = computed.drop_duplicates("waiting")
+    jobs = list(zip(todo["waiting"], (folder / path for path in todo["path"]), todo["reading"], strict=True))
+    from_parts = {
+        path: dict(zip(some["kept_as"], some["waiting"], strict=True)) for path, some in absent.groupby("kept_in")
+    }
+    n_jobs, users = Counter(todo["part"]), Counter(every["waiting"])
+    with contextlib.closing(extract_all(jobs, built, workers, f"{recipe['input']} of {card.label}")) as done:
+        for path, some in every.groupby("part", sort=False):
+            for _ in itertools.islice(done, n_jobs[path]):
+                pass
+            for kept_in in some["kept_in"].dropna().unique():
+                kept.unpack(kept_in, from_parts.pop(kept_in, {}))
+            _write_part(path, some, built.columns, recipe)
+            users.subtract(some["waiting"])
+            for one in some["waiting"]:
+                if users[one] == 0:
+                    one.unlink(missing_ok=True)
+        for _ in done:  # what has failed is told when all others are done
+            pass
+    return len(computed)
+
+
+def _write_part(path: Path, some: pd.DataFrame, columns: list[str] | None, recipe: dict[str, Any]) -> None:
+    tables = (
+        table
+        for recording, sha256, rows in zip(some["recording"], some["sha256"], some["waiting"], strict=True)
+        for table in stored.tables(recording, sha256, kept.read_rows(rows), columns)
+    )
+    stored.write_part(path, tables, recipe)

@@ -1,4 +1,4 @@
-"""Features as given: a dataset's table -> data/features/DATASET/summary.parquet, in the form of the input `summary`."""
+"""Features as given: a dataset's table -> data/features/DATASET/summary/, in the form of the input `summary`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from earshot import files, inputs, project
+import numpy as np
+import pyarrow as pa
+
+from earshot import inputs, project, provenance
 from earshot.datasets import feature_table, manifest, place
 from earshot.datasets.card import Card
 from earshot.datasets.experiments import GIVEN, check_input
 from earshot.datasets.layouts import FeatureTable
+from earshot.inputs import kept, shards, stored
 from earshot.inputs.given import Given
 
 
-def write(card: Card, input_name: str) -> None:
-    """Write the features of the recordings in the manifest.
+def write(card: Card, input_name: str, most: int = shards.BYTES) -> None:
+    """Write the features of the recordings in the manifest, `most` bytes in a shard.
 
     Raises
     ------
@@ -33,11 +37,20 @@ def write(card: Card, input_name: str) -> None:
     rows = features.loc[recordings["recording"]].reset_index()
     rows.insert(1, "window", 0)
     digest = hashlib.sha256("".join([repr(sorted(recipe.items())), *recordings["sha256"]]).encode()).hexdigest()
-    files.write_table(project.features(card.name, input_name), rows, {**recipe, "dataset": card.name, "digest": digest})
+    recordings = recordings.assign(key=provenance.digest(recipe)[:16])
+    home = kept.home(input_name, recipe, card.name)
+    size = features.shape[1] * np.dtype(np.float64).itemsize
+    planned = kept.planned(home, recordings, [size] * len(rows), most)
+    for path, some in planned.items():
+        table = pa.Table.from_pandas(rows.loc[some.index], preserve_index=False)
+        stored.write_part(path, iter([table]), {**recipe, "dataset": card.name})
+    index = stored.write_index(home, [*planned], recordings, {**recipe, "dataset": card.name, "digest": digest})
+    stored.publish(project.features(card.name, input_name), [*planned, index])
+    kept.forget(home, planned)
     print(f"{card.label}: {len(features.columns)} features of {len(rows)} recordings, as {layout.file} gives them")
 
 
-def stored(path: Path) -> Given:
-    """Return the input whose features `write` has written at `path`."""
-    recipe: Mapping[str, Any] = files.read_recipe(path)
+def given(folder: Path) -> Given:
+    """Return the input whose features `write` has written to `folder`."""
+    recipe: Mapping[str, Any] = stored.recipe_of(folder)
     return Given(recipe["table"], recipe["names"])

@@ -1,4 +1,4 @@
-"""Stage: recordings -> input representations, data/features/DATASET/INPUT.parquet."""
+"""Stage: recordings -> input representations, data/features/DATASET/INPUT/."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from earshot.stages import stage, workers
 @click.argument("names", metavar="[INPUT]...", nargs=-1)
 @workers
 def main(card: Card, names: tuple[str, ...], workers: int) -> None:
-    """Write data/features/DATASET/INPUT.parquet; by default for each INPUT in params.yaml."""
+    """Write data/features/DATASET/INPUT/; by default for each INPUT in params.yaml."""
     params = read_params()
     if told := left_out(card, params):
         print(told)

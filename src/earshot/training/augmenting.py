@@ -16,10 +16,13 @@ from earshot.errors import EarshotError
 from earshot.inputs import Input
 from earshot.models.known_classes import REST
 from earshot.schema.yaml_text import did_you_mean
+from earshot.training import options
 from earshot.training.pretrained import labels_of
 
 if TYPE_CHECKING:
     from earshot.batches.prepare import Data
+
+AT_HAND = 512  # windows that backgrounds are drawn from, where a training has some shards in memory at a time
 
 
 def asked(cfg: DictConfig) -> settings.Augmentation:
@@ -68,7 +71,10 @@ def augmenter(cfg: DictConfig, data: Data, training: Windows, mean: torch.Tensor
     if mean is None and {"time_masks", "frequency_masks"} & {*chosen.operations}:
         mean, _ = statistics(training)
     fill = torch.zeros(data.features.rows.shape[1]) if mean is None else mean
-    noise = {"noise": _noise(chosen.background.label, data.classes, training)} if chosen.background else {}
+    noise = {}
+    if chosen.background:
+        most = AT_HAND if options.of(cfg).shuffle_shards else None
+        noise = {"noise": _noise(chosen.background.label, data.classes, training, most)}
     return Augmenter(chosen, cfg.seed, data.input.sample_rate, fill, **noise)
 
 
@@ -79,8 +85,8 @@ def kind_of(built: Input, training: Windows) -> settings.Kind:
     return "rows" if training.length > 1 else "numbers"
 
 
-def _noise(label: str, classes: list[str], training: Windows) -> Callable[[Draws, int], torch.Tensor]:
-    """Return what draws training windows of one class."""
+def _noise(label: str, classes: list[str], training: Windows, most: int | None) -> Callable[[Draws, int], torch.Tensor]:
+    """Return what draws training windows of one class; of the first ones, which stay in memory, if `most` are given."""
     if label not in classes:
         raise EarshotError(
             f"augmentation.background.label is {label}, which is no class; {did_you_mean(label, classes)}"
@@ -88,6 +94,9 @@ def _noise(label: str, classes: list[str], training: Windows) -> Callable[[Draws
     if training.multi_label:
         raise EarshotError("augmentation.background is for single labels, and the windows here have several")
     places = torch.nonzero(training.labels == classes.index(label))[:, 0]
+    if most is not None:
+        at_hand = training[places[:most].tolist()][0]
+        return lambda draws, n: at_hand[draws.whole(0, len(at_hand) - 1, n)]
 
     def drawn(draws: Draws, n: int) -> torch.Tensor:
         return training[places[draws.whole(0, len(places) - 1, n)].tolist()][0]

@@ -104,7 +104,8 @@ def fit(
         num_sanity_val_steps=0,
     )
     size = how.batch_size or len(training)
-    batches = WindowDataModule(training, validation, size, cfg.seed, balanced=how.sampling == "balanced")
+    balanced_draws = how.sampling == "balanced"
+    batches = WindowDataModule(training, validation, size, cfg.seed, balanced_draws, how.shuffle_shards)
     loss = _loss(how, training, len(data.classes), augmenter is not None and augmenter.mixes)
     classifier = Classifier(net, _optimizer(cfg), layers, how, loss, augmenter if steps else None)
     before = {name: value.clone() for name, value in net.state_dict().items()} if how.interpolation < 1 else {}

@@ -29,6 +29,9 @@ class Training(Section):
     gradient_clipping: Annotated[float | None, Finite, Field(gt=0), must("a norm above 0, or null")] = None
     class_weights: Annotated[Literal["none", "balanced"], must("none or balanced")] = "none"
     sampling: Annotated[Literal["shuffled", "balanced"], must("shuffled or balanced")] = "shuffled"
+    shuffle_shards: Annotated[
+        int | None, Whole, must("a number of shards, 1 or more, or null for the windows of all together")
+    ] = None
     label_smoothing: Annotated[float, Finite, Field(ge=0, lt=1), must("a share, 0 or more and below 1")] = 0.0
     averaging: Annotated[Literal["none", "ema", "swa"], must("one of none, ema, swa")] = "none"
     ema_decay: Annotated[float, Finite, Field(gt=0, lt=1), must("a share above 0 and below 1, such as 0.999")] = 0.999
@@ -65,6 +68,11 @@ def of(cfg: DictConfig) -> Training:
         )
     if training.schedule == "one_cycle" and training.warm_up == 0:
         raise EarshotError("model.training.warm_up is 0, and the one cycle has to rise: set a share such as 0.3")
+    if training.shuffle_shards and training.sampling == "balanced":
+        raise EarshotError(
+            "model.training.sampling=balanced draws from all windows, and model.training.shuffle_shards from some at a "
+            "time: set sampling=shuffled, with class_weights=balanced, or shuffle_shards=null"
+        )
     return training
 
 
