@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler, WeightedRandomSampler
 
+from earshot.batches.share import Share, Shared
 from earshot.batches.windows import Windows
 from earshot.errors import EarshotError
 
@@ -13,25 +14,36 @@ from earshot.errors import EarshotError
 class WindowDataModule(pl.LightningDataModule):
     """The training and validation windows of one fold. Test windows are read by `evaluate` alone."""
 
-    def __init__(self, train: Windows, validation: Windows, batch_size: int, seed: int, balanced: bool = False):
+    def __init__(
+        self,
+        train: Windows,
+        validation: Windows,
+        batch_size: int,
+        seed: int,
+        balanced: bool = False,
+        share: Share | None = None,
+    ):
         """Take the windows of both parts; the training windows are shuffled anew each epoch, by `seed`.
 
         Parameters
         ----------
+        batch_size : of all processes that train the model together
         balanced : draw as many windows as there are, with replacement, so that each class is as likely
+        share : this process's of each batch; None: all of it
         """
         super().__init__()
-        self.balanced = balanced
+        self.balanced, self.share = balanced, share
         self.train_windows, self.validation_windows = train, validation
         self.batch_size, self.seed = batch_size, seed
+        self.generator = torch.Generator()
 
     def train_dataloader(self) -> DataLoader:
         """Return shuffled batches; the last one may be smaller."""
-        generator = torch.Generator().manual_seed(self.seed)
+        windows, self.generator = self.train_windows, torch.Generator().manual_seed(self.seed)
         if self.balanced:
-            sampler = WeightedRandomSampler(_shares(self.train_windows), len(self.train_windows), generator=generator)
+            sampler = WeightedRandomSampler(_shares(windows), len(windows), generator=self.generator)
         else:
-            sampler = RandomSampler(self.train_windows, generator=generator)
+            sampler = RandomSampler(windows, generator=self.generator)
         return self._loader(self.train_windows, sampler)
 
     def val_dataloader(self) -> DataLoader:
@@ -40,7 +52,8 @@ class WindowDataModule(pl.LightningDataModule):
 
     def _loader(self, dataset: Windows, sampler: Sampler[int]) -> DataLoader:
         # The windows are in memory: worker processes would only add start-up and copies.
-        return DataLoader(dataset, sampler=BatchSampler(sampler, self.batch_size, drop_last=False), batch_size=None)
+        batches = BatchSampler(sampler, self.batch_size, drop_last=False)
+        return DataLoader(Shared(dataset, self.share) if self.share else dataset, sampler=batches, batch_size=None)
 
 
 def _shares(windows: Windows) -> torch.Tensor:

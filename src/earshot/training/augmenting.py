@@ -49,12 +49,15 @@ def without_steps(cfg: DictConfig, net: nn.Module) -> list[str]:
     return [name for name in operations if name == "mixup" or not getattr(net.model, "copies", None)]
 
 
-def augmenter(cfg: DictConfig, data: Data, training: Windows, mean: torch.Tensor | None) -> Augmenter | None:
+def augmenter(
+    cfg: DictConfig, data: Data, training: Windows, mean: torch.Tensor | None, rank: int = 0
+) -> Augmenter | None:
     """Return what changes the batches of a training, or None where nothing is asked for.
 
     Parameters
     ----------
     mean : of the training windows, (F,), where it is known
+    rank : of this process among those that train the model
 
     Raises
     ------
@@ -69,7 +72,7 @@ def augmenter(cfg: DictConfig, data: Data, training: Windows, mean: torch.Tensor
         mean, _ = statistics(training)
     fill = torch.zeros(data.features.rows.shape[1]) if mean is None else mean
     noise = {"noise": _noise(chosen.background.label, data.classes, training)} if chosen.background else {}
-    return Augmenter(chosen, cfg.seed, data.input.sample_rate, fill, **noise)
+    return Augmenter(chosen, cfg.seed, data.input.sample_rate, fill, rank=rank, **noise)
 
 
 def kind_of(built: Input, training: Windows) -> settings.Kind:
