@@ -33,9 +33,9 @@ class _Trainer(_Conf):
         Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"], must("one of auto, cpu, gpu, cuda, mps, tpu")
     ]
     devices: Annotated[int | list[int] | Literal["auto"], must("a number of devices, a list of their numbers, or auto")]
-    strategy: Annotated[Literal["auto", "ddp"], must("auto or ddp")]
     precision: Annotated[PRECISIONS, must("a precision that Lightning knows, such as 32-true or bf16-mixed")]
     threads: Annotated[int, Field(ge=1), must("a whole number, 1 or more")]
+    strategy: Annotated[Literal["auto", "ddp"], must("auto or ddp")] = "auto"
 
 
 class _Mlflow(_Conf):

@@ -27,6 +27,7 @@ import psutil
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.strategies import DDPStrategy
 
@@ -39,16 +40,28 @@ READY = "ready"  # what another process says before it is waited for no more
 SECONDS = 10.0  # for the others to end after one of them has failed, or after the last epoch
 
 
-@dataclass(frozen=True)
+@dataclass
 class Other:
-    """Another process of the training, and the file with what it says on standard error."""
+    """Another process of the training.
+
+    said : a file with what it says on standard error
+    told : the latest that it has told this process, nothing if it has ended
+    """
 
     process: subprocess.Popen
     said: Path
+    told: str = ""
 
-    def next_line(self) -> str:
-        """Return what it says next to this process; nothing if it has ended."""
-        return self.process.stdout.readline().strip()
+    def is_ready(self) -> bool:
+        """Wait until it can begin; False if it has failed."""
+        self.told = self.process.stdout.readline().strip()
+        return self.told == READY
+
+    def failure(self) -> dict[str, Any]:
+        """Return what it tells of its failure, once it has ended; nothing if it was killed."""
+        if self.told in ("", READY):
+            self.told = self.process.stdout.readline().strip()
+        return json.loads(self.told or "{}")
 
     def end(self) -> None:
         """End it, whatever it does."""
@@ -106,7 +119,7 @@ class Group:
             yield
             return
         for other in self.others:
-            if other.next_line() != READY:
+            if not other.is_ready():
                 raise RuntimeError("a process has ended")  # `started` asks which, and why
         if self.first:
             print(READY, file=self.first, flush=True)
@@ -130,7 +143,7 @@ class Group:
             code = other.process.poll()
             if not code:
                 continue
-            told = json.loads(other.next_line() or "{}")
+            told = other.failure()
             if told.get("failed", 0.0) < failed:
                 first, failed = _told(rank, self.share.of, code, told, other.said), told.get("failed", 0.0)
         return first
@@ -145,14 +158,15 @@ def count(cfg: DictConfig) -> int:
         If the machine does not have these devices.
     """
     asked = cfg.trainer
-    if asked.devices == 1:
+    if asked.devices == 1 and asked.accelerator in ("auto", "cpu"):
         return 1
     devices = asked.devices if isinstance(asked.devices, int | str) else list(asked.devices)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
     try:
         return pl.Trainer(accelerator=asked.accelerator, devices=devices, **quiet).num_devices
-    except (RuntimeError, TypeError, ValueError) as error:  # Lightning's MisconfigurationException is one of them
-        raise EarshotError(f"trainer.devices is {devices}: {' '.join(str(error).split())}") from None
+    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
+        where = f"trainer.accelerator is {asked.accelerator} and trainer.devices {devices}"
+        raise EarshotError(f"{where}: {' '.join(str(error).split())}") from None
 
 
 @contextlib.contextmanager
