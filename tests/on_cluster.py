@@ -41,3 +41,23 @@ def interrupts(number: int, done: Path, client: int) -> None:
     if number == 0:
         os.kill(client, signal.SIGINT)
     time.sleep(60)
+
+
+def begins(number: int, done: Path, until: Path | None = None) -> int:
+    """Leave a note of each time that this was begun; all but the first three wait for a file."""
+    path = done / str(number)
+    path.write_text("again" if path.exists() else "once")
+    while until and number >= 3 and not until.exists():
+        time.sleep(0.05)
+    return number
+
+
+def worker(number: int) -> int:
+    """Return the process id of the worker."""
+    return psutil.Process().parent().parent().pid
+
+
+async def has_gpus(n: int = 0, dask_worker=None) -> int:
+    """Have a worker say that it has so many GPUs; return its process id."""
+    await dask_worker.set_resources(GPU=n)
+    return os.getpid()

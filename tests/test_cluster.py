@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future, wait
 from pathlib import Path
 
 import distributed
@@ -20,6 +24,7 @@ import on_cluster
 from conftest import BIN, PROJECT, Project, invoke, left_running, new_store, started, tone, write_audio
 from earshot import files
 from earshot.cli.main import main
+from earshot.cluster import each as each_module
 from earshot.cluster import pools, remote, same, start
 from earshot.cluster.each import TRIES, each
 from earshot.errors import EarshotError
@@ -73,7 +78,8 @@ def scheduler(tmp_path_factory):
             client.wait_for_workers(2)
         children = psutil.Process(workers.pid).children(recursive=True)
         yield file
-        remote._client(str(file)).close()
+        if file.exists():
+            remote._client(str(file)).close()
         workers.terminate()
         workers.wait()
         assert not left_running(children, 10)
@@ -96,6 +102,45 @@ def on_all(work, done: Path, *more, n: int = 8) -> list:
 def others(done: Path, n: int = 8) -> bool:
     """Tell whether all but the third are done."""
     return {path.name for path in done.iterdir()} == {str(number) for number in range(n)} - {"3"}
+
+
+class SlowAtFirst(Executor):
+    """Has all that it is given done at once but the first, which is done when all others that were begun are."""
+
+    slots = 2
+
+    def __init__(self):
+        self.first, self.begun, self.before = None, 0, 0
+
+    def submit(self, work, *args) -> Future:
+        future: Future = Future()
+        self.begun += len(args[-1])
+        if self.first is None:
+            self.first = lambda: future.set_result(work(*args))
+        else:
+            future.set_result(work(*args))
+        return future
+
+    def wait(self, futures, *_):
+        if not any(future.done() for future in futures):
+            self.before = self.begun
+            self.first()
+        return wait(futures, 0)
+
+
+def test_few_results_wait_in_memory_for_a_slow_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(each_module, "MOST", 10)
+    monkeypatch.setattr(each_module, "HELD", 100)
+    for work in (on_cluster.begins, on_cluster.fails):
+        pool = SlowAtFirst()
+        monkeypatch.setattr(each_module, "wait", pool.wait)
+        results = each(pool, work, [(number, tmp_path) for number in range(1000)], "")
+        if work is on_cluster.begins:
+            assert [*results] == [*range(1000)] and 100 <= pool.before < 150
+        else:
+            with pytest.raises(EarshotError, match="is out of tune"):
+                list(results)
+            assert pool.before == 1000, "nobody gets the results after one that failed: none is kept"
 
 
 @pytest.mark.process
@@ -368,3 +413,82 @@ def test_a_fault_in_the_file_of_a_cluster_is_a_line(change, told, project):
 def test_a_cluster_without_a_file_is_a_line(project):
     with pytest.raises(EarshotError, match=r"pbs.yaml is missing. Clusters there are: dask, kubernetes, local, slurm"):
         start.read("pbs")
+
+
+@pytest.mark.process
+def test_trainings_go_where_there_is_what_they_take(cluster, monkeypatch, tmp_path):
+    monkeypatch.setenv(remote.RESOURCES, "GPU=1")
+    client = remote._client(str(cluster))
+    at = client.run(on_cluster.has_gpus)
+    first = min(at)
+    client.run(on_cluster.has_gpus, 2, workers=[first])
+    with pools.for_runs(1) as pool:
+        assert pool.slots == 1, "it has two GPUs and a thread"
+        found = [*each(pool, on_cluster.worker, [(n,) for n in range(6)], "")]
+        assert {*found} == {at[first]}
+    client.run(on_cluster.has_gpus, 0, workers=[first])
+    monkeypatch.setenv(remote.RESOURCES, "GPU")
+    with pytest.raises(EarshotError, match="EARSHOT_RESOURCES is GPU, and must be like GPU=1"):
+        pools.for_runs(1)
+
+
+@pytest.mark.process
+def test_what_a_paused_worker_has_waits_and_the_others_are_done(cluster, tmp_path):
+    at = remote._client(str(cluster)).run(os.getpid)
+    paused = psutil.Process(min(at.values()))
+    paused.suspend()
+    done, n = tmp_path / "done", 12
+    done.mkdir()
+
+    def go_on() -> None:
+        deadline = time.monotonic() + 60
+        while len([*done.iterdir()]) < n - 2 and time.monotonic() < deadline:  # a worker has at most two at a time
+            time.sleep(0.05)
+        paused.resume()
+
+    waiting = threading.Thread(target=go_on)
+    waiting.start()
+    try:
+        assert on_all(on_cluster.begins, done, n=n) == [*range(n)]
+    finally:
+        paused.resume()
+        waiting.join()
+    assert {path.read_text() for path in done.iterdir()} == {"once"}
+
+
+@pytest.mark.process
+def test_a_scheduler_that_comes_again_is_waited_for_and_no_longer_than_is_asked(
+    scheduler, cluster, monkeypatch, tmp_path, capfd
+):
+    """The last test on this scheduler."""
+    [before] = [one for one in psutil.Process().children() if "scheduler" in one.cmdline()]
+    [schedule], [work] = (lines("Several machines", f"dask {what}") for what in ("scheduler", "worker"))
+    where = {"cwd": scheduler.parent.parent, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    done, killed = tmp_path / "done", tmp_path / "killed"
+    with contextlib.ExitStack() as stack:
+
+        def restart() -> None:
+            while not (done.exists() and len([*done.iterdir()]) >= 3):
+                time.sleep(0.05)
+            before.kill()
+            before.wait()
+            scheduler.unlink()
+            killed.touch()
+            for line in (schedule, work):
+                stack.enter_context(started("-m", *line.split(), **where))
+
+        other = threading.Thread(target=restart)
+        other.start()
+        assert on_all(on_cluster.begins, done, killed, n=8) == [*range(8)]
+        other.join()
+        left = pools.spread(1)
+    assert f"the scheduler at {scheduler} is gone; waiting 60 s for it" in capfd.readouterr().err
+    scheduler.unlink(missing_ok=True)
+    monkeypatch.setenv(remote.WAIT, "0")
+    monkeypatch.setattr(remote, "TIMEOUT", 0.2)
+    with left, pytest.raises(EarshotError, match="is gone. What was finished is kept: start it, and type the same"):
+        list(each(left, on_cluster.process, [(1,)], ""))
+    remote._connected.cache_clear()
+    monkeypatch.setenv(remote.WAIT, "soon")
+    with pytest.raises(EarshotError, match="EARSHOT_CLUSTER_WAIT is soon, and must be a number of seconds"):
+        remote._seconds()

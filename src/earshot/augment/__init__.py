@@ -41,6 +41,7 @@ class Augmenter:
         sample_rate: int,
         fill: torch.Tensor,
         noise: Callable[[Draws, int], torch.Tensor] = _silence,
+        rank: int = 0,
     ):
         """Take the settings, and what operations need to know.
 
@@ -49,9 +50,10 @@ class Augmenter:
         sample_rate : of windows of samples, in Hz
         fill : what masks hide with, (F,): the mean of the training windows
         noise : returns so many windows of background sound, (n, T, 1); where `chosen.background` is set
+        rank : of this process among those that train a model together: each has other random numbers
         """
         self.operations, self.mixup, self.seed, self.sample_rate = chosen.operations, chosen.mixup, seed, sample_rate
-        self.fill, self.noise = fill, noise
+        self.fill, self.noise, self.places = fill, noise, [rank] if rank else []
 
     @property
     def mixes(self) -> bool:
@@ -61,7 +63,8 @@ class Augmenter:
     @torch.no_grad()
     def __call__(self, x: torch.Tensor, epoch: int, step: int) -> tuple[torch.Tensor, Mixing | None]:
         """Change a batch of windows, (B, T, F); its labels are mixed as the second value says."""
-        draws = {name: Draws(self.seed, epoch, step, ORDER.index(name)) for name in self.operations}
+        place = (self.seed, epoch, step)
+        draws = {name: Draws(*place, ORDER.index(name), *self.places) for name in self.operations}
         x = self._changed(x, draws, {"shift": shift, "background": self._background})
         if parts := {name: (self.operations[name], draws[name]) for name in RESPONSES if name in self.operations}:
             x = filtered(x, parts, self.sample_rate)

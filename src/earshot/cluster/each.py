@@ -27,7 +27,18 @@ AHEAD = 2  # batches for each process, so that none waits for the next
 TRIES = 3  # by how many processes a thing is tried that are all killed by it
 MOST_TOLD = 10  # failures in a message
 HOPELESS = 10  # failures without a success, after which the rest isn't tried
+HELD = 1000  # results, or as many as are being made, that wait for an earlier one; more aren't begun
 PATIENCE = 5.0  # seconds without a result, after which it is looked whether there are any workers
+
+
+class Gone(BrokenExecutor):
+    """A pool has lost the scheduler of its cluster, with all that it was to do; it may come again."""
+
+    def __init__(self, told: str, client: Any):
+        """Take what is told of it, and the pool's client that has lost it."""
+        super().__init__(told)
+        self.client = client
+
 
 Outcome = tuple[Any, BaseException | None]
 
@@ -45,7 +56,7 @@ def each(
 
     Parameters
     ----------
-    pool : one of `pools`; the results do not depend on it
+    pool : one of `pools`; the results do not depend on it, and few of them wait in memory
     work : a function at the top of a module
     todo : the arguments of each call; may be empty
     label, unit : of the progress bar; without a label there is none
@@ -133,6 +144,8 @@ class _Round:
         slots = max(1, self._slots())
         while len(self.running) < AHEAD * slots and (self.apart or self.waiting):
             queue, size = (self.apart, 1) if self.apart else (self.waiting, self._size(slots))
+            if queue is self.waiting and len(self.found) >= max(HELD, AHEAD * slots * size):
+                break  # one that all of them wait for takes long
             self._start([queue.popleft() for _ in range(min(size, len(queue)))])
         if self.alone and not self.running:
             self._start([self.alone.popleft()])
@@ -160,6 +173,10 @@ class _Round:
             numbers = self.running.pop(future)
             try:
                 outcomes, seconds = future.result()
+            except Gone as gone:
+                self.waiting = deque(sorted([*self.waiting, *numbers]))
+                self.pool.again(gone)
+                continue
             except BrokenExecutor as death:
                 self._died(numbers, death)
                 continue
@@ -171,7 +188,8 @@ class _Round:
                     self._fail(number, error)
 
     def _done(self, number: int, found: Any) -> None:
-        self.found[number] = found
+        if number < min(self.failed, default=len(self.todo)):  # else nobody gets it
+            self.found[number] = found
         self._count()
 
     def _count(self) -> None:
@@ -199,6 +217,7 @@ class _Round:
             self._done(number, self.instead(error))
             return
         self.failed[number] = error
+        self.found = {other: result for other, result in self.found.items() if other < number}
         self._count()
         if len(self.failed) == HOPELESS and self.ended == HOPELESS:
             for queue in (self.waiting, self.apart, self.alone):

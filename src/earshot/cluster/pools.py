@@ -54,6 +54,15 @@ def spread(workers: int, *modules: str) -> Executor:
     return Lasting(workers, lambda slots: processes.pool(slots, *modules))
 
 
+def for_runs(workers: int, *modules: str) -> Executor:
+    """Return a pool as `spread` does, for trainings: a cluster's workers have cores or GPUs for so many of them."""
+    if address := scheduler():
+        from earshot.cluster.remote import Workers
+
+        return Workers(address, modules, for_runs=True)
+    return spread(workers, *modules)
+
+
 def forked(workers: int, load: Callable[[], None], *modules: str) -> Executor:
     """Return a pool of processes with all that this one has loaded, or all workers of the cluster.
 

@@ -35,6 +35,7 @@ class _Trainer(_Conf):
     devices: Annotated[int | list[int] | Literal["auto"], must("a number of devices, a list of their numbers, or auto")]
     precision: Annotated[PRECISIONS, must("a precision that Lightning knows, such as 32-true or bf16-mixed")]
     threads: Annotated[int, Field(ge=1), must("a whole number, 1 or more")]
+    strategy: Annotated[Literal["auto", "ddp"], must("auto or ddp")] = "auto"
 
 
 class _Mlflow(_Conf):

@@ -52,12 +52,15 @@ def without_steps(cfg: DictConfig, net: nn.Module) -> list[str]:
     return [name for name in operations if name == "mixup" or not getattr(net.model, "copies", None)]
 
 
-def augmenter(cfg: DictConfig, data: Data, training: Windows, mean: torch.Tensor | None) -> Augmenter | None:
+def augmenter(
+    cfg: DictConfig, data: Data, training: Windows, mean: torch.Tensor | None, rank: int = 0
+) -> Augmenter | None:
     """Return what changes the batches of a training, or None where nothing is asked for.
 
     Parameters
     ----------
     mean : of the training windows, (F,), where it is known
+    rank : of this process among those that train the model
 
     Raises
     ------
@@ -75,7 +78,7 @@ def augmenter(cfg: DictConfig, data: Data, training: Windows, mean: torch.Tensor
     if chosen.background:
         most = AT_HAND if options.of(cfg).shuffle_shards else None
         noise = {"noise": _noise(chosen.background.label, data.classes, training, most)}
-    return Augmenter(chosen, cfg.seed, data.input.sample_rate, fill, **noise)
+    return Augmenter(chosen, cfg.seed, data.input.sample_rate, fill, rank=rank, **noise)
 
 
 def kind_of(built: Input, training: Windows) -> settings.Kind:

@@ -22,9 +22,16 @@ def averaged(kind: str, net: nn.Module, ema_decay: float) -> AveragedModel | Non
     """
     if kind == "none":
         return None
-    return AveragedModel(
-        net, multi_avg_fn=moving(ema_decay) if kind == "ema" else get_swa_multi_avg_fn(), use_buffers=True
-    )
+    change = moving(ema_decay) if kind == "ema" else plain
+    return AveragedModel(net, multi_avg_fn=change, use_buffers=True).requires_grad_(False)
+
+
+def plain(average: list[torch.Tensor], new: list[torch.Tensor], updates: torch.Tensor | int) -> None:
+    """Move an average of so many weights to that of one more; a count, such as a batch norm's, is the latest one."""
+    if average[0].is_floating_point():
+        get_swa_multi_avg_fn()(average, new, updates)
+    else:
+        torch._foreach_copy_(average, new)
 
 
 def moving(decay: float) -> Average:

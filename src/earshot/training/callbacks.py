@@ -5,7 +5,7 @@ The scores of an epoch are those that `Classifier` has computed by its end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
@@ -36,6 +36,14 @@ class History(pl.Callback):
         self.weights: dict[str, torch.Tensor] = {}
         self.weights_epoch = 0
 
+    def state(self) -> dict[str, Any]:
+        """Return the whole record."""
+        return {"epochs": self.epochs, "weights": self.weights, "weights_epoch": self.weights_epoch}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take a record."""
+        self.epochs, self.weights, self.weights_epoch = state["epochs"], state["weights"], state["weights_epoch"]
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Classifier) -> None:
         """Add the epoch's scores, and copy its weights if they are the ones to use so far."""
         epoch = pl_module.epoch
@@ -54,9 +62,16 @@ class StopEarly(pl.Callback):
         self.patience = patience
         self.best, self.best_epoch = float("inf"), 0
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Classifier) -> None:
+        """Compare the epochs before."""
+        for epoch in pl_module.earlier:
+            self._compare(trainer, epoch)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Classifier) -> None:
         """Compare the epoch with the best so far."""
-        epoch = pl_module.epoch
+        self._compare(trainer, pl_module.epoch)
+
+    def _compare(self, trainer: pl.Trainer, epoch: Epoch) -> None:
         if epoch["val_loss"] < self.best:
             self.best, self.best_epoch = epoch["val_loss"], epoch["epoch"]
         if epoch["epoch"] - self.best_epoch >= self.patience:
@@ -74,6 +89,11 @@ class PrintLayers(pl.Callback):
 class PrintEpochs(pl.Callback):
     """Print the scores of some ten epochs, a line each, where there is no terminal for a progress bar."""
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Classifier) -> None:
+        """Say where a training goes on."""
+        if pl_module.earlier:
+            print(f"  goes on after epoch {len(pl_module.earlier)}/{trainer.max_epochs}", flush=True)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Classifier) -> None:
         """Print the line of every n-th epoch."""
         epoch = pl_module.epoch
@@ -88,6 +108,11 @@ class LogEpochs(pl.Callback):
     def __init__(self, run: Run):
         """Take the run."""
         self.run = run
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Classifier) -> None:
+        """Log the epochs before: the run that was killed had them."""
+        for epoch in pl_module.earlier:
+            self.run.epoch(epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Classifier) -> None:
         """Log the epoch."""

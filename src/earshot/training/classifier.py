@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -30,6 +30,7 @@ class Classifier(pl.LightningModule):
     net : the model
     layers : the rows of its summary, see `models.layers`
     epoch : the scores of the latest epoch, there for callbacks from `on_validation_end` on
+    earlier : those of the epochs before training goes on from a state that was kept, there from `on_train_start` on
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Classifier(pl.LightningModule):
         self.augmenter = augmenter
         self.loss, self.average = loss, averaged(training.averaging, net, training.ema_decay)
         self.epoch: Epoch = {}
+        self.earlier: list[Epoch] = []
         self._sums: dict[str, torch.Tensor] = {}  # by part: loss, correct and all windows of the epoch so far
+        self._unused: list[nn.Parameter] | None = None  # parameters that a step does not use; None before it is known
         self.automatic_optimization = takes_steps(net)
 
     @property
@@ -62,31 +65,45 @@ class Classifier(pl.LightningModule):
         """What an epoch's scores and weights are of: the averaged model where there is one by then, else the model."""
         return self.average.module if self.average is not None and self.average.n_averaged > 0 else self.net
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], number: int) -> torch.Tensor | None:
+    def training_step(self, batch: Sequence[Any], number: int) -> torch.Tensor | None:
         """Return the loss of the epoch's batch (x, y) of that number, counted from 0.
 
+        Of a process' share of a batch there are two numbers more, see `batches.share`.
         A model that solves for its weights does so, and has none to descend.
         """
-        x, y = batch
+        x, y, *counts = batch
         if _is_solved(self.net):
             *before, model = self.net.children()
             model.solve(nn.Sequential(*before)(x), y, self.current_epoch)
         x, mixing = self.augmenter(x, self.current_epoch, number) if self.augmenter else (x, None)
         logits = self.net(x)
         loss = heads.loss(logits, y) if self.loss is None else self.loss(logits, self.loss.targets(y, mixing))
-        self._count("train", loss, logits, y)
+        self._count("train", loss, logits, y, *counts)
+        if counts:  # the mean over the processes' gradients is that of all windows of the batch
+            mine, of = counts
+            loss = self._of_all_parameters(loss * (mine * self.trainer.world_size / of))
         return loss if self.automatic_optimization else None
 
-    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
+    def _of_all_parameters(self, loss: torch.Tensor) -> torch.Tensor:
+        """Return a loss with a gradient, if of zero, for each parameter: DDP waits for all."""
+        if self._unused is None:
+            trained = [p for p in self.net.parameters() if p.requires_grad]
+            found = torch.autograd.grad(loss, trained, retain_graph=True, allow_unused=True)
+            self._unused = [p for p, gradient in zip(trained, found, strict=True) if gradient is None]
+        return loss + sum((0 * p.sum() for p in self._unused), start=torch.zeros_like(loss))
+
+    def validation_step(self, batch: Sequence[Any], _: int) -> None:
         """Count the loss and accuracy of a batch (x, y)."""
-        x, y = batch
+        x, y, *counts = batch
         logits = self.chosen(x)
-        self._count("val", heads.loss(logits, y), logits, y)
+        self._count("val", heads.loss(logits, y), logits, y, *counts)
 
     @torch.no_grad()
-    def _count(self, part: str, loss: torch.Tensor, logits: torch.Tensor, y: torch.Tensor) -> None:
+    def _count(self, part: str, loss: torch.Tensor, logits: torch.Tensor, y: torch.Tensor, *counts: int) -> None:
         correct = _right(logits, y).sum()
         step = torch.stack([loss * len(y), correct.to(loss.dtype), torch.full_like(loss, len(y))])
+        if counts and not counts[0]:  # a window of another process
+            step = torch.zeros_like(step)
         self._sums[part] = self._sums.get(part, 0) + step
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -107,7 +124,8 @@ class Classifier(pl.LightningModule):
         Lightning's own `log` does the same; at every step it takes longer than a small network.
         """
         self.epoch = {"epoch": self.current_epoch + 1}
-        for part, (loss, correct, windows) in ((part, sums.tolist()) for part, sums in self._sums.items()):
+        sums = self.trainer.strategy.reduce(torch.stack([*self._sums.values()]), reduce_op="sum")  # of all processes
+        for part, (loss, correct, windows) in zip(self._sums, sums.tolist(), strict=True):
             self.epoch |= {f"{part}_loss": loss / windows, f"{part}_accuracy": correct / windows}
         self._sums = {}
 

@@ -57,6 +57,13 @@ def train_one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str
     return trained.settings, trained.epochs
 
 
+def _cores(cfg: DictConfig) -> int:
+    """Return how many cores a run takes, if it is not trained on GPUs."""
+    devices = cfg.trainer.devices
+    processes = devices if isinstance(devices, int) else 1 if isinstance(devices, str) else len(devices)
+    return cfg.trainer.threads * max(1, processes)
+
+
 def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str) -> dict[str, list[dict[str, Any]]]:
     """Train all runs, some side by side, and return the epochs of each experiment in the order of `configs`.
 
@@ -64,14 +71,15 @@ def train_all(configs: list[DictConfig], folder: Path, workers: int, label: str)
     ----------
     configs : one for each run
     folder : of the dataset's models; each run gets a folder in it, INPUT-MODEL/RUN
-    workers : number of processes; the results do not depend on it
+    workers : number of cores; the results do not depend on it
     label : of the progress bar
     """
     experiments = [Experiment.of(cfg).name for cfg in configs]
     names = [f"{experiment}/{run_name(cfg)}" for experiment, cfg in zip(experiments, configs, strict=True)]
     todo = [(cfg, folder / name) for cfg, name in zip(configs, names, strict=True)]
     epochs: dict[str, list[dict[str, Any]]] = {experiment: [] for experiment in experiments}
-    with pools.spread(workers, "earshot.training.runs", "earshot.tracking.imported") as pool:
+    at_once = max(1, workers // max(map(_cores, configs), default=1))
+    with pools.for_runs(at_once, "earshot.training.runs", "earshot.tracking.imported") as pool:
         done = each(pool, train_one, todo, label, "run")
         for experiment, name, (settings, scores) in zip(experiments, names, done, strict=True):
             chosen = scores[settings["best_epoch"] - 1]

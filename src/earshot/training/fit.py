@@ -6,6 +6,7 @@ import hashlib
 import logging
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import torch
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save as to_bytes
+from torch import nn
 
 from earshot import files, models
 from earshot.batches.datamodule import WindowDataModule
@@ -27,11 +29,12 @@ from earshot.models.layers import layers_of
 from earshot.processes import keep_memory
 from earshot.settings import PADS, WIRINGS, pad_of, window_of
 from earshot.trained import model_folder, predict
-from earshot.training import augmenting, options, pretrained
+from earshot.training import augmenting, options, pretrained, several
 from earshot.training.callbacks import History, StopEarly
 from earshot.training.classifier import Classifier, takes_steps
 from earshot.training.loss import Loss, balanced
 from earshot.training.options import Training
+from earshot.training.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from earshot.batches.prepare import Data
@@ -60,6 +63,7 @@ def fit(
     validation: Windows,
     callbacks: Sequence[pl.Callback] = (),
     progress_bar: bool = False,
+    state: Path | None = None,
 ) -> Trained:
     """Fit a model to the training windows; the validation loss decides which epoch's weights are used.
 
@@ -67,56 +71,45 @@ def fit(
     ----------
     callbacks : Lightning's, called after the scores and weights of an epoch were recorded
     progress_bar : show Lightning's progress bar
+    state : a file with what is needed to go on after the last epoch, written while it is trained; None: there is none
 
     Raises
     ------
     EarshotError
-        If the model or the optimizer can't be made of their settings.
+        If the model or the optimizer can't be made of their settings, or one of several processes fails.
+    """
+    settings, weights, epochs = learn(cfg, data, (training, validation), callbacks, progress_bar, state)
+    if training.multi_label:
+        settings["thresholds"] = _thresholds(settings, weights, validation)
+    found = _probabilities(settings, weights, validation)
+    return Trained(settings, weights, epochs, predict.table(settings, validation, found))
+
+
+def learn(
+    cfg: DictConfig,
+    data: Data,
+    windows: tuple[Windows, Windows],
+    callbacks: Sequence[pl.Callback] = (),
+    progress_bar: bool = False,
+    state: Path | None = None,
+    group: several.Group | None = None,
+) -> tuple[dict[str, Any], dict[str, torch.Tensor], list[Epoch]]:
+    """Do `fit` without its predictions; return settings, weights and the scores of each epoch.
+
+    Parameters
+    ----------
+    group : the processes that this one belongs to; None: it is the first, and starts the others
     """
     _make_deterministic(cfg)
-    how = options.of(cfg)
+    training, validation = windows
     shape = (training.length, data.features.rows.shape[1])
     chosen = pretrained.completed(cfg, data)
     net = models.build(chosen, data.input.standardised, *shape, len(data.classes))
-    if data.input.standardised:
-        net.standardiser.set(*statistics(training))
-    mean = net.standardiser.mean if data.input.standardised else None
-    steps = takes_steps(net)
-    if not steps:
-        options.check_without_steps(how, augmenting.without_steps(cfg, net), cfg.model.name)
-    augmenter = augmenting.augmenter(cfg, data, training, mean)
-    pretrained.begin(net, chosen, training, augmenter)
-    layers, net = layers_of(net, shape), models.faster(net)
-    history = History(how.checkpoint)
-    stopping = [StopEarly(how.early_stopping)] if how.early_stopping else []
-    trainer = pl.Trainer(
-        max_epochs=how.max_epochs,
-        gradient_clip_val=how.gradient_clipping,
-        accelerator=cfg.trainer.accelerator,
-        devices=cfg.trainer.devices,
-        precision=cfg.trainer.precision,
-        deterministic="warn",
-        callbacks=[history, *stopping, *callbacks],
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=progress_bar,
-        num_sanity_val_steps=0,
-    )
-    size = how.batch_size or len(training)
-    balanced_draws = how.sampling == "balanced"
-    batches = WindowDataModule(training, validation, size, cfg.seed, balanced_draws, how.shuffle_shards)
-    loss = _loss(how, training, len(data.classes), augmenter is not None and augmenter.mixes)
-    classifier = Classifier(net, _optimizer(cfg), layers, how, loss, augmenter if steps else None)
-    before = {name: value.clone() for name, value in net.state_dict().items()} if how.interpolation < 1 else {}
-    try:
-        # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's setting)
-        torch.set_flush_denormal(True)
-        classifier.train()  # Lightning leaves modes as they are, and a model may have layers that stay as in prediction
-        trainer.fit(classifier, batches)
-    finally:
-        torch.set_flush_denormal(False)
-    weights = pretrained.interpolated(before, history.weights, how.interpolation) if before else history.weights
+    n = several.count(cfg) if takes_steps(net) else 1  # else all windows are needed at once
+    with nullcontext(group) if group else several.started(n, cfg, windows, state) as group:
+        if data.input.standardised:
+            net.standardiser.set(*statistics(training))
+        history, layers, weights = _descend(net, chosen, cfg, data, windows, callbacks, progress_bar, state, group)
     settings = _settings(cfg, data, history) | {
         "model": chosen,
         "window_shape": shape,
@@ -127,10 +120,64 @@ def fit(
         "windows": {"train": len(training), "validation": len(validation)},
         **_padding(cfg, data),
     }
-    if training.multi_label:
-        settings["thresholds"] = _thresholds(settings, weights, validation)
-    found = _probabilities(settings, weights, validation)
-    return Trained(settings, weights, history.epochs, predict.table(settings, validation, found))
+    return settings, weights, history.epochs
+
+
+def _descend(
+    net: nn.Module,
+    chosen: dict[str, Any],
+    cfg: DictConfig,
+    data: Data,
+    windows: tuple[Windows, Windows],
+    callbacks: Sequence[pl.Callback],
+    progress_bar: bool,
+    state: Path | None,
+    group: several.Group,
+) -> tuple[History, list[dict[str, Any]], dict[str, torch.Tensor]]:
+    """Train a model; return what was recorded, the rows of its summary, and the weights to keep."""
+    how, (training, validation) = options.of(cfg), windows
+    mean = net.standardiser.mean if data.input.standardised else None
+    steps = takes_steps(net)
+    if not steps:
+        options.check_without_steps(how, augmenting.without_steps(cfg, net), cfg.model.name)
+    augmenter = augmenting.augmenter(cfg, data, training, mean, group.share.rank)
+    pretrained.begin(net, chosen, training, augmenter)
+    layers, net = layers_of(net, (training.length, data.features.rows.shape[1])), models.faster(net)
+    history = History(how.checkpoint)
+    stopping = [StopEarly(how.early_stopping)] if how.early_stopping else []
+    size = how.batch_size or len(training)
+    share = group.share if group.several else None
+    balanced_draws = how.sampling == "balanced"
+    batches = WindowDataModule(training, validation, size, cfg.seed, balanced_draws, how.shuffle_shards, share)
+    resuming = [Unfinished(state, history, batches)] if state else []
+    loss = _loss(how, training, len(data.classes), augmenter is not None and augmenter.mixes)
+    classifier = Classifier(net, _optimizer(cfg), layers, how, loss, augmenter if steps else None)
+    before = {name: value.clone() for name, value in net.state_dict().items()} if how.interpolation < 1 else {}
+    with group.joined():
+        trainer = pl.Trainer(
+            max_epochs=how.max_epochs,
+            gradient_clip_val=how.gradient_clipping,
+            accelerator=cfg.trainer.accelerator,
+            devices=OmegaConf.to_container(OmegaConf.create({"devices": cfg.trainer.devices}))["devices"],
+            precision=cfg.trainer.precision,
+            deterministic="warn",
+            callbacks=[*group.callbacks(), history, *resuming, *stopping, *callbacks],
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress_bar,
+            num_sanity_val_steps=0,
+            **group.of_trainer(),
+        )
+        try:
+            # the LSTM's gradients fade into denormal numbers, with which a CPU is ten times slower (this thread's)
+            torch.set_flush_denormal(True)
+            classifier.train()  # Lightning leaves modes as they are; a model may have layers that stay as in prediction
+            trainer.fit(classifier, batches)
+        finally:
+            torch.set_flush_denormal(False)
+    kept = pretrained.interpolated(before, history.weights, how.interpolation) if before else history.weights
+    return history, layers, kept
 
 
 def _padding(cfg: DictConfig, data: Data) -> dict[str, Any]:

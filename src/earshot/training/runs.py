@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from earshot import provenance
+from earshot import project, provenance
 from earshot.batches import prepare
 from earshot.batches.prepare import Data
 from earshot.batches.windows import Windows
@@ -43,12 +43,15 @@ def once(cfg: DictConfig, data: Data) -> Path:
 def train(cfg: DictConfig, data: Data, out: Path, verbose: bool = True) -> Trained:
     """Train as the config says, or read the whole run in `out`; log it to MLflow.
 
+    A training that was killed goes on after its last epoch that was kept, see `unfinished`.
+
     Parameters
     ----------
     out : the folder for the weights and their settings
     verbose : print the model's layers and the epochs, those as a progress bar in a terminal and as lines elsewhere
     """
     options.of(cfg), augmenting.asked(cfg)  # a mistake in them makes no run
+    state = project.cache("unfinished", f"{run_cache.folder(cfg, data).name}.safetensors")
     parts = {part: prepare.part(cfg, data, part) for part in ("train", "validation")}
     with logger.run(data.card.task, _title(cfg, data), _tags(cfg, data), cfg.mlflow.system_metrics) as run:
         _log_settings(run, cfg, data, out, parts)
@@ -59,10 +62,11 @@ def train(cfg: DictConfig, data: Data, out: Path, verbose: bool = True) -> Train
         else:
             callbacks = [LogEpochs(run), *(_printers() if verbose else [])]
             progress_bar = verbose and sys.stderr.isatty()
-            trained = fit.fit(cfg, data, parts["train"], parts["validation"], callbacks, progress_bar)
+            trained = fit.fit(cfg, data, parts["train"], parts["validation"], callbacks, progress_bar, state)
             trained = for_detection.added(cfg, data, trained)
             fit.save(trained, out)
         _log_result(run, cfg, data, trained)
+    state.unlink(missing_ok=True)
     return trained
 
 

@@ -102,7 +102,7 @@ class Search:
         try:
             with (
                 FileLock(lock, timeout=0),
-                pools.spread(workers, "earshot.training.runs", "earshot.tracking.imported") as pool,
+                pools.for_runs(workers, "earshot.training.runs", "earshot.tracking.imported") as pool,
             ):
                 self._repeat(trials, pool)
         except Timeout:

@@ -30,7 +30,7 @@ class EarshotLauncher(JoblibLauncher):
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
         shared = (self.hydra_context, self.config, self.task_function, Singleton.get_state())
         todo = [(initial_job_idx + number, overrides, *shared) for number, overrides in enumerate(job_overrides)]
-        with pools.spread(0, "earshot.training.runs") as pool:
+        with pools.for_runs(0, "earshot.training.runs") as pool:
             return list(each(pool, _core.execute_job, todo, "sweep", "run", [" ".join(one) for one in job_overrides]))
 
 

@@ -1,0 +1,63 @@
+"""Nested values with tensors in one file without pickle: safetensors, with the rest as JSON in its header."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from earshot import files
+from earshot.errors import EarshotError
+
+REST = "rest"  # in the header
+
+
+def write(path: Path, value: Any) -> None:
+    """Write dictionaries, lists, tuples, numbers, texts and tensors to `path`, in one step."""
+    tensors: dict[str, torch.Tensor] = {}
+    rest = json.dumps(_told(value, tensors))
+    with files.replacing(path) as temporary:
+        save_file(tensors, temporary, {REST: rest})
+
+
+def read(path: Path) -> Any:
+    """Return what `write` has written; tensors are on the CPU.
+
+    Raises
+    ------
+    EarshotError
+        If the file can't be read.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return _value(json.loads(file.metadata()[REST]), file.get_tensor)
+    except (OSError, SafetensorError, TypeError, KeyError, ValueError) as error:
+        raise EarshotError(f"{path} can't be read ({error}): delete it") from None
+
+
+def _told(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Return a value as JSON knows it, with its kind where JSON has none; its tensors are put in `tensors`."""
+    if isinstance(value, torch.Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)  # none may share memory
+        return {"tensor": name}
+    if isinstance(value, dict):  # keys may be numbers
+        return {"dict": [[key, _told(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, tuple | list):
+        return {type(value).__name__: [_told(item, tensors) for item in value]}
+    return value
+
+
+def _value(told: Any, tensor: Any) -> Any:
+    if not isinstance(told, dict):
+        return told
+    [(kind, found)] = told.items()
+    if kind == "tensor":
+        return tensor(found)
+    if kind == "dict":
+        return {key: _value(item, tensor) for key, item in found}
+    return (tuple if kind == "tuple" else list)(_value(item, tensor) for item in found)
