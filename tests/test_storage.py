@@ -5,66 +5,25 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import Counter
-from urllib.parse import quote
 
-import fsspec
 import pytest
 from mlflow import MlflowClient
-from moto.server import ThreadedMotoServer
-from sqlalchemy import NullPool, create_engine, text
 
-import postgres
-from earshot.tracking import address, outbox, store
+from conftest import invoke
+from earshot.cli.main import main
+from earshot.cluster import remote, start
+from earshot.datasets.card import load_card
+from earshot.errors import EarshotError
+from earshot.settings import read_params
+from earshot.tracking import address, logger, outbox, store
 from machines import RUNS, STEPS, log_runs
+from shared_stores import *  # noqa: F403 (its fixtures)
 
 PROCESSES = 8
 
-pytestmark = pytest.mark.process
-needs_postgres = pytest.mark.skipif(postgres.why_not() is not None, reason=postgres.why_not() or "")
 
-
-@pytest.fixture(scope="module")
-def database():
-    with postgres.running() as at:
-        yield at
-
-
-@pytest.fixture
-def runs_in_postgres(database, request, monkeypatch) -> str:
-    """Have runs logged to a new database; return its address, without the password."""
-    monkeypatch.setenv("PGPASSWORD", postgres.PASSWORD)
-    name = f"runs_{abs(hash(request.node.name))}"
-    engine = create_engine(f"postgresql://{postgres.USER}@{database}/postgres", poolclass=NullPool)
-    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql://{postgres.USER}@{database}/{name}")
-    return os.environ["MLFLOW_TRACKING_URI"]
-
-
-@pytest.fixture(scope="module")
-def s3_server():
-    server = ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
-
-
-@pytest.fixture
-def bucket(s3_server, monkeypatch):
-    """A bucket in S3, as fsspec's file system; the keys are in the environment."""
-    for name, value in {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "s3-secret", "DEFAULT_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    system = fsspec.filesystem("s3", skip_instance_cache=True)
-    system.mkdir("bucket")
-    monkeypatch.setenv(address.ARTIFACTS, "s3://bucket/mlflow")
-    yield system
-    system.rm("bucket", recursive=True)
-
-
-@needs_postgres
-def test_nothing_is_lost_where_machines_log_to_postgres_and_s3(project, runs_in_postgres, bucket, capfd, tmp_path):
+@pytest.mark.process
+def test_nothing_is_lost_where_machines_log_to_postgres_and_s3(project, runs_elsewhere, bucket, capfd, tmp_path):
     context = multiprocessing.get_context("forkserver")
     start = context.Barrier(PROCESSES)  # all of them meet a database without tables
     workers = []
@@ -87,3 +46,52 @@ def test_nothing_is_lost_where_machines_log_to_postgres_and_s3(project, runs_in_
         assert run.data.metrics == {"train_loss": number + 1 / STEPS, "val_loss": number - 1 / STEPS}
     texts = {path: bucket.cat(path).decode() for path in bucket.find("bucket/mlflow")}
     assert sorted(texts.values()) == sorted(f"seed: {number}" for number in range(0, PROCESSES * RUNS, 5))
+
+
+@pytest.mark.parametrize(
+    ("file", "read"),
+    [
+        ("params.yaml", read_params),
+        ("conf/cards/esc50.yaml", lambda: load_card("esc50")),
+        ("conf/cluster/slurm.yaml", lambda: start.read("slurm")),
+    ],
+)
+def test_a_password_in_a_file_of_the_project_is_refused(project, file, read):
+    path = project.root / file
+    path.write_text(f"{path.read_text()}\nmore: sftp://anna:hunter2@example.org/sounds\n")
+    with pytest.raises(EarshotError, match=rf"{path}.*line \d+: the address has a password") as told:
+        read()
+    assert "hunter2" not in str(told.value) and "\n" not in str(told.value)
+
+
+def test_no_password_is_sent_to_workers(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://anna:p%40ss%2Fword@db.example.org/runs")
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    sent = remote._environment()
+    assert sent["MLFLOW_TRACKING_URI"] == "postgresql://anna@db.example.org/runs"
+    assert "hunter2" not in str(sent) and "ss%2Fword" not in str(sent)
+
+
+def test_passwords_of_all_services_are_hidden(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://anna@127.0.0.1:1/runs")
+    monkeypatch.setenv("OPTUNA_STORAGE", "postgresql://anna:hunter2@127.0.0.1:1/trials")
+    for name in ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, f"secret-{name}")
+        assert "secret" not in address.without_passwords(f"no access with secret-{name}")
+    assert "hunter2" not in address.without_passwords("hunter2 is wrong")
+    assert address.without_passwords("anna runs") == "anna runs", "a name is none"
+
+
+def test_a_package_that_is_missing_is_named():
+    missing = ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
+    assert address.told(missing) == "No module named 'psycopg': pip install 'earshot[postgres]'"
+
+
+@pytest.mark.process
+def test_without_a_place_for_artifacts_runs_are_kept(project, runs_elsewhere, monkeypatch, capsys):
+    monkeypatch.delenv(address.ARTIFACTS)
+    with logger.run("task", "waits", {}):
+        pass
+    assert f"{address.ARTIFACTS} is not set: set it to where" in capsys.readouterr().err and len(outbox.unsent()) == 1
+    monkeypatch.setenv(address.ARTIFACTS, "s3://bucket/mlflow")
+    assert invoke(main, "sync") == "sent: waits (task)\n"
