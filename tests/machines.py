@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import zlib
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Semaphore
+from typing import Any
 
+from earshot.cluster import pools
 from earshot.tracking import logger
 
 RUNS, STEPS = 25, 3
@@ -22,3 +28,29 @@ def log_runs(environment: dict[str, str], first: int, start) -> None:
                 run.metrics({"train_loss": number + 1 / step, "val_loss": number - 1 / step}, step)
             if number % 5 == 0:
                 run.text(f"seed: {number}", "config.yaml")
+
+
+_said: Connection
+_allowed: Semaphore
+
+
+def search(environment: dict[str, str], asked: list, trials: int, said: Connection, allowed: Semaphore) -> None:
+    """Search with two workers that make up scores as far as is allowed, and send what they are asked for."""
+    global _said, _allowed
+    from earshot.tuning import study
+
+    os.environ.clear()
+    os.environ.update(environment)
+    _said, _allowed, study.score_of = said, allowed, scored
+    study.pools.spread = lambda workers, *_: pools.forked(workers, lambda: None)
+    study.WAIT = 0.02
+    study.Search(*asked).run(trials, 2)
+
+
+def scored(overrides: list[str]) -> dict[str, Any]:
+    """Make up the scores of a fold of a trial."""
+    given = dict(line.split("=", 1) for line in overrides)
+    _allowed.acquire()
+    _said.send_bytes(json.dumps([int(given["mlflow.trial"]), int(given["fold"])]).encode())
+    score = zlib.crc32(" ".join(overrides).encode()) % 1000 / 1000
+    return {"accuracy": score, "macro_f1": score, "loss": 1 - score}
