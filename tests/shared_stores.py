@@ -44,20 +44,21 @@ def s3_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(s3_server, monkeypatch) -> Iterator[fsspec.AbstractFileSystem]:
+def bucket_in_s3(s3_server, monkeypatch) -> Iterator[fsspec.AbstractFileSystem]:
     """Yield a file system with an empty s3://bucket, whose keys are in the environment."""
     for name, value in {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "s3-secret", "DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     system = fsspec.filesystem("s3", skip_instance_cache=True)
+    system.clear_instance_cache()  # of another test's server
     system.mkdir("bucket")
     yield system
     system.rm("bucket", recursive=True)
 
 
 @pytest.fixture
-def runs_elsewhere(database, bucket, monkeypatch) -> str:
+def runs_elsewhere(database, bucket_in_s3, monkeypatch) -> str:
     """Have runs logged to the database, and their artifacts to the bucket; return the database's address."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
     monkeypatch.setenv(address.ARTIFACTS, "s3://bucket/mlflow")

@@ -122,7 +122,7 @@ def test_a_setting_needs_every_fold_and_seed_that_there_is_to_be(trained_on):
 
 
 @pytest.mark.process
-def test_a_champion_in_postgres_and_s3_is_had_on_another_machine(shared, runs_elsewhere, bucket, tmp_path):
+def test_a_champion_in_postgres_and_s3_is_had_on_another_machine(shared, runs_elsewhere, bucket_in_s3, tmp_path):
     folders = [trained(f"fold={fold}", "seed=8") for fold in range(3)]
     assert "version 1 of model horns (the first one)" in invoke(main.main, "champion", "horns")
     line = ["predict", "--champion", "horns", str(shared.data("raw", "horns", "horn.wav"))]
@@ -130,7 +130,7 @@ def test_a_champion_in_postgres_and_s3_is_had_on_another_machine(shared, runs_el
     for folder in folders:
         shutil.move(folder, tmp_path)  # another machine has no such folder
     assert invoke(main.main, *line) == here
-    assert sum(path.endswith("model.safetensors") for path in bucket.find("bucket/mlflow")) == 1
+    assert sum(path.endswith("model.safetensors") for path in bucket_in_s3.find("bucket/mlflow")) == 1
 
 
 def _loss(fold: int) -> float:

@@ -23,7 +23,7 @@ PROCESSES = 8
 
 
 @pytest.mark.process
-def test_nothing_is_lost_where_machines_log_to_postgres_and_s3(project, runs_elsewhere, bucket, capfd, tmp_path):
+def test_nothing_is_lost_where_machines_log_to_postgres_and_s3(project, runs_elsewhere, bucket_in_s3, capfd, tmp_path):
     context = multiprocessing.get_context("forkserver")
     start = context.Barrier(PROCESSES)  # all of them meet a database without tables
     workers = []
@@ -44,7 +44,7 @@ def test_nothing_is_lost_where_machines_log_to_postgres_and_s3(project, runs_els
         number = int(run.data.tags["number"])
         assert run.data.params == {"seed": str(number), "lr": "0.1"}
         assert run.data.metrics == {"train_loss": number + 1 / STEPS, "val_loss": number - 1 / STEPS}
-    texts = {path: bucket.cat(path).decode() for path in bucket.find("bucket/mlflow")}
+    texts = {path: bucket_in_s3.cat(path).decode() for path in bucket_in_s3.find("bucket/mlflow")}
     assert sorted(texts.values()) == sorted(f"seed: {number}" for number in range(0, PROCESSES * RUNS, 5))
 
 

@@ -268,11 +268,11 @@ class Machines:
         self.heard, self.said = self.context.Pipe(duplex=False)
 
     def start(self, trainings: int = 1000) -> None:
-        allowed = self.context.Semaphore(trainings)
+        self.allowed = self.context.Semaphore(trainings)  # it ends with its last name here
         asked = (SUMMARY, ["model.training.max_epochs=4"], "quick")
         self.processes = []
         for root in self.roots:
-            arguments = (os.environ | {"EARSHOT_ROOT": str(root)}, asked, 50, self.said, allowed)
+            arguments = (os.environ | {"EARSHOT_ROOT": str(root)}, asked, 50, self.said, self.allowed)
             self.processes.append(self.context.Process(target=machines.search, args=arguments))
             self.processes[-1].start()
 
