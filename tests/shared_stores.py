@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from moto.server import ThreadedMotoServer
 from sqlalchemy import NullPool, create_engine, text
 
 import postgres
+from conftest import PROJECT
 from earshot.tracking import address
 
 
@@ -58,8 +60,9 @@ def bucket_in_s3(s3_server, monkeypatch) -> Iterator[fsspec.AbstractFileSystem]:
 
 
 @pytest.fixture
-def runs_elsewhere(database, bucket_in_s3, monkeypatch) -> str:
-    """Have runs logged to the database, and their artifacts to the bucket; return the database's address."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
-    monkeypatch.setenv(address.ARTIFACTS, "s3://bucket/mlflow")
-    return database
+def runs_elsewhere(database, bucket_in_s3, s3_server, monkeypatch) -> None:
+    """Have runs logged to the database, and their artifacts to the bucket, by the lines of docs/storage.md."""
+    given = dict(re.findall(r"^export (\w+)=(\S+)", (PROJECT / "docs" / "storage.md").read_text(), re.MULTILINE))
+    here = {"postgresql://anna@db.example.org/earshot": database, "https://minio.example.org": s3_server}
+    for name in ("MLFLOW_TRACKING_URI", address.ARTIFACTS, "AWS_ENDPOINT_URL"):
+        monkeypatch.setenv(name, here.get(given[name], given[name].replace("my-bucket", "bucket")))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import fsspec
 from tqdm import tqdm
 
-from earshot.audio.files import is_hidden
-from earshot.datasets.names import plain_relative
 from earshot.errors import EarshotError
 from earshot.files import replacing
 
@@ -25,8 +23,8 @@ class Object(NamedTuple):
     mark: str
 
 
-def names(address: str, key: str) -> tuple[dict[str, Object], int]:
-    """Return the visible files below an address, by their names below it, and how many are hidden.
+def names(address: str, key: str) -> dict[str, Object]:
+    """Return the files below an address, by their names below it.
 
     Parameters
     ----------
@@ -36,7 +34,7 @@ def names(address: str, key: str) -> tuple[dict[str, Object], int]:
     Raises
     ------
     EarshotError
-        If the kind of address is unknown or its package is missing, it can't be listed, or a name leads elsewhere.
+        If the kind of address is unknown or its package is missing, or it can't be listed.
     """
     try:
         system, top = fsspec.core.url_to_fs(address)
@@ -47,12 +45,7 @@ def names(address: str, key: str) -> tuple[dict[str, Object], int]:
     except Exception as error:  # each service has errors of its own
         raise EarshotError(f"{key} can't be listed: {_reason(error)}") from None
     below = top.rstrip("/") + "/"
-    found = {path.removeprefix(below): Object(path, _mark(paths[path])) for path in paths if path.startswith(below)}
-    visible = sorted(name for name in found if not is_hidden(PurePosixPath(name)))
-    try:
-        return {plain_relative(name): found[name] for name in visible}, len(found) - len(visible)
-    except ValueError as error:
-        raise EarshotError(f"{key}: {error}") from None
+    return {path.removeprefix(below): Object(path, _mark(paths[path])) for path in paths if path.startswith(below)}
 
 
 def _mark(facts: dict[str, Any]) -> str:

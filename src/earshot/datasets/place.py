@@ -87,7 +87,7 @@ def _fetch_listed(card: Card, names: Iterable[str]) -> None:
 @functools.cache
 def _there(address: str, key: str) -> dict[str, bucket.Object]:
     """Return the files at an address, as they were when this process looked first."""
-    return bucket.names(address, key)[0]
+    return bucket.names(address, key)
 
 
 def listed(card: Card) -> dict[str, str]:

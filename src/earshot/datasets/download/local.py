@@ -18,7 +18,7 @@ from earshot.cluster.each import each
 from earshot.datasets import bucket, place
 from earshot.datasets.card import Card, card_path
 from earshot.datasets.download.checksums import Mismatch, check_folder
-from earshot.datasets.names import check_text
+from earshot.datasets.names import check_text, plain_relative
 from earshot.errors import EarshotError
 from earshot.files import digest, read_json, write_json
 
@@ -104,13 +104,24 @@ def list_remote(card: Card, files: Path, listed: dict[str, str]) -> str:
 
 
 def _found_remote(card: Card, listed: dict[str, str]) -> tuple[dict[str, bucket.Object], dict[str, int]]:
-    """Return the files at a card's address that are taken, and how many others there are, by why they are not."""
+    """Return the files at a card's address that are taken, and how many others there are, by why they are not.
+
+    Raises
+    ------
+    EarshotError
+        As `bucket.names` does, or if a name leads elsewhere or none is of a recording.
+    """
     key = _key(card, card.source.folder)
-    found, hidden = bucket.names(card.source.folder, key)
+    there = bucket.names(card.source.folder, key)
+    visible = sorted(name for name in there if not sound_files.is_hidden(PurePosixPath(name)))
+    try:
+        found = {plain_relative(name): there[name] for name in visible}
+    except ValueError as error:
+        raise EarshotError(f"{key}: {error}") from None
     chosen = {name: one for name, one in found.items() if not listed or name in listed}
     if card.has_sound and not any(sound_files.may_be_recording(PurePosixPath(name)) for name in chosen):
         raise EarshotError(f"{key} holds no recordings. What is there: {_told_by_suffix(chosen)}")
-    left_out = {sound_files.HIDDEN: hidden, "not in the list": len(found) - len(chosen)}
+    left_out = {sound_files.HIDDEN: len(there) - len(found), "not in the list": len(found) - len(chosen)}
     return chosen, {why: number for why, number in left_out.items() if number}
 
 
