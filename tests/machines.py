@@ -6,7 +6,7 @@ import json
 import os
 import zlib
 from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Semaphore
+from multiprocessing.synchronize import Barrier, Semaphore
 from typing import Any
 
 from earshot.cluster import pools
@@ -32,16 +32,22 @@ def log_runs(environment: dict[str, str], first: int, start) -> None:
 
 _said: Connection
 _allowed: Semaphore
+_begin: Barrier | None
 
 
-def search(environment: dict[str, str], asked: list, trials: int, said: Connection, allowed: Semaphore) -> None:
-    """Search with two workers that make up scores as far as is allowed, and send what they are asked for."""
-    global _said, _allowed
+def search(environment: dict[str, str], asked: list, trials: int, said: Connection, allowed: Semaphore, begin: Barrier):
+    """Search with two workers that make up scores as far as is allowed, and send what they are asked for.
+
+    Parameters
+    ----------
+    begin : where the workers of all machines wait for each other with their first score
+    """
+    global _said, _allowed, _begin
     from earshot.tuning import study
 
     os.environ.clear()
     os.environ.update(environment)
-    _said, _allowed, study.score_of = said, allowed, scored
+    _said, _allowed, _begin, study.score_of = said, allowed, begin, scored
     study.pools.spread = lambda workers, *_: pools.forked(workers, lambda: None)
     study.WAIT = 0.02
     study.Search(*asked).run(trials, 2)
@@ -49,6 +55,10 @@ def search(environment: dict[str, str], asked: list, trials: int, said: Connecti
 
 def scored(overrides: list[str]) -> dict[str, Any]:
     """Make up the scores of a fold of a trial."""
+    global _begin
+    if _begin:
+        _begin.wait()
+        _begin = None
     given = dict(line.split("=", 1) for line in overrides)
     _allowed.acquire()
     _said.send_bytes(json.dumps([int(given["mlflow.trial"]), int(given["fold"])]).encode())

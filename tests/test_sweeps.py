@@ -267,12 +267,14 @@ class Machines:
         self.context = multiprocessing.get_context("forkserver")
         self.heard, self.said = self.context.Pipe(duplex=False)
 
-    def start(self, trainings: int = 1000) -> None:
+    def start(self, trainings: int = 1000, workers: int = 1) -> None:
+        """Start the machines; they may begin so many trainings, the first of them with so many workers at once."""
         self.allowed = self.context.Semaphore(trainings)  # it ends with its last name here
+        self.begin = self.context.Barrier(workers)
         asked = (SUMMARY, ["model.training.max_epochs=4"], "quick")
         self.processes = []
         for root in self.roots:
-            arguments = (os.environ | {"EARSHOT_ROOT": str(root)}, asked, 50, self.said, self.allowed)
+            arguments = (os.environ | {"EARSHOT_ROOT": str(root)}, asked, 50, self.said, self.allowed, self.begin)
             self.processes.append(self.context.Process(target=machines.search, args=arguments))
             self.processes[-1].start()
 
@@ -318,7 +320,7 @@ def test_two_machines_search_together_and_go_on_after_a_kill(
     else:
         monkeypatch.setenv("OPTUNA_STORAGE", str(tmp_path / "shared" / "trials.journal"))
     together = Machines(trained_on, tmp_path, "one", "other")
-    together.start(60)
+    together.start(60, workers=4)
     begun = [together.asked() for _ in range(60)]
     together.kill()
     trials = Search(SUMMARY, ["model.training.max_epochs=4"], "quick")._store.read()
