@@ -14,14 +14,21 @@ help:  ## list the targets
 
 install: $(READY)  ## make .venv from pinned versions
 
+# pip fetches torch, as it takes the build for the CPU where it is offered that, and uv would take the one for CUDA (6 GB).
+# requirements.txt has no checksum of it: each build has another one. `make install UV=` does all with pip.
+TORCH := torch==2.13.0
+UV    := uv==0.13.9
+PIP   := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
+
 # Bytecode and librosa's numba functions are compiled once here and not at the start of every stage. (The errors
 # that compileall would print are those of files for other versions of Python.)
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "earshot needs Python 3.11 as '$(PYTHON)'; name yours with make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
-	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
+	$(if $(UV),$(PIP) $(UV) && $(BIN)/uv pip install --quiet --python $(BIN)/python,$(PIP)) --no-deps --require-hashes -r requirements.txt
+	$(PIP) $(TORCH)
+	$(PIP) --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q -j 0 -x 'site-packages/.*/tests?/' $(VENV)/lib >/dev/null || true
 	@$(BIN)/python -W ignore -c "import librosa, numpy; librosa.feature.mfcc(y=numpy.zeros(22050, 'f4')); librosa.feature.chroma_stft(y=numpy.ones(22050, 'f4'))"
 	@touch $@
 
@@ -63,9 +70,10 @@ docs: $(READY)  ## draw the pictures of docs/architecture.md and rewrite the com
 notebook: $(READY)  ## execute docs/tour.ipynb and keep its outputs in it
 	@$(BIN)/python -m tools.tour
 
-constraints: $(READY)  ## write the installed versions to constraints.txt
-	@{ echo '# Exact versions of everything that is installed. Renewed with `make constraints`.'; \
-	   $(BIN)/pip freeze --all --exclude-editable --exclude pip | sed 's/+cpu//'; } > constraints.txt
+constraints: $(READY)  ## pin in requirements.txt what pyproject.toml asks for; a line that is there stays as it is
+	@$(PIP) $(UV)
+	@echo torch | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --excludes - \
+	  --generate-hashes --no-annotate --custom-compile-command 'make constraints' pyproject.toml -o requirements.txt
 
 clean:  ## remove what the pipeline wrote, also downloads and MLflow's runs; .venv and DVC's cache stay
 	rm -rf $(filter-out data/README.md,$(wildcard data/*)) outputs multirun

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from conftest import PROJECT
 from earshot import provenance, settings
@@ -133,9 +135,29 @@ def test_importing_has_no_effect(tmp_path):
 
 
 def test_pins_are_exact():
-    lines = [line for line in (PROJECT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
-    assert lines and all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line) for line in lines)
+    text = (PROJECT / "requirements.txt").read_text()
+    lines = [line for line in text.replace("\\\n", "").splitlines() if not line.startswith("#")]
+    pin = r"([A-Za-z0-9._-]+)==[A-Za-z0-9.+!]+( ; [^#]+?)?( +--hash=sha256:[0-9a-f]{64})+"  # and no address of an index
+    assert lines and all(re.fullmatch(pin, line) for line in lines)
     names = {line.split("==")[0].lower().replace("_", "-") for line in lines}
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    required = project["dependencies"] + project["optional-dependencies"]["dev"]
-    assert {re.match(r"[A-Za-z0-9-]+", line).group() for line in required} <= names
+    whole = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    project = whole["project"]
+    required = project["dependencies"] + project["optional-dependencies"]["dev"] + whole["build-system"]["requires"]
+    asked = [Requirement(line) for line in required]
+    torch = re.search(r"^TORCH := torch==(\S+)$", (PROJECT / "Makefile").read_text(), re.M)[1]
+    assert all(one.specifier.contains(torch) for one in asked if one.name == "torch")
+    assert {one.name for one in asked} <= names | {"torch"}
+
+
+@pytest.mark.process
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_pip_alone_reads_the_pins_and_finds_all_of_them_installed(tmp_path):
+    make = ["make", "--dry-run", "install", f"VENV={tmp_path}"]
+    with_uv, alone = (
+        subprocess.run([*make, *more], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+        for more in ([], ["UV="])
+    )
+    assert "/uv pip install" in with_uv and "uv" not in alone.replace(str(tmp_path), "")
+    install = next(line for line in alone.splitlines() if "requirements.txt" in line)
+    installed = [*install.replace(f"{tmp_path}/bin/pip", f"{sys.executable} -m pip").split(), "--no-index", "--dry-run"]
+    subprocess.run(installed, cwd=PROJECT, check=True, timeout=120)
