@@ -81,8 +81,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @functools.cache
 def _warm_workers() -> None:
     """Have all pools of this process fork their workers from one that has imported what training needs."""
-    processes.pool(1, "warm").shutdown()
-    multiprocessing.forkserver.ensure_running()
+    with pytest.MonkeyPatch.context() as patch:
+        # Python 3.11's fork server looks for what it imports where the environment says, not in this process's sys.path
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        processes.pool(1, "warm").shutdown()
+        multiprocessing.forkserver.ensure_running()
 
 
 @pytest.hookimpl(wrapper=True)

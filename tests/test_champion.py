@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
+from conftest import invoke
 from earshot import files
 from earshot.batches import prepare
 from earshot.cli import main
@@ -14,6 +17,7 @@ from earshot.errors import EarshotError
 from earshot.settings import compose
 from earshot.tracking import store
 from earshot.training import runs
+from shared_stores import *  # noqa: F403 (its fixtures)
 
 QUICK = ["experiment=sirens-log_mel-cnn", "model.training.max_epochs=2"]
 
@@ -115,6 +119,18 @@ def test_a_setting_needs_every_fold_and_seed_that_there_is_to_be(trained_on):
         champion.select_champion("horns")
     trained_on.params(seeds=[0])
     assert champion.select_champion("horns").incomplete == []
+
+
+@pytest.mark.process
+def test_a_champion_in_postgres_and_s3_is_had_on_another_machine(shared, runs_elsewhere, bucket_in_s3, tmp_path):
+    folders = [trained(f"fold={fold}", "seed=8") for fold in range(3)]
+    assert "version 1 of model horns (the first one)" in invoke(main.main, "champion", "horns")
+    line = ["predict", "--champion", "horns", str(shared.data("raw", "horns", "horn.wav"))]
+    here = invoke(main.main, *line)
+    for folder in folders:
+        shutil.move(folder, tmp_path)  # another machine has no such folder
+    assert invoke(main.main, *line) == here
+    assert sum(path.endswith("model.safetensors") for path in bucket_in_s3.find("bucket/mlflow")) == 1
 
 
 def _loss(fold: int) -> float:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 
 import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
 
-from conftest import Project, noise, write_audio
+from conftest import Project, invoke, noise, write_audio
+from earshot.datasets import manifest, place
 from earshot.datasets.card import load_card
 from earshot.datasets.download import download
 from earshot.errors import EarshotError
+from earshot.stages import download as download_stage
+from earshot.stages import manifest as manifest_stage
+from shared_stores import *  # noqa: F403 (its fixtures)
 
 FILES = {"rock/1.wav": b"1", "jazz/2.flac": b"2", "groups.csv": b"filename,group\n", ".hidden/x.wav": b"no"}
 ADDRESS = "memory://bucket/genres"
@@ -104,29 +109,19 @@ def test_a_name_that_may_lead_elsewhere_is_refused(project, bucket):
         download(load_card("ours"))
 
 
-def test_s3_is_read(project, monkeypatch):
-    for name, value in {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    server = ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    try:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
-        system = fsspec.filesystem("s3", skip_instance_cache=True)
-        system.mkdir("bucket")
-        for name, content in FILES.items():
-            system.pipe(f"bucket/genres/{name}", content)
-        system.pipe("bucket/genres2/4.wav", b"4")
-        card(project, folder="s3://bucket/genres")
+def test_s3_is_read(project, bucket_in_s3):
+    for name, content in FILES.items():
+        bucket_in_s3.pipe(f"bucket/genres/{name}", content)
+    bucket_in_s3.pipe("bucket/genres2/4.wav", b"4")
+    card(project, folder="s3://bucket/genres")
+    download(load_card("ours"))
+    assert set(raw(project)) == {"rock/1.wav", "jazz/2.flac", "groups.csv"}
+    card(project, folder="s3://bucket/nowhere")
+    with pytest.raises(EarshotError, match="holds no recordings"):
         download(load_card("ours"))
-        assert set(raw(project)) == {"rock/1.wav", "jazz/2.flac", "groups.csv"}
-        card(project, folder="s3://bucket/nowhere")
-        with pytest.raises(EarshotError, match="holds no recordings"):
-            download(load_card("ours"))
-        card(project, folder="s3://nobucket/genres")
-        with pytest.raises(EarshotError, match=r"source\.folder: s3://nobucket/genres"):
-            download(load_card("ours"))
-    finally:
-        server.stop()
+    card(project, folder="s3://nobucket/genres")
+    with pytest.raises(EarshotError, match=r"source\.folder: s3://nobucket/genres"):
+        download(load_card("ours"))
 
 
 def test_its_recordings_are_judged_as_those_of_a_folder_are(project, bucket, tmp_path, capsys):
@@ -152,7 +147,61 @@ def test_a_folder_without_recordings_is_told_with_what_is_there(name, told, proj
     assert not project.data("raw", "ours").exists()
 
 
-def test_it_can_not_be_read_in_place(project):
-    card(project, folder=ADDRESS, copy=False)
-    with pytest.raises(EarshotError, match="copy: false is for a folder of this machine"):
-        load_card("ours")
+@pytest.fixture
+def sounds(bucket, tmp_path) -> list[str]:
+    """Put recordings of two classes into the bucket; return their names."""
+    names = [f"{label}/{number}.wav" for number in range(3) for label in ("horn", "other")]
+    for seed, name in enumerate(names):
+        sound = write_audio(tmp_path / name, noise(4, 4000, seed), 4000).read_bytes()
+        bucket.pipe(f"/bucket/sounds/{name}", sound)
+    return names
+
+
+def again(project: Project, stage, code: int = 0) -> str:
+    """Run a stage as a process of its own would."""
+    place._there.cache_clear()
+    return invoke(stage.main, "ours", code=code)
+
+
+def test_it_is_read_where_it_is(project, bucket, sounds, monkeypatch):
+    card(project, folder="memory://bucket/sounds", copy=False)
+    assert "6 files, 0.192 MB, listed, to be read in memory://bucket/sounds" in again(project, download_stage)
+    assert set(raw(project)) == {place.LIST, place.MARKS}, "nothing is copied to where DVC would copy it again"
+    fetch, asked = type(bucket).get_file, []
+    monkeypatch.setattr(type(bucket), "get_file", lambda *args, **more: asked.append(args[1]) or fetch(*args, **more))
+    assert "6 files read" in again(project, manifest_stage) and not asked
+    shutil.rmtree(project.data("cache", "remote"))
+    paths = manifest.paths("ours")
+    assert paths["horn/1.wav"].read_bytes() == bucket.cat("/bucket/sounds/horn/1.wav")
+    assert asked == ["/bucket/sounds/horn/1.wav"], "what is needed, alone"
+    assert "6 files read" in again(project, manifest_stage) and len(asked) == 6
+    bucket.pipe("/bucket/sounds/horn/3.wav", bucket.cat("/bucket/sounds/horn/1.wav") + b"more")
+    again(project, download_stage)
+    assert len(asked) == 7 and len(json.loads(raw(project)[place.LIST])) == 7
+
+
+def test_a_file_that_has_changed_there_or_is_gone_is_told(project, bucket, sounds):
+    card(project, folder="memory://bucket/sounds", copy=False)
+    again(project, download_stage)
+    bucket.pipe("/bucket/sounds/horn/1.wav", bucket.cat("/bucket/sounds/horn/2.wav"))
+    told = again(project, manifest_stage, code=1)
+    assert "error: memory://bucket/sounds/horn/1.wav has changed since the folder was listed. Take in" in told
+    again(project, download_stage)
+    assert "set aside: 1 duplicate bytes" in again(project, manifest_stage, code=1)
+    bucket.rm("/bucket/sounds/horn/1.wav")
+    assert "memory://bucket/sounds/horn/1.wav is gone since" in again(project, manifest_stage, code=1)
+    again(project, download_stage)
+    assert "5 files read" in again(project, manifest_stage)
+
+
+def test_recordings_in_s3_are_read_where_they_are(project, bucket_in_s3, tmp_path):
+    for number in range(4):
+        sound = write_audio(tmp_path / "x.wav", noise(4, 4000, number), 4000).read_bytes()
+        bucket_in_s3.pipe(f"bucket/sounds/{('horn', 'other')[number % 2]}/{number}.wav", sound)
+    card(project, folder="s3://bucket/sounds", copy=False)
+    again(project, download_stage)
+    assert "4 files read" in again(project, manifest_stage)
+    bucket_in_s3.pipe("bucket/sounds/horn/0.wav", b"RIFF")
+    assert "error: s3://bucket/sounds/horn/0.wav has changed since" in again(project, manifest_stage, code=1)
+    card(project, folder="s3://nobucket/sounds", copy=False)
+    assert "source.folder: s3://nobucket/sounds can't be listed" in again(project, download_stage, code=1)

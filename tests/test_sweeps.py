@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
+import machines
 from conftest import left_running, new_store, started
 from earshot import files
 from earshot.batches import prepare
@@ -30,6 +32,7 @@ from earshot.trained import model_folder
 from earshot.training import run_cache, runs
 from earshot.tuning import promote, study
 from earshot.tuning.study import Search
+from shared_stores import *  # noqa: F403 (its fixtures)
 
 SUMMARY = "genres-summary-ann"
 
@@ -239,7 +242,7 @@ def test_a_search_is_the_same_wherever_it_is_interrupted_and_over_how_many_calls
 
     def searched_in(*calls: tuple[int, int]) -> tuple[str, list[str]]:
         nonlocal left
-        trained_on.data("search", "tunes", "trials", f"{SUMMARY}.json").unlink(missing_ok=True)
+        trained_on.data("search", "tunes", "trials", f"{SUMMARY}.journal").unlink(missing_ok=True)
         for trials, trainings in calls:
             left = trainings
             search = Search(*asked)
@@ -252,6 +255,88 @@ def test_a_search_is_the_same_wherever_it_is_interrupted_and_over_how_many_calls
     assert searched_in(*[(12, 5)] * 8) == (whole, states)
     assert searched_in((4, 1000), (7, 5), (12, 1000)) == (whole, states)
     assert searched_in((12, 1000), (2, 0)) == (whole, states), "fewer trials than there are take none away"
+
+
+class Machines:
+    """Two machines with a project folder each, copies of one project, that search together."""
+
+    def __init__(self, project, folder, *names: str):
+        self.roots = [folder / name for name in names]
+        for root in self.roots:
+            shutil.copytree(project.root, root, ignore=shutil.ignore_patterns("search", "cache", "mlflow", "outputs"))
+        self.context = multiprocessing.get_context("forkserver")
+        self.heard, self.said = self.context.Pipe(duplex=False)
+
+    def start(self, trainings: int = 1000, workers: int = 1) -> None:
+        """Start the machines; they may begin so many trainings, the first of them with so many workers at once."""
+        self.allowed = self.context.Semaphore(trainings)  # it ends with its last name here
+        self.begin = self.context.Barrier(workers)
+        asked = (SUMMARY, ["model.training.max_epochs=4"], "quick")
+        self.processes = []
+        for root in self.roots:
+            arguments = (os.environ | {"EARSHOT_ROOT": str(root)}, asked, 50, self.said, self.allowed, self.begin)
+            self.processes.append(self.context.Process(target=machines.search, args=arguments))
+            self.processes[-1].start()
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.join()
+            assert process.exitcode == 0
+
+    def kill(self) -> None:
+        workers = [each for one in self.processes for each in psutil.Process(one.pid).children()]
+        assert len(workers) == 4
+        for process in self.processes:
+            process.kill()
+            process.join()
+        assert not left_running(workers, 20)
+
+    def asked(self) -> tuple[int, int]:
+        """Return which trial and fold a worker begins with next."""
+        return tuple(json.loads(self.heard.recv_bytes()))
+
+    def tables(self) -> list[str]:
+        return [(root / "data" / "search" / "tunes" / f"{SUMMARY}.csv").read_text() for root in self.roots]
+
+
+@pytest.fixture(scope="module")
+def searched_alone(shared, tmp_path_factory) -> str:
+    """Have one machine search; return its table of trials."""
+    plan(shared.root, batch=4, startup=20)
+    alone = Machines(shared, tmp_path_factory.mktemp("alone"), "alone")
+    alone.start()
+    alone.end()
+    return alone.tables()[0]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("store", ["postgres", "journal"])
+def test_two_machines_search_together_and_go_on_after_a_kill(
+    store, searched_alone, trained_on, tmp_path, monkeypatch, request
+):
+    plan(trained_on.root, batch=4, startup=20)
+    if store == "postgres":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("database"))
+    else:
+        monkeypatch.setenv("OPTUNA_STORAGE", str(tmp_path / "shared" / "trials.journal"))
+    together = Machines(trained_on, tmp_path, "one", "other")
+    together.start(60, workers=4)
+    begun = [together.asked() for _ in range(60)]
+    together.kill()
+    trials = Search(SUMMARY, ["model.training.max_epochs=4"], "quick")._store.read()
+    kept = {(trial.number, fold) for trial in trials for fold in range(len(trial.user_attrs.get("folds", [])))}
+    assert 60 - 4 <= len(kept) <= 60 and kept <= set(begun)
+    together.start()
+    together.end()
+    assert together.tables() == [searched_alone] * 2, "as one machine finds them alone"
+    again = []
+    while together.heard.poll():
+        again.append(together.asked())
+    assert len(again) == len(set(again)) and not kept.intersection(again), "nothing that was kept is trained anew"
+    trials = Search(SUMMARY, ["model.training.max_epochs=4"], "quick")._store.read()
+    whole = [(trial.number, fold) for trial in trials for fold in range(len(trial.user_attrs["folds"]))]
+    assert [trial.number for trial in trials] == list(range(50)) and set(whole) == kept.union(again)
+    assert {trial.state.name for trial in trials} == {"COMPLETE", "PRUNED"}
 
 
 def test_nothing_of_a_search_reads_the_test_part(trained_on):

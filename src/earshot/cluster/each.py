@@ -19,6 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from earshot.cluster import pools
 from earshot.errors import EarshotError
 
 SECONDS = 2.0  # of work in a batch
@@ -161,7 +162,7 @@ class _Round:
         return max(1, min(MOST, int(SECONDS / max(self.pace, 1e-6)), ceil(len(self.waiting) / (AHEAD * slots))))
 
     def _slots(self) -> int:
-        return self.pool.slots if hasattr(self.pool, "slots") else self.pool._max_workers
+        return pools.slots(self.pool)
 
     def _take(self) -> None:
         """Wait for a batch, and take what came of it."""

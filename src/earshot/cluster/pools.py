@@ -94,6 +94,11 @@ def one_by_one(*modules: str) -> Executor:
     return spread(0, *modules) if scheduler() else ThreadPoolExecutor(1)
 
 
+def slots(pool: Any) -> int:
+    """Return how many processes or threads a pool has now."""
+    return pool.slots if hasattr(pool, "slots") else pool._max_workers
+
+
 class Lasting(Executor):
     """Processes of this machine that are replaced when one of them is killed, which ends a `ProcessPoolExecutor`."""
 

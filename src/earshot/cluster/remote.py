@@ -23,6 +23,7 @@ from earshot.cluster import same, worker
 from earshot.cluster.each import Gone
 from earshot.cluster.pools import CLUSTER
 from earshot.errors import EarshotError
+from earshot.schema.yaml_text import without_password
 
 TIMEOUT = 10  # seconds for a scheduler to answer
 WAIT, SECONDS = "EARSHOT_CLUSTER_WAIT", 60.0  # for a scheduler that is gone to come again
@@ -221,8 +222,10 @@ def _resources() -> dict[str, float]:
 def _environment() -> dict[str, str | None]:
     """Return the variables that processes of this machine would inherit and work depends on; None for what is not set.
 
-    So that as many threads add up a sum as in a local process, in the same order.
+    So that as many threads add up a sum as in a local process, in the same order. Addresses go without passwords.
     """
-    mine: dict[str, str | None] = {name: value for name, value in os.environ.items() if worker.is_clients(name)}
+    mine: dict[str, str | None] = {
+        name: without_password(value) for name, value in os.environ.items() if worker.is_clients(name)
+    }
     mine |= {name: os.environ.get(name) for name in THREADS} | {CLUSTER: None}
     return mine | ({"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {})

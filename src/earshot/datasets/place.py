@@ -1,10 +1,13 @@
 """Where a dataset's files are: in data/raw/DATASET, or where they were when its card says `copy: false`.
 
 In place, data/raw/DATASET holds a list of the files with their checksums alone. What is read is compared with it.
+Where they are at an address, such as s3://BUCKET/PREFIX, each is fetched to data/cache/remote/DATASET before it is
+first read, and anew where its service says that it has changed.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,13 @@ from typing import Any
 from earshot import project
 from earshot.cluster import pools
 from earshot.cluster.each import each
+from earshot.datasets import bucket
 from earshot.datasets.card import Card, card_path, texts
 from earshot.errors import EarshotError
 from earshot.files import digest, read_json
 
 LIST = "files.json"
+MARKS = "marks.json"  # of files at an address, as `bucket.Object` has them
 
 
 def folder(card: Card) -> Path:
@@ -39,6 +44,8 @@ def own_folder(source_folder: str) -> Path:
 
 
 def _own_folder(card: Card) -> Path:
+    if card.source.is_remote:
+        return fetched_folder(card)
     found = own_folder(card.source.folder)
     if not found.is_dir():
         raise EarshotError(
@@ -46,6 +53,41 @@ def _own_folder(card: Card) -> Path:
             f"source.folder in {card_path(card.name)}"
         )
     return found
+
+
+def fetched_folder(card: Card) -> Path:
+    """Return where files at an address are once they were fetched; nobody misses what is deleted there."""
+    return project.cache("remote", card.name)
+
+
+def fetch_all(card: Card) -> None:
+    """Have all listed files here, where a dataset is read at an address."""
+    if card.in_place and card.source.is_remote:
+        _fetch_listed(card, listed(card))
+
+
+def fetch(card: Card, objects: Mapping[str, bucket.Object]) -> None:
+    """Fetch files at an address."""
+    address, to = card.source.folder, fetched_folder(card)
+    todo = [(address, one.path, to / name, _shown(card, name)) for name, one in objects.items()]
+    with pools.threads(len(todo), __name__) as pool:
+        for _ in each(pool, bucket.fetch, todo, f"fetch {card.name}" if todo else "", "file", list(objects)):
+            pass
+
+
+def _fetch_listed(card: Card, names: Iterable[str]) -> None:
+    """Fetch which of some listed files are not here, or have changed at their address since they were listed."""
+    marks, own = read_json(project.raw(card.name) / MARKS), fetched_folder(card)
+    there = _there(card.source.folder, f"{card_path(card.name)}: source.folder: {card.source.folder}")
+    if gone := [name for name in names if name not in there]:
+        raise EarshotError(f"{_shown(card, gone[0])} is gone since the folder was listed. {_again(card)}")
+    fetch(card, {name: there[name] for name in names if there[name].mark != marks[name] or not (own / name).is_file()})
+
+
+@functools.cache
+def _there(address: str, key: str) -> dict[str, bucket.Object]:
+    """Return the files at an address, as they were when this process looked first."""
+    return bucket.names(address, key)
 
 
 def listed(card: Card) -> dict[str, str]:
@@ -92,6 +134,8 @@ def verify(card: Card, names: Iterable[str]) -> None:
     if not card.in_place:
         return
     own, names = _own_folder(card), list(names)
+    if card.source.is_remote and names:
+        _fetch_listed(card, names)
     with pools.threads(len(names), __name__) as pool:
         label = f"verify {card.name}" if len(names) > pools.FEW else ""
         digests = each(pool, _digest, [(own / name,) for name in names], label, "file", names)
@@ -110,7 +154,7 @@ def check(card: Card, found: Mapping[str, str | None]) -> None:
     for name, sha256 in found.items():
         if sha256 != known.get(name):
             change = "has changed" if sha256 else "is gone"
-            raise EarshotError(f"{_own_folder(card) / name} {change} since the folder was listed. {_again(card)}")
+            raise EarshotError(f"{_shown(card, name)} {change} since the folder was listed. {_again(card)}")
 
 
 class Paths(Mapping[str, Path]):
@@ -146,6 +190,10 @@ def _digest(path: Path) -> str | None:
         return digest(path) if path.is_file() else None
     except OSError as error:
         raise EarshotError(f"{path} can't be read: {error.strerror}") from None
+
+
+def _shown(card: Card, name: str) -> str:
+    return f"{card.source.folder.rstrip('/')}/{name}" if card.source.is_remote else str(_own_folder(card) / name)
 
 
 def _again(card: Card) -> str:

@@ -75,7 +75,8 @@ class Source(Part):
     `files` are downloaded one by one; an `archive` is unpacked, and so are several `archives`, into the same folder;
     a `folder` on this machine is copied
     (`~` and paths relative to the project's folder are allowed), or with `copy: false` only listed, and its files are
-    read where they are; it may be at an address that fsspec knows (`s3://BUCKET/PREFIX`). A dataset can be `generated`.
+    read where they are; it may be at an address that fsspec knows (`s3://BUCKET/PREFIX`), of which `copy: false` keeps
+    in data/cache what was read. A dataset can be `generated`.
     `checksums` names a file in sha256sum's or md5sum's format beside the card, with a line for each file of the
     dataset. Exactly these files are taken then, and a mirror may hold them one by one instead of the public archive. A
     source with nothing but `checksums` is available from a mirror only.
@@ -103,8 +104,6 @@ class Source(Part):
             raise ValueError(f"names {twice[0]} twice")
         if self.in_place and not self.folder:
             raise ValueError("copy: false is for a folder, whose files are read where they are")
-        if self.in_place and self.is_remote:
-            raise ValueError(f"copy: false is for a folder of this machine; what is at {self.folder} has to be copied")
         return self
 
     @property

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 MOST_SHOWN = 60  # characters of a wrong value
+_PASSWORD = re.compile(r"(://[^\s/:@]*):[^\s/@]+(?=@)")  # in an address: what precedes it, and the password
 
 
 class _Yaml(yaml.SafeLoader):
@@ -37,12 +39,20 @@ def read_yaml(path: Path) -> Any:
     Raises
     ------
     ValueError
-        If it isn't YAML in UTF-8, or a key in it is no text or stands twice; one line, which names the line.
+        If it isn't YAML in UTF-8, a key in it is no text or stands twice, or an address has a password; one line, which
+        names the line.
     FileNotFoundError
         If it is missing.
     """
     try:
-        return yaml.load(path.read_text("utf-8-sig"), _Yaml)
+        text = path.read_text("utf-8-sig")
+        if found := _PASSWORD.search(text):
+            line = text.count("\n", 0, found.start()) + 1
+            raise ValueError(
+                f"line {line}: the address has a password, and whoever gets this file would have it: take it out, and "
+                "set it in the environment"
+            )
+        return yaml.load(text, _Yaml)
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not in UTF-8 (byte {error.start})") from None
     except yaml.MarkedYAMLError as error:
@@ -50,6 +60,11 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(f"line {mark.line + 1 if mark else 1}: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(" ".join(str(error).split())) from None
+
+
+def without_password(address: str) -> str:
+    """Return an address, such as postgresql://anna:secret@db.example.org/runs, without its password."""
+    return _PASSWORD.sub(r"\1", address)
 
 
 def told_type(value: Any) -> str:

@@ -19,6 +19,7 @@ def main(card: Card) -> None:
     params = read_params()
     shortest, pad = window_of(params["windows"], card.task)["length"], pad_of(params["windows"], card.task)
     folder = place.folder(card)
+    place.fetch_all(card)
     frame = examine.build(card, folder, shortest, params["manifest"]["silence_dbfs"], pad != PADS[0])
     if card.has_sound:
         place.check(card, frame.dropna(subset="sha256").set_index("path")["sha256"].to_dict())

@@ -9,7 +9,16 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from earshot import project
 
-SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")  # variables of the environment
+SECRETS = (  # variables of the environment
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "PGPASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+ARTIFACTS = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # MLflow's own, which its server reads
+TRIALS = "OPTUNA_STORAGE"  # Optuna's own, which its commands read
+EXTRAS = {"psycopg": "postgres", "psycopg2": "postgres", "boto3": "s3", "botocore": "s3"}  # by the module they bring
 LEAST_SECRET = 3  # characters; a shorter one is only hidden where it stands in an address
 HIDDEN = "***"
 NOISY = ("mlflow", "alembic", "sqlalchemy", "urllib3")  # loggers that may write an address
@@ -47,13 +56,14 @@ def without_passwords(text: str) -> str:
 
 
 def _secrets() -> list[str]:
-    """Return the passwords of the store, as they are written and as they are meant, the longest first."""
-    address = uri()
+    """Return the passwords of the stores, as they are written and as they are meant, the longest first."""
     found = [os.environ.get(name, "") for name in SECRETS]
-    if not address.startswith("sqlite"):
+    for address in (uri(), os.environ.get(TRIALS, "")):
+        if address.startswith("sqlite"):
+            continue
         user = address.partition("://")[2].rpartition("@")[0]  # a password may hold an @ or a /
         query = urlsplit(address).query if "@" not in urlsplit(address).query else ""
-        found += [user, user.partition(":")[2]]
+        found += [user.partition(":")[2], user if address.startswith("http") else ""]  # it may be a token
         found += [value for name, value in parse_qsl(query) if re.search("pass|pwd|token|secret|key", name.lower())]
     found += [unquote(secret) for secret in found]
     return sorted({secret for secret in found if len(secret) >= LEAST_SECRET}, key=len, reverse=True)
@@ -62,6 +72,8 @@ def _secrets() -> list[str]:
 def told(error: BaseException) -> str:
     """Return what an error says in a line, without passwords."""
     lines = str(error).splitlines()
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        lines = [f"{error}: pip install 'earshot[{EXTRAS[error.name]}]'"]
     return without_passwords(lines[0][:200] if lines else repr(error))
 
 

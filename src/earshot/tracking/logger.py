@@ -16,6 +16,7 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from earshot import processes
+from earshot.errors import EarshotError
 from earshot.tracking import address, outbox, store
 from earshot.tracking.store import Record
 
@@ -151,7 +152,8 @@ def _warn(problem: str) -> None:
 
 
 def _warn_without(error: Exception) -> None:
-    why = "takes no run" if isinstance(error, store.Deleted) else "can't be reached"
+    refused = isinstance(error, EarshotError) and not isinstance(error, store.Away)
+    why = "takes no run" if refused else "can't be reached"
     _warn(f"{why}, going on without it: {_short(error)}")
 
 

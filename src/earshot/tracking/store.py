@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from earshot import processes, project
 from earshot.errors import EarshotError
-from earshot.tracking import address
+from earshot.tracking import address, postgres
 from earshot.tracking.address import uri
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ DEFAULTS = {  # of MLflow's own settings
 }
 MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
 MOST_ALIKE = 1000  # runs of the same weights, in several sweeps
+_begun: set[str] = set()  # the databases whose tables this process has seen
 
 
 @dataclass
@@ -108,9 +109,11 @@ def connect() -> MlflowClient:
         from mlflow import MlflowClient
 
         address.keep_out_of_logs()
-        with _locked():
+        with nullcontext() if uri() in _begun else _locked():
             client = MlflowClient(uri())
             client.get_experiment("0")
+        if postgres.is_one(uri()):
+            _begun.add(uri())  # a file may be removed, and made anew
     except Exception as error:  # whatever the store or the network raises
         raise Away(error) from None
     return client
@@ -131,8 +134,18 @@ def answering() -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, RequestException, SQLAlchemyError) as error:
+    except (MlflowException, RequestException, SQLAlchemyError, *_errors_of_s3()) as error:
         raise Away(error) from None
+
+
+def _errors_of_s3() -> tuple[type[Exception], ...]:
+    """Return what is raised where artifacts are in S3; nothing where its package is not installed."""
+    try:
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ModuleNotFoundError:
+        return ()
+    return (Boto3Error, BotoCoreError, ClientError)
 
 
 def experiment_id(client: MlflowClient, name: str) -> str | None:
@@ -171,34 +184,67 @@ def restore(name: str) -> bool:
         return True
 
 
-def _locked() -> FileLock:
-    """Return a lock: two processes that start on a new sqlite file at once would break it for good."""
+def _locked() -> AbstractContextManager:
+    """Return a lock: two processes that start on a new store at once would break it for good."""
+    if postgres.is_one(uri()):
+        return postgres.held(uri(), "earshot: MLflow")
     lock = project.mlflow(".lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(lock)
 
 
 def create(client: MlflowClient, record: Record) -> None:
-    """Create a record's run, and its experiment if it doesn't exist; set the record's `run_id`."""
-    with _locked():
-        known = experiment_id(client, record.experiment)
-        known = known or client.create_experiment(record.experiment, _artifacts())
+    """Create a record's run, and its experiment if it doesn't exist; set the record's `run_id`.
+
+    Raises
+    ------
+    EarshotError
+        If it is not known where artifacts belong.
+    """
+    known = experiment_id(client, record.experiment)
+    if known is None:
+        with _locked():
+            known = experiment_id(client, record.experiment)
+            known = known or _new_experiment(client, record.experiment)
     _end_orphans(client, known)
     tags = {PROCESS_TAG: processes.identity(), **record.tags}
     run = client.create_run(known, record.started, tags=tags, run_name=record.name)
     record.run_id = run.info.run_id
 
 
+def _new_experiment(client: MlflowClient, name: str) -> str:
+    """Create an experiment; return its id, also where another machine was quicker."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.create_experiment(name, _artifacts())
+    except MlflowException:
+        if (known := experiment_id(client, name)) is None:
+            raise
+        return known
+
+
 def _artifacts() -> str | None:
-    """Return where artifacts are stored: beside a local database; None: where the server stores them."""
-    return project.mlflow("artifacts").as_uri() if uri().startswith("sqlite") else None
+    """Return where artifacts are stored: beside a file of SQLite, or as is set; None: where the server stores them."""
+    if uri().startswith("http"):
+        return None
+    if found := os.environ.get(address.ARTIFACTS):
+        return found
+    if uri().startswith("sqlite"):
+        return project.mlflow("artifacts").as_uri()
+    raise EarshotError(
+        f"{address.ARTIFACTS} is not set: set it to where all machines have the artifacts of runs, such as "
+        "s3://BUCKET/mlflow"
+    )
 
 
 def _end_orphans(client: MlflowClient, experiment_id: str) -> None:
     """Set the runs of this machine whose process was killed to FAILED."""
     for running in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
-        if processes.is_gone(running.data.tags.get(PROCESS_TAG, "")):
-            client.set_terminated(running.info.run_id, status="FAILED")
+        run_id, process = running.info.run_id, running.data.tags.get(PROCESS_TAG, "")
+        # asked again, since it may have ended its run before it went
+        if processes.is_gone(process) and client.get_run(run_id).info.status == "RUNNING":
+            client.set_terminated(run_id, status="FAILED")
 
 
 def find(client: MlflowClient, experiment: str, tags: Mapping[str, str | None]) -> str | None:

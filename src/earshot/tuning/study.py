@@ -2,7 +2,8 @@
 
 Trials are proposed in batches of one size, and their folds are trained in parallel: so a search does not depend on
 how many processes train it. A proposal follows from the scores of the trials before it. So only the scores are stored,
-and a search that was killed is repeated from its beginning with them, and then goes on.
+and a search that was killed is repeated from its beginning with them, and then goes on. Several machines, each with its
+own folder, share a search by its scores: each trains what no other one does, and waits for the rest.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 import math
 import shlex
+import time
 from concurrent.futures import Executor
 from statistics import fmean
 from typing import Any
@@ -31,15 +33,17 @@ from earshot.metrics import classification
 from earshot.settings import check_overrides, check_protocol, compose
 from earshot.training import run_cache, runs
 from earshot.tuning.plan import read_plan
+from earshot.tuning.trials import FOLDS, Trials, address_of, scores_of
 
 SAMPLER_SEED = 0
-FOLDS = "folds"  # the attribute of a trial that holds its scores, one dictionary per fold
+WAIT = 0.5  # seconds until it is looked again for scores that others have stored
 
 
 class Search:
     """A search for one experiment on one dataset.
 
-    Its results are data/search/DATASET/EXPERIMENT.csv and .json, and the scores of its trials trials/EXPERIMENT.json.
+    Its results are data/search/DATASET/EXPERIMENT.csv and .json. The scores of its trials are in a store of Optuna's,
+    by default the file trials/EXPERIMENT.journal beside them.
     """
 
     def __init__(self, experiment: str, overrides: list[str], plan_name: str | None = None):
@@ -69,7 +73,10 @@ class Search:
         self.defaults = {key: _written(OmegaConf.select(self.cfg, key)) for key in self.plan.space}
         self._check_space()
         place = project.search(self.data.card.name, experiment)
-        self.csv, self._store = place.with_suffix(".csv"), place.parent / "trials" / f"{experiment}.json"
+        self.csv = place.with_suffix(".csv")
+        where = address_of(place.parent / "trials" / f"{experiment}.journal")
+        name = f"{self.data.card.name} {experiment} {self._identity()}"
+        self._store = Trials(where, name, self.plan.direction)
         self._repeat()
 
     def _check_space(self) -> None:
@@ -86,7 +93,7 @@ class Search:
     def _identity(self) -> str:
         """Return a name that changes with all that makes trials comparable."""
         plan = self.plan.model_dump(mode="json", exclude={"trials"})
-        facts = json.dumps([plan, run_cache.facts(self.cfg, self.data)], sort_keys=True)
+        facts = json.dumps([plan, run_cache.facts(self.cfg, self.data), optuna.__version__], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     def run(self, trials: int, workers: int) -> None:
@@ -95,7 +102,8 @@ class Search:
         Raises
         ------
         EarshotError
-            If another process is at work on it.
+            If another process of this folder is at work on it, a training failed, the store of its trials can't be
+            reached, or its trials are others than here.
         """
         lock = self.csv.with_suffix(".lock")
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -114,9 +122,9 @@ class Search:
         pruner = optuna.pruners.MedianPruner(n_startup_trials=self.plan.startup)
         self.study = optuna.create_study(direction=self.plan.direction, pruner=pruner)
         self.study.enqueue_trial(self.defaults)  # the first trial is what is to be beaten
-        self._stored = files.read_json(self._store) if self._store.is_file() else {}
-        self._scores: list[list[dict[str, Any]]] = self._stored.setdefault(self._identity(), [])
-        known = len(self._scores)
+        self._known = self._store.read()
+        self._scores = [[*scores_of(trial)] for trial in self._known]
+        known = len(self._known)
         for first in range(0, max(trials, known), self.plan.batch):
             numbers = range(first, min(first + self.plan.batch, max(trials, known)))
             whole = self._run_batch(numbers, trials, pool)
@@ -128,35 +136,65 @@ class Search:
 
     def _run_batch(self, numbers: range, trials: int, pool: Executor | None) -> bool:
         """Run the trials of a batch fold by fold; return False where a score is missing that is not to be trained."""
-        alive = [self._propose(number) for number in numbers]
+        alive = [self._propose(number, pool is not None) for number in numbers]
         for step, fold in enumerate(self.folds):
             missing = [trial for trial in alive if len(self._scores[trial.number]) == step and trial.number < trials]
             if missing:
-                self._train(missing, fold, f"trials {numbers[0]} to {numbers[-1]}, fold {fold}", pool)
+                self._obtain(missing, step, f"trials {numbers[0]} to {numbers[-1]}, fold {fold}", pool)
             for trial in list(alive):
                 if len(self._scores[trial.number]) <= step:
                     return False
                 if result := self._judge(trial, step):
                     alive.remove(trial)
+                    if pool and not self._known[trial.number].state.is_finished():
+                        self._store.end(self.study.get_trials(deepcopy=False)[trial.number])
                     if trial in missing:
                         tqdm.write(f"  trial {trial.number}: {result}")
         return True
 
-    def _propose(self, number: int) -> Trial:
+    def _propose(self, number: int, add: bool) -> Trial:
         """Return the next trial of the study; what is proposed follows from the trials before it."""
         self.study.sampler = optuna.samplers.TPESampler(
             seed=SAMPLER_SEED + number, n_startup_trials=self.plan.startup, constant_liar=True
         )
+        trial = self.study.ask(self.plan.distributions())
         if number == len(self._scores):
             self._scores.append([])
-        return self.study.ask(self.plan.distributions())
+            if add:
+                self._known.append(self._store.add(trial))
+        if number < len(self._known) and self._known[number].params != trial.params:
+            raise EarshotError(
+                f"trial {number} has other settings at {self._store.shown} than are proposed here. Have the same "
+                "versions on all machines"
+            )
+        return trial
+
+    def _obtain(self, trials: list[Trial], step: int, label: str, pool: Executor) -> None:
+        """Train a fold of some trials, but for what other processes train, for which it waits."""
+        told = False
+        while missing := [trial for trial in trials if len(self._scores[trial.number]) == step]:
+            with self._store.claimed([trial.number for trial in missing], max(1, pools.slots(pool))) as mine:
+                self._refresh()  # one may have been trained before it was claimed
+                if todo := [one for one in missing if one.number in mine and len(self._scores[one.number]) == step]:
+                    self._train(todo, self.folds[step], label, pool)
+            if not mine:
+                if not told:
+                    tqdm.write(f"  {label}: waiting for another process")
+                told = True
+                time.sleep(WAIT)
+                self._refresh()
+
+    def _refresh(self) -> None:
+        """Take over the scores that others have stored."""
+        for mine, trial in zip(self._scores, self._store.read(), strict=False):
+            mine.extend(scores_of(trial)[len(mine) :])
 
     def _train(self, trials: list[Trial], fold: int, label: str, pool: Executor) -> None:
         """Train a fold of some trials, and store the scores as they come."""
         todo = [(self._overrides(trial, fold),) for trial in trials]
         for trial, scores in zip(trials, each(pool, score_of, todo, label, "run"), strict=True):
             self._scores[trial.number].append(scores)
-            files.write_json(self._store, self._stored)
+            self._store.put(trial.number, self._scores[trial.number])
 
     def _overrides(self, trial: Trial, fold: int) -> list[str]:
         chosen = [f"{key}={value}" for key, value in trial.params.items()]

@@ -112,7 +112,8 @@ def _obtain(card: Card, work: Path) -> Path:
     if source.generated:
         origin, state = local.generate(card, files), "made by code"
     elif source.in_place:
-        print(f"{card.name}: {local.list_folder(card, files, listed)}\n  licence: {card.licence}")
+        make_list = local.list_remote if source.is_remote else local.list_folder
+        print(f"{card.name}: {make_list(card, files, listed)}\n  licence: {card.licence}")
         return files
     elif source.is_remote:
         origin = local.copy_remote(card, files, listed)

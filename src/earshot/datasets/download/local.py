@@ -11,16 +11,16 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from earshot import project
 from earshot.audio import files as sound_files
 from earshot.cluster import pools
 from earshot.cluster.each import each
-from earshot.datasets import place
+from earshot.datasets import bucket, place
 from earshot.datasets.card import Card, card_path
-from earshot.datasets.download import bucket
 from earshot.datasets.download.checksums import Mismatch, check_folder
-from earshot.datasets.names import check_text
+from earshot.datasets.names import check_text, plain_relative
 from earshot.errors import EarshotError
-from earshot.files import digest, write_json
+from earshot.files import digest, read_json, write_json
 
 
 def generate(card: Card, files: Path) -> str:
@@ -70,20 +70,66 @@ def copy_remote(card: Card, files: Path, listed: dict[str, str]) -> str:
     EarshotError
         If it can't be read, holds no recordings, or differs from the list.
     """
-    address = card.source.folder
-    key = f"{card_path(card.name)}: source.folder: {address}"
-    found, hidden = bucket.names(address, key)
-    chosen = {name: path for name, path in found.items() if not listed or name in listed}
-    if card.has_sound and not any(sound_files.may_be_recording(PurePosixPath(name)) for name in chosen):
-        raise EarshotError(f"{key} holds no recordings. What is there: {_told_by_suffix(chosen)}")
+    address, key = card.source.folder, _key(card, card.source.folder)
+    chosen, left_out = _found_remote(card, listed)
     bucket.copy(address, chosen, files, key)
-    copied = sound_files.find(files)
-    if card.has_sound and not copied.recordings:  # now by their content
-        raise EarshotError(f"{key} holds no recordings. What is there: {sound_files.told(copied.counts)}")
-    left_out = {sound_files.HIDDEN: hidden, "not in the list": len(found) - len(chosen)}
-    _tell_left_out(card, {why: number for why, number in left_out.items() if number})
+    _check_sound(card, files, key)
+    _tell_left_out(card, left_out)
     _check_list(card, files, listed, key)
     return address
+
+
+def list_remote(card: Card, files: Path, listed: dict[str, str]) -> str:
+    """Write the list of the files that are read at an address, as `list_folder` does; they are fetched for it.
+
+    What was fetched before and is the same there still is not fetched again.
+
+    Raises
+    ------
+    EarshotError
+        As `copy_remote` does.
+    """
+    chosen, left_out = _found_remote(card, listed)
+    own, marks = place.fetched_folder(card), project.raw(card.name) / place.MARKS
+    known = read_json(marks) if marks.is_file() else {}
+    for path in [path for path in own.rglob("*") if path.is_file()]:
+        name = path.relative_to(own).as_posix()
+        if name not in chosen or known.get(name) != chosen[name].mark:
+            path.unlink()
+    place.fetch(card, {name: one for name, one in chosen.items() if not (own / name).is_file()})
+    _check_sound(card, own, _key(card, card.source.folder))
+    _tell_left_out(card, left_out)
+    write_json(files / place.MARKS, {name: one.mark for name, one in chosen.items()})
+    return _write_list(card, own, sorted(chosen), files, listed, card.source.folder)
+
+
+def _found_remote(card: Card, listed: dict[str, str]) -> tuple[dict[str, bucket.Object], dict[str, int]]:
+    """Return the files at a card's address that are taken, and how many others there are, by why they are not.
+
+    Raises
+    ------
+    EarshotError
+        As `bucket.names` does, or if a name leads elsewhere or none is of a recording.
+    """
+    key = _key(card, card.source.folder)
+    there = bucket.names(card.source.folder, key)
+    visible = sorted(name for name in there if not sound_files.is_hidden(PurePosixPath(name)))
+    try:
+        found = {plain_relative(name): there[name] for name in visible}
+    except ValueError as error:
+        raise EarshotError(f"{key}: {error}") from None
+    chosen = {name: one for name, one in found.items() if not listed or name in listed}
+    if card.has_sound and not any(sound_files.may_be_recording(PurePosixPath(name)) for name in chosen):
+        raise EarshotError(f"{key} holds no recordings. What is there: {_told_by_suffix(chosen)}")
+    left_out = {sound_files.HIDDEN: len(there) - len(found), "not in the list": len(found) - len(chosen)}
+    return chosen, {why: number for why, number in left_out.items() if number}
+
+
+def _check_sound(card: Card, files: Path, key: str) -> None:
+    """Check that there are recordings among files that have come from an address, now by their content."""
+    copied = sound_files.find(files)
+    if card.has_sound and not copied.recordings:
+        raise EarshotError(f"{key} holds no recordings. What is there: {sound_files.told(copied.counts)}")
 
 
 def list_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
@@ -97,15 +143,22 @@ def list_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
     folder, names = _found(card, files, listed)
     if odd := [name for name in names if not _is_unicode(name)]:
         raise EarshotError(f"{_key(card, folder)}: the name {odd[0]!a} is not UTF-8: rename the file")
+    return _write_list(card, folder, names, files, listed, folder)
+
+
+def _write_list(
+    card: Card, folder: Path, names: list[str], files: Path, listed: dict[str, str], shown: Path | str
+) -> str:
+    """Write {name: sha256} of the files in a folder to `files`, once they are those that are `listed`; describe it."""
     with pools.threads(len(names), __name__) as pool:
         digests = each(pool, digest, [(folder / name,) for name in names], card.name, "file", names)
         found = dict(zip(names, digests, strict=True))
     if wrong := [name for name, sha256 in listed.items() if found.get(name) != sha256]:
         fault = "wrong bytes (SHA-256 differs)" if wrong[0] in found else "missing"
-        raise EarshotError(f"{_key(card, folder)} differs from {card.source.checksums}: {fault}: {wrong[0]}")
+        raise EarshotError(f"{_key(card, shown)} differs from {card.source.checksums}: {fault}: {wrong[0]}")
     write_json(files / place.LIST, found)
     size = sum((folder / name).stat().st_size for name in names)
-    return f"{len(names)} files, {size / 1e6:.3g} MB, listed, to be read in {folder}"
+    return f"{len(names)} files, {size / 1e6:.3g} MB, listed, to be read in {shown}"
 
 
 def _is_unicode(name: str) -> bool:
@@ -115,7 +168,7 @@ def _is_unicode(name: str) -> bool:
         return False
 
 
-def _key(card: Card, folder: Path) -> str:
+def _key(card: Card, folder: Path | str) -> str:
     return f"{card_path(card.name)}: source.folder: {folder}"
 
 

@@ -1,21 +1,30 @@
-"""A folder at an address that fsspec knows, such as s3://BUCKET/PREFIX: its files are copied."""
+"""A folder at an address that fsspec knows, such as s3://BUCKET/PREFIX: its files are copied, or fetched one by one."""
 
 from __future__ import annotations
 
 import shutil
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import fsspec
 from tqdm import tqdm
 
-from earshot.audio.files import is_hidden
-from earshot.datasets.names import plain_relative
 from earshot.errors import EarshotError
+from earshot.files import replacing
+
+MARKS = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created")  # what services say of a file's content
 
 
-def names(address: str, key: str) -> tuple[dict[str, str], int]:
-    """Return the visible files below an address, {name below it: path for `copy`} by name, and how many are hidden.
+class Object(NamedTuple):
+    """A file at an address: where its service has it, and its size with a mark that changes with its content."""
+
+    path: str
+    mark: str
+
+
+def names(address: str, key: str) -> dict[str, Object]:
+    """Return the files below an address, by their names below it.
 
     Parameters
     ----------
@@ -25,26 +34,46 @@ def names(address: str, key: str) -> tuple[dict[str, str], int]:
     Raises
     ------
     EarshotError
-        If the kind of address is unknown or its package is missing, it can't be listed, or a name leads elsewhere.
+        If the kind of address is unknown or its package is missing, or it can't be listed.
     """
     try:
         system, top = fsspec.core.url_to_fs(address)
         system.invalidate_cache()
-        paths = system.find(top)
+        paths = system.find(top, detail=True)
     except ImportError as error:
         raise EarshotError(f"{key}: {error}: pip install {_package(error)}") from None
     except Exception as error:  # each service has errors of its own
         raise EarshotError(f"{key} can't be listed: {_reason(error)}") from None
     below = top.rstrip("/") + "/"
-    found = {path.removeprefix(below): path for path in paths if path.startswith(below)}
-    visible = sorted(name for name in found if not is_hidden(PurePosixPath(name)))
+    return {path.removeprefix(below): Object(path, _mark(paths[path])) for path in paths if path.startswith(below)}
+
+
+def _mark(facts: dict[str, Any]) -> str:
+    return f"{facts['size']} {next((facts[name] for name in MARKS if facts.get(name)), '')}"
+
+
+def fetch(address: str, path: str, to: Path, key: str) -> None:
+    """Fetch a file, in one step.
+
+    Parameters
+    ----------
+    path : of an `Object` below the address
+    key : what the file is called in an error
+
+    Raises
+    ------
+    EarshotError
+        If it can't be read.
+    """
     try:
-        return {plain_relative(name): found[name] for name in visible}, len(found) - len(visible)
-    except ValueError as error:
-        raise EarshotError(f"{key}: {error}") from None
+        system, _ = fsspec.core.url_to_fs(address)
+        with replacing(to) as temporary:
+            system.get_file(path, str(temporary))
+    except Exception as error:  # each service has errors of its own
+        raise EarshotError(f"{key} can't be read: {_reason(error)}") from None
 
 
-def copy(address: str, chosen: dict[str, str], files: Path, key: str) -> None:
+def copy(address: str, chosen: dict[str, Object], files: Path, key: str) -> None:
     """Copy files to the folder `files`; what an interrupted run has copied is kept where it is still the same.
 
     Parameters
@@ -63,7 +92,7 @@ def copy(address: str, chosen: dict[str, str], files: Path, key: str) -> None:
     arrived = files.parent / "fetched"
     arrived.mkdir(parents=True, exist_ok=True)
     kept = {}
-    for name, path in tqdm(chosen.items(), desc=address, unit="file", leave=False, disable=None):
+    for name, (path, _) in tqdm(chosen.items(), desc=address, unit="file", leave=False, disable=None):
         try:
             kept[name] = arrived / system.ukey(path)  # of the file as it is now
             if not kept[name].exists():
