@@ -9,9 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from conftest import BIN, PROJECT, Project, new_store, tone, write_audio
-
-RATE = 4000
+from conftest import BIN, PROJECT, Project, new_store
+from tiny import FEATURES, RATE, TWO, class_folders, long_recordings
 
 
 class Pipeline(Project):
@@ -39,8 +38,8 @@ class Pipeline(Project):
         self.run("git", "init", "-q")
         self.run("dvc", "init", "-q")
         features = self.params()["features"]
-        features["summary"] |= {"sample_rate": RATE, "n_fft": 512, "hop_length": 256}
-        features["log_mel"] |= {"n_mels": 16, "n_fft": 256, "hop_length": 80}
+        for name in ("summary", "log_mel"):
+            features[name] |= FEATURES[name]
         self.params(
             datasets=list(datasets),
             audio={"sample_rate": RATE},
@@ -64,16 +63,9 @@ class Pipeline(Project):
             source={"folder": "recordings/tunes"},
             layout={"kind": "class_folders"},
         )
-        for number in range(14):
-            label = "high" if number % 2 else "low"
-            path = self.recordings / "tunes" / label / f"{label}.{number}.wav"
-            write_audio(path, tone(1500 if number % 2 else 300, 4, RATE, seed=number), RATE)
+        class_folders(self.recordings / "tunes", TWO, 14)
         (self.recordings / "tunes" / "high" / "torn.wav").write_bytes(b"RIFF")
-        layout = {"kind": "long_recordings", "recordings": {"horn": "horn.wav", "other": "other.wav"}}
-        self.card("horns", task="sirens", source={"folder": "recordings/horns"}, layout=layout)
-        for label, frequency in (("horn", 900), ("other", 300)):
-            sound = tone(frequency, 50, RATE, seed=frequency)  # the same noise in both would be found
-            write_audio(self.recordings / "horns" / f"{label}.wav", sound, RATE)
+        long_recordings(self, "recordings/horns", self.recordings / "horns", 50)
 
     def run(self, *command: str) -> str:
         done = subprocess.run(

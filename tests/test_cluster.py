@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 import on_cluster
-from conftest import BIN, PROJECT, Project, invoke, left_running, new_store, started, tone, write_audio
+from conftest import BIN, PROJECT, Project, invoke, left_running, new_store, started
 from earshot import files
 from earshot.cli.main import main
 from earshot.cluster import each as each_module
@@ -35,8 +35,8 @@ from earshot.stages import manifest as manifest_stage
 from earshot.stages import split as split_stage
 from earshot.stages import train as train_stage
 from pipelines import Pipeline
+from tiny import FEATURES, RATE, TWO, class_folders
 
-RATE = 4000
 DOC = (PROJECT / "docs" / "cluster.md").read_text()
 
 
@@ -71,8 +71,8 @@ def scheduler(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("PYTHONPATH", python)
     with (
-        started("-m", *schedule.split(), **where),
-        started("-m", *work.split(), **where) as workers,
+        started("-m", *schedule.split(), at_most=1800, **where),  # all tests of this file, on a busy machine
+        started("-m", *work.split(), at_most=1800, **where) as workers,
     ):
         with distributed.Client(scheduler_file=str(file), timeout=60) as client:
             client.wait_for_workers(2)
@@ -194,7 +194,7 @@ class Deadly(Waveform):
 def with_tunes(project: Project) -> Project:
     """Give a project some short recordings, for one small experiment."""
     params = project.params(datasets=["tunes"], audio={"sample_rate": RATE}, noise={})
-    summary = params["features"]["summary"] | {"sample_rate": RATE, "n_fft": 512, "hop_length": 256}
+    summary = params["features"]["summary"] | FEATURES["summary"]
     project.params(
         features=params["features"] | {"summary": summary},
         experiments={"summarised": {"inputs": ["summary"], "models": ["ann"]}},
@@ -207,11 +207,8 @@ def with_tunes(project: Project) -> Project:
     model["training"]["max_epochs"] = 2
     path.write_text(yaml.safe_dump(model))
     project.card("tunes", task="genres", source={"folder": "recordings"}, layout={"kind": "class_folders"})
-    for number in range(12):
-        label = "high" if number % 2 else "low"
-        for folder in ("data/raw/tunes", "recordings"):
-            path = project.root / folder / label / f"{label}.{number}.wav"
-            write_audio(path, tone(1500 if number % 2 else 300, 4, RATE, seed=number), RATE)
+    for folder in ("data/raw/tunes", "recordings"):
+        class_folders(project.root / folder, TWO, 12)
     return project
 
 

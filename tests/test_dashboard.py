@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from conftest import Project, dashboard, new_store, tone, write_audio
+from conftest import Project, dashboard, new_store
 from earshot import stages
 from earshot.batches import prepare
 from earshot.report import mistakes
@@ -35,6 +35,7 @@ from earshot.tracking import links
 from earshot.training import runs
 from earshot.web import views
 from earshot.web.dashboard import save_views
+from tiny import FEATURES, RATE, THREE, class_folders
 
 pytestmark = pytest.mark.process
 
@@ -42,7 +43,6 @@ CHROMIUM = shutil.which("chromium")
 needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 LOCAL = ("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:")
-RATE = 4000  # low, so that training takes no time
 PATIENCE = 30_000  # milliseconds
 LEARNING_RATES = [0.001, 0.01, 0.1]
 ROW = ("tunes", "summary", "ann", "as_coded")
@@ -85,15 +85,12 @@ def make_results(project: Project) -> None:
         audio={"sample_rate": RATE},
         noise={},
     )
-    recipe = params["features"]["summary"] | {"sample_rate": RATE, "n_fft": 512, "hop_length": 256}
+    recipe = params["features"]["summary"] | FEATURES["summary"]
     project.params(features=params["features"] | {"summary": recipe}, split=params["split"] | {"folds": {"default": 3}})
     epochs = project.root / "conf" / "model" / "ann.yaml"
     epochs.write_text(epochs.read_text().replace("max_epochs: 100", "max_epochs: 2"))
     project.card("tunes", task="genres", source={"folder": "."}, layout={"kind": "class_folders"})
-    for number in range(15):
-        label, frequency = (("high", 1500), ("low", 200), ("middle", 700))[number % 3]
-        path = project.data("raw", "tunes", label, f"{label}.{number}.wav")
-        write_audio(path, tone(frequency, 4, RATE, seed=number), RATE)
+    class_folders(project.data("raw", "tunes"), THREE, 15)
     stage(manifest_stage.main, "tunes")
     stage(fingerprint_stage.main, "tunes")
     stage(split_stage.main, "tunes")

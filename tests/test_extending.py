@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import PROJECT, Project, invoke, new_store, started, tone, write_audio
+from conftest import PROJECT, Project, invoke, new_store, started
 from earshot import inputs, provenance
 from earshot.batches import prepare
 from earshot.deploy.onnx.graph import Graph
@@ -22,7 +22,7 @@ from earshot.errors import EarshotError
 from earshot.settings import compose
 from earshot.trained import model_folder
 from earshot.training import run_cache
-from tiny import FEATURES, RATE
+from tiny import FEATURES, RATE, long_recordings
 
 NEW = "band_power-conv_gru"
 
@@ -90,11 +90,7 @@ def small_project(root: Path) -> Project:
     features = params["features"] | {"log_mel": params["features"]["log_mel"] | FEATURES["log_mel"]}
     split = params["split"] | {"block_seconds": 6.0, "folds": {"default": 3}}
     made.params(datasets=["horns"], audio={"sample_rate": RATE}, features=features, split=split)
-    layout = {"kind": "long_recordings", "recordings": {"horn": "horn.wav", "other": "other.wav"}}
-    made.card("horns", task="sirens", source={"folder": "."}, layout=layout)
-    for label, frequency in (("horn", 900), ("other", 300)):
-        sound = tone(frequency, 40, RATE, seed=frequency)
-        write_audio(made.data("raw", "horns", f"{label}.wav"), sound, RATE)
+    long_recordings(made, ".", made.data("raw", "horns"), 40)
     return made
 
 

@@ -19,6 +19,8 @@ from earshot.stages import swapped as swapped_stage
 from earshot.stages import train as train_stage
 
 RATE = 4000  # low; the windows stay as they are
+TWO = {"low": 300, "high": 1500}  # classes and their frequencies in Hz
+THREE = {"high": 1500, "low": 200, "middle": 700}
 FEATURES = {
     "summary": {"sample_rate": RATE, "n_fft": 512, "hop_length": 256},
     "log_spectrogram": {"nperseg": 80, "noverlap": 40},
@@ -26,6 +28,23 @@ FEATURES = {
     "mfcc": {"n_mels": 20, "n_fft": 256, "hop_length": 80},
     "pcen_mel": {"n_mels": 16, "n_fft": 256, "hop_length": 80},
 }
+
+
+def class_folders(folder: Path, pitches: dict[str, float], n: int) -> None:
+    """Write `n` recordings of 4 s in folders by class: tones of the class's frequency in Hz, the classes in turn."""
+    for number in range(n):
+        label = list(pitches)[number % len(pitches)]
+        path = folder / label / f"{label}.{number}.wav"
+        write_audio(path, tone(pitches[label], 4, RATE, seed=number), RATE)
+
+
+def long_recordings(project: Project, source: str, folder: Path, seconds: float) -> None:
+    """Write the card `horns` of task `sirens`, from the folder `source`, and its two recordings to `folder`."""
+    layout = {"kind": "long_recordings", "recordings": {"horn": "horn.wav", "other": "other.wav"}}
+    project.card("horns", task="sirens", source={"folder": source}, layout=layout)
+    for label, frequency in (("horn", 900), ("other", 300)):
+        sound = tone(frequency, seconds, RATE, seed=frequency)  # the same noise in both would be found
+        write_audio(folder / f"{label}.wav", sound, RATE)
 
 
 def tiny_project(root: Path) -> Project:
@@ -37,10 +56,7 @@ def tiny_project(root: Path) -> Project:
         features_of[name] |= changes
     project.params(features=features_of, split=params["split"] | {"block_seconds": 6.0, "folds": {"default": 3}})
     project.card("tunes", task="genres", source={"folder": "."}, layout={"kind": "class_folders"})
-    for number in range(15):
-        label = ("high", "low", "middle")[number % 3]
-        path = project.data("raw", "tunes", label, f"{label}.{number}.wav")
-        write_audio(path, tone({"high": 1500, "low": 200, "middle": 700}[label], 4, RATE, seed=number), RATE)
+    class_folders(project.data("raw", "tunes"), THREE, 15)
     layout = {"kind": "long_recordings", "recordings": {"horn": "horn.wav", "other": "other.wav"}}
     project.card("horns", task="sirens", source={"folder": "."}, layout=layout)
     write_audio(project.data("raw", "horns", "horn.wav"), tone(900, 40, RATE), RATE)
