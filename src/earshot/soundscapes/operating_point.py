@@ -26,16 +26,24 @@ SNAPS = (0.0, 0.5, 1.0, 1.5)  # seconds
 DURATIONS = (0.0, 1.0, 2.0, 3.0)  # seconds
 GAPS = (0.0, 1.0, 2.0)  # seconds
 MEDIANS = (1, 3, 5)  # scores
+MEDIAN_SECONDS = (0.8, 1.6)  # where scores are closer
 
 
 def rules(step: float) -> Iterator[Rule]:
     """Yield the rules that are tried, those of one median together, for scores of `step` seconds."""
-    for n, logit, below, attack in itertools.product(MEDIANS, LOGITS, BELOW, ATTACKS):
+    for n, logit, below, attack in itertools.product(_medians(step), LOGITS, BELOW, ATTACKS):
         threshold, release, attack = (float(np.round(1 / (1 + np.exp(x - logit)), 6)) for x in (0.0, below, attack))
         for duration, gap in itertools.product(DURATIONS, GAPS):
             yield Rule(
                 threshold, release, duration, gap, n * step if n > 1 else 0.0, attack if attack < threshold else 1.0
             )
+
+
+def _medians(step: float) -> list[int]:
+    """Return over how many scores of `step` seconds medians are taken: odd numbers, 1 for none."""
+    if step * MEDIANS[1] >= MEDIAN_SECONDS[0]:
+        return [*MEDIANS]
+    return [1, *(2 * round(seconds / step / 2) + 1 for seconds in MEDIAN_SECONDS)]
 
 
 def choose(heard: Heard, step: float, most: float) -> Rule:

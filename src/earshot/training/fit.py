@@ -18,6 +18,7 @@ import torch
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save as to_bytes
+from torch import nn
 
 from earshot import files, models
 from earshot.batches.datamodule import WindowDataModule
@@ -60,6 +61,7 @@ def fit(
     validation: Windows,
     callbacks: Sequence[pl.Callback] = (),
     progress_bar: bool = False,
+    teach: Callable[[nn.Module], None] | None = None,
 ) -> Trained:
     """Fit a model to the training windows; the validation loss decides which epoch's weights are used.
 
@@ -67,6 +69,7 @@ def fit(
     ----------
     callbacks : Lightning's, called after the scores and weights of an epoch were recorded
     progress_bar : show Lightning's progress bar
+    teach : has a model learn that does so from events at known times, see `strong_labels.teacher`
 
     Raises
     ------
@@ -86,6 +89,8 @@ def fit(
         options.check_without_steps(how, augmenting.without_steps(cfg, net), cfg.model.name)
     augmenter = augmenting.augmenter(cfg, data, training, mean)
     pretrained.begin(net, chosen, training, augmenter)
+    if teach:
+        teach(net.model)
     layers, net = layers_of(net, shape), models.faster(net)
     history = History(how.checkpoint)
     stopping = [StopEarly(how.early_stopping)] if how.early_stopping else []
@@ -125,6 +130,7 @@ def fit(
         "layers": layers,
         "windows": {"train": len(training), "validation": len(validation)},
         **_padding(cfg, data),
+        **({"frames": net.model.grid} if teach else {}),
     }
     if training.multi_label:
         settings["thresholds"] = _thresholds(settings, weights, validation)
