@@ -73,6 +73,19 @@ def test_summary_of_a_long_recording_is_a_row_for_each_window():
     assert np.allclose(rows[2], build("summary").extract(recording[2 * 22050 : 4 * 22050])[0], rtol=1e-5)
 
 
+def test_mfcc_are_librosas_over_each_window_of_short_and_long_recordings_alike():
+    recording = noise(6.5, 16000)[:, 0]
+    for clips in (False, True):
+        built = build("mfcc", "genres", clips)
+        rows = built.extract(recording)
+        assert rows.shape == (2, 60) and len(built.columns) == 60
+        window = recording[3 * 16000 : 6 * 16000]
+        power = librosa.feature.melspectrogram(y=window, sr=16000, n_fft=1024, hop_length=320, center=False)
+        theirs = librosa.feature.mfcc(S=librosa.power_to_db(power, top_db=None), n_mfcc=20)
+        statistics = [theirs.mean(1), theirs.std(1), np.diff(theirs).std(1)]
+        assert rows[1] == pytest.approx(np.concatenate(statistics), abs=1e-3)
+
+
 def finished(built: inputs.Input, recording: np.ndarray, start: float, length: float) -> np.ndarray:
     """Return a window as the model sees it, cut out of the recording's rows."""
     first = round(built.first_row(start))

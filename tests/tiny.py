@@ -23,6 +23,7 @@ FEATURES = {
     "summary": {"sample_rate": RATE, "n_fft": 512, "hop_length": 256},
     "log_spectrogram": {"nperseg": 80, "noverlap": 40},
     "log_mel": {"n_mels": 16, "n_fft": 256, "hop_length": 80},
+    "mfcc": {"n_mels": 20, "n_fft": 256, "hop_length": 80},
     "pcen_mel": {"n_mels": 16, "n_fft": 256, "hop_length": 80},
 }
 

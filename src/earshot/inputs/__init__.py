@@ -15,6 +15,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from earshot.errors import EarshotError
 from earshot.inputs.log_mel import LogMel
 from earshot.inputs.log_spectrogram import LogSpectrogram
+from earshot.inputs.mfcc import Mfcc
 from earshot.inputs.pcen_mel import PcenMel
 from earshot.inputs.protocol import Input
 from earshot.inputs.summary import Summary
@@ -23,7 +24,7 @@ from earshot.schema.yaml_text import did_you_mean, shown
 from earshot.settings import class_named, window_of
 from earshot.splits import windows
 
-__all__ = ["Input", "LogMel", "LogSpectrogram", "PcenMel", "Summary", "Waveform", "build", "recipe", "restore"]
+__all__ = ["Input", "LogMel", "LogSpectrogram", "Mfcc", "PcenMel", "Summary", "Waveform", "build", "recipe", "restore"]
 CONTRACT = ("standardised", "columns", "takes_windows", "extract", "rows", "first_row", "n_rows", "finish")
 
 
@@ -35,7 +36,7 @@ def build(name: str, params: Mapping[str, Any], task: str | None, clips: bool) -
     name : a section of `features`
     params : the whole of params.yaml
     task : whose windows are meant
-    clips : whether the dataset's recordings are short, each summarised as a whole
+    clips : whether the dataset's recordings are short: each summarised as a whole, where the section has `clip_seconds`
 
     Raises
     ------
@@ -52,7 +53,8 @@ def build(name: str, params: Mapping[str, Any], task: str | None, clips: bool) -
     window = window_of(params["windows"], task)
     if made.takes_windows:
         clip_seconds = settings.pop("clip_seconds", None)
-        settings |= {"length": clip_seconds, "hop": None} if clips else dict(window)
+        of_clips = clips and clip_seconds is not None
+        settings |= {"length": clip_seconds, "hop": None} if of_clips else dict(window)
     built = _made(made, settings, where)
     _check_grid(name, built, window["hop"])
     if built.n_rows(window["length"]) < 1:

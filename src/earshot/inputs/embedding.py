@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,15 +15,13 @@ from earshot.backbones import Backbone
 from earshot.backbones.card import card_path
 from earshot.efficientat import level
 from earshot.errors import EarshotError
-
-if TYPE_CHECKING:
-    import torch
+from earshot.inputs.per_window import PerWindow
 
 AT_ONCE = 2**20  # samples in a batch of windows: more gains nothing and takes memory
 
 
 @dataclass(frozen=True)
-class Embedding:
+class Embedding(PerWindow):
     """A backbone's embedding of each window: shape (T, D), T windows, D numbers.
 
     `backbone` names a card of conf/backbones/; its sample rate and the SHA-256 of its network are settings too, so that
@@ -40,13 +37,11 @@ class Embedding:
     hop: float | None
     level: float | None = None
 
-    standardised: ClassVar[bool] = True
-    takes_windows: ClassVar[bool] = True
     output: ClassVar[str] = "embedding"
 
     def __post_init__(self) -> None:
-        if not 0 < self.length < math.inf:
-            raise ValueError("clip_seconds must be above 0")
+        """Check the settings; a ValueError says which is wrong."""
+        super().__post_init__()
         level.checked(self.level)
 
     @classmethod
@@ -62,15 +57,11 @@ class Embedding:
         """Return None: the numbers have no names."""
         return None
 
-    def extract(self, samples: np.ndarray) -> np.ndarray:
-        """Return the rows of a recording's windows: float32, shape (T, D)."""
-        return np.concatenate(list(self.rows([samples])))
-
     def rows(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Do the same with a recording that comes in blocks, some windows at a time."""
+        """Return the rows of a recording's windows, which comes in blocks: float32, shape (T, D), some at a time."""
         n = round(self.length * self.sample_rate)
         if self.hop is None:
-            yield self.of_windows(beginning(blocks, n)[None])
+            yield self.of_window(beginning(blocks, n))
             return
         hop, each = self.hop * self.sample_rate, max(1, AT_ONCE // n)
         if hop == round(hop):
@@ -87,6 +78,10 @@ class Embedding:
         each = max(1, AT_ONCE // n)
         rows = [self.of_windows(samples[first : first + each, :n]) for first in range(0, len(samples), each)]
         return np.concatenate(rows)[:, None]
+
+    def of_window(self, samples: np.ndarray) -> np.ndarray:
+        """Return a window's row: (samples,) -> (1, D), float32."""
+        return self.of_windows(samples[None])
 
     def of_windows(self, samples: np.ndarray) -> np.ndarray:
         """Return the rows of some windows: float32, (B, samples) -> (B, D).
@@ -118,18 +113,6 @@ class Embedding:
                 f"for ({self.sha256}): take the former card, or run `dvc repro`"
             )
         return backbone
-
-    def first_row(self, start: float) -> float:
-        """Return the window that begins at `start` seconds."""
-        return 0.0 if self.hop is None else start / self.hop
-
-    def n_rows(self, length: float) -> int:
-        """Return 1: a window is one row."""
-        return 1
-
-    def finish(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return the batch as it is."""
-        return batch
 
 
 @dataclass(frozen=True)

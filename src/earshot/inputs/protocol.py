@@ -17,7 +17,8 @@ class Input(Protocol):
     An input may have `extract_windows`, which does what `extract` does of each of many windows of one length, together:
     (B, samples) -> (B, T, F).
 
-    `earshot.inputs.frames.OverTime` has all of it for inputs that are made of frames, but for `extract` and the frames.
+    `earshot.inputs.frames.OverTime` has all of it for inputs that are made of frames, but for `extract` and the frames;
+    `earshot.inputs.per_window.PerWindow` for those that make a row of each window, but for `of_window` and the columns.
     """
 
     @property
@@ -40,7 +41,7 @@ class Input(Protocol):
         """Whether it makes one row of each window, so that the windows' `length` and `hop` in seconds are fields too.
 
         Its section of params.yaml may then hold `clip_seconds`: where recordings are short, each is one window, its
-        `length` that and its `hop` None.
+        `length` that and its `hop` None. Without it short recordings have windows as long ones do.
         """
         ...
 

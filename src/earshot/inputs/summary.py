@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from earshot.audio.cut import beginning, stretches
-
-if TYPE_CHECKING:
-    import torch
+from earshot.inputs.per_window import PerWindow
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(PerWindow):
     """Means over time of librosa's spectral features: shape (T, F), T windows, F features.
 
     With 20 MFCC and bandwidth of order 2 these are the tutorial's 26 columns. `variances` adds a column
@@ -34,13 +29,12 @@ class Summary:
     length: float
     hop: float | None
 
-    standardised: ClassVar[bool] = True
-    takes_windows: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
+        """Check the settings; a ValueError says which is wrong."""
+        super().__post_init__()
         object.__setattr__(self, "bandwidth_orders", tuple(self.bandwidth_orders))
-        if min(self.n_fft, self.hop_length, self.n_mfcc, *self.bandwidth_orders) < 1 or not 0 < self.length < math.inf:
-            raise ValueError("n_fft, hop_length, n_mfcc, bandwidth_orders and clip_seconds must be above 0")
+        if min(self.n_fft, self.hop_length, self.n_mfcc, *self.bandwidth_orders) < 1:
+            raise ValueError("n_fft, hop_length, n_mfcc and bandwidth_orders must be above 0")
         if not 0 < self.roll_percent <= 1:
             raise ValueError(f"roll_percent is {self.roll_percent}, and must be a share above 0, such as 0.85")
 
@@ -52,19 +46,8 @@ class Summary:
         names += [f"mfcc{number}" for number in range(1, self.n_mfcc + 1)]
         return names + [f"{name}_var" for name in names if self.variances]
 
-    def extract(self, samples: np.ndarray) -> np.ndarray:
-        """Summarise a recording's windows: float32, shape (T, F)."""
-        return np.concatenate(list(self.rows([samples])))
-
-    def rows(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Summarise the windows of a recording that comes in blocks, one at a time."""
-        n = round(self.length * self.sample_rate)
-        if self.hop is None:
-            yield self._summarise(beginning(blocks, n))
-        else:
-            yield from map(self._summarise, stretches(blocks, n, self.hop * self.sample_rate, 1))
-
-    def _summarise(self, samples: np.ndarray) -> np.ndarray:
+    def of_window(self, samples: np.ndarray) -> np.ndarray:
+        """Summarise a window: (samples,) -> (1, F), float32."""
         over_time = list(self._over_time(samples))
         parts = [values.mean(axis=1) for values in over_time]
         parts += [values.var(axis=1) for values in over_time if self.variances]
@@ -105,15 +88,3 @@ class Summary:
             ),
             librosa_features.rolloff(magnitude, self.sample_rate, self.roll_percent),
         ]
-
-    def first_row(self, start: float) -> float:
-        """Return the window that begins at `start` seconds."""
-        return 0.0 if self.hop is None else start / self.hop
-
-    def n_rows(self, length: float) -> int:
-        """Return 1: a window is one row."""
-        return 1
-
-    def finish(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return the batch as it is."""
-        return batch
