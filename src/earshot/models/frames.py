@@ -148,9 +148,11 @@ class Frames(MN):
                 torch.manual_seed(seed * len(self.heads) + number)
                 self._fit(head, x, classes, weights)
 
-    def _fit(self, head: Head, x: torch.Tensor, classes: torch.Tensor, weights: torch.Tensor) -> None:
+    def _fit(self, head: nn.Module, x: torch.Tensor, classes: torch.Tensor, weights: torch.Tensor) -> None:
         how = self.learning
-        head.begin()
+        for layer in head.modules():
+            if isinstance(layer, nn.Linear | nn.Conv1d):
+                layer.reset_parameters()
         head.requires_grad_(True).train()
         optimizer = torch.optim.AdamW(head.parameters(), how["lr"], weight_decay=how["weight_decay"])
         steps = how["epochs"] * -(-len(x) // how["batch_size"])
@@ -175,12 +177,6 @@ class Head(nn.Module):
         self.projection = nn.Linear(n_features, units)
         self.convolutions = nn.ModuleList(nn.Conv1d(units, units, KERNEL, padding=KERNEL // 2) for _ in range(2))
         self.output = nn.Linear(units, n_outputs)
-
-    def begin(self) -> None:
-        """Draw all weights anew."""
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear | nn.Conv1d):
-                layer.reset_parameters()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits."""
