@@ -24,7 +24,7 @@ SETTINGS = {
             "events_per_hour": 60.0,
             "snr_db": [0, 20],
             "step": 1.0,
-            "inputs": ["log_mel", "embedding", "tags"],
+            "inputs": ["log_mel", "embedding", "tags", "waveform_32k"],
         }
     },
     "operating_point": {TASK: {"max_false_alarms_per_hour": 1}},
@@ -40,6 +40,7 @@ RUN = {
         "over_time": {"inputs": ["log_mel"], "models": ["cnn"]},
         "embedded": {"inputs": ["embedding"], "models": ["linear"]},
         "tagged": {"inputs": ["tags"], "models": ["zero_shot"]},
+        "framed": {"inputs": ["waveform_32k"], "models": ["frames"]},
     },
 }
 

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.nn import BatchNorm2d, Dropout
 
-from conftest import Project, invoke, write_audio
+from conftest import Project, invoke, tone, write_audio
 from earshot import backbones, models
 from earshot.audio import decode
 from earshot.batches import prepare
+from earshot.deploy.onnx.export import export
+from earshot.detection.answer import answer
+from earshot.detection.contexts import contexts
 from earshot.detection.detector import Detector
+from earshot.detection.rule import Rule
 from earshot.errors import EarshotError
 from earshot.models import known_classes
 from earshot.models.linear import Linear
 from earshot.models.mn import MN
 from earshot.settings import compose
+from earshot.soundscapes import strong
 from earshot.stages import cross_dataset as cross_dataset_stage
 from earshot.stages import evaluate as evaluate_stage
 from earshot.stages import features as features_stage
@@ -32,10 +40,10 @@ from earshot.stages import fingerprint as fingerprint_stage
 from earshot.stages import manifest as manifest_stage
 from earshot.stages import split as split_stage
 from earshot.stages import train as train_stage
-from earshot.trained import model_folder
-from earshot.training import augmenting, fit, pretrained
+from earshot.trained import model_folder, predict
+from earshot.training import augmenting, fit, for_detection, pretrained, strong_labels
 from servers import Server
-from test_backbones import CLASSES, small_network, sound, write_backbone
+from test_backbones import CLASSES, RATE, small_network, sound, write_backbone
 
 LABELS = {"horn": ["Siren"], "other": "*"}
 EXPERIMENTS = {
@@ -315,3 +323,102 @@ def test_two_trainings_give_the_same_bytes(trained, tmp_path):
 
 def test_models_are_tested_on_other_datasets_of_their_task(trained):
     assert "horns" in invoke(cross_dataset_stage.main, "horns", "--workers", "1")
+
+
+EVENTS = {
+    "alarm": "horn",
+    "background": "other",
+    "hours": 0.01,
+    "clip_seconds": 12.0,
+    "event_seconds": [2.0, 3.0],
+    "events_per_hour": 600.0,
+    "snr_db": [10, 20],
+    "step": 0.5,
+    "inputs": ["waveform_32k"],
+}
+SHORT = {"seconds": 2.56, "margin": 0.64, "heads": 2, "units": 4, "dropout": 0.0}
+LEARNING = {"hours": 0.05, "epochs": 40, "batch_size": 4, "lr": 0.01, "snr_db": [10.0, 20.0]}
+
+
+@pytest.fixture(scope="module")
+def of_frames(trained, tmp_path_factory):
+    """Return a model of frames that has learnt from soundscapes, with an operating point: its folder."""
+    cfg, data, training = windows(trained, model="frames")
+    OmegaConf.update(cfg, "events.sirens", EVENTS, force_add=True)
+    OmegaConf.update(cfg, "operating_point.sirens", {"max_false_alarms_per_hour": 1}, force_add=True)
+    cfg.model.update({"backbone": "small", **SHORT})
+    cfg.model.learning.update(LEARNING)
+    teach = strong_labels.teacher(cfg, data)
+    done = fit.fit(cfg, data, training, prepare.part(cfg, data, "validation"), teach=teach)
+    folder = tmp_path_factory.mktemp("frames")
+    fit.save(for_detection.added(cfg, data, done), folder)
+    return folder, done.validation
+
+
+def test_a_model_of_frames_learns_from_soundscapes(of_frames):
+    folder, validation = of_frames
+    assert (validation["predicted"] == validation["label"]).mean() > 0.9, "a window's score is that of its frames"
+    settings, _ = model_folder.read(folder)
+    assert settings["frames"] == {"step": 0.16, "seconds": 2.56, "margin": 0.64}
+    point = settings["operating_point"]
+    assert point["step"] == 0.16 and point["recall"] > 0.8 and point["false_alarms_per_hour"] <= 1
+
+
+def test_frames_tell_when_a_horn_begins(of_frames):
+    detector = Detector.load(of_frames[0])
+    parts = [sound(4, RATE, 3) / 50, tone(2500, 2.4, RATE), sound(3.1, RATE, 4) / 50]
+    samples = np.concatenate(parts).astype(np.float32)
+    found = list(detector.windows([samples]))
+    assert [window.start for window in found] == pytest.approx(0.16 * np.arange(60))
+    assert found[-1].start + found[-1].seconds == pytest.approx(9.5)
+    (event,) = answer(detector, [samples], Rule(min_duration=1.0), ["horn"]).events
+    assert event.start == pytest.approx(4, abs=0.33) and event.end == pytest.approx(6.4, abs=0.33)
+    for hop in (None, 0.32):  # a stream comes in blocks, and is to be answered soon
+        other = list(replace(detector, hop=hop).windows(np.split(samples, [1, 50_000, 200_001])))
+        assert [window.start for window in other] == [window.start for window in found]
+        changes = [one.probabilities - two.probabilities for one, two in zip(other, found, strict=True)]
+        assert hop or np.abs(changes).max() < 1e-5
+
+
+def test_a_model_of_frames_is_exported_with_its_frames(of_frames, tmp_path):
+    detector = Detector.load(of_frames[0])
+    export(of_frames[0], tmp_path / "model.onnx")
+    samples = np.stack([tone(2500, 2.56, RATE), sound(2.56, RATE)]).astype(np.float32)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    windows_, frames = session.run(["probabilities", "frames"], {"samples": samples})
+    assert np.abs(frames - predict.of_frames(detector.settings, detector.net, samples)).max() < 1e-4
+    assert np.abs(windows_ - predict.of_samples(detector.settings, detector.net, samples)).max() < 1e-4
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["frames"])["step"] == 0.16 and json.loads(about["hop"]) == 1.28
+
+
+def test_without_events_a_model_of_frames_has_nothing_to_learn_from(trained):
+    cfg, data, _ = windows(trained, model="frames")
+    with pytest.raises(EarshotError, match="events.sirens in params.yaml says how they are mixed"):
+        strong_labels.teacher(cfg, data)
+
+
+def test_recordings_with_labelled_events_are_strong_labels_as_they_are():
+    spans = pd.DataFrame(
+        {
+            "recording": ["a", "a", "a", "b"],
+            "group": ["a", "a", "a", "b"],
+            "label": ["other", "horn", "other", "other"],
+            "start": [0.0, 3.0, 6.0, 0.0],
+            "stop": [3.0, 4.0, 9.0, 9.0],
+        }
+    )
+    (clip, rest) = strong.recorded(spans, lambda _: np.arange(90), 10, 2.5)
+    assert clip.pieces == [(0, 3, "other", "a")] and rest.pieces[1] == (0.5, 1.5, "horn", "a")
+    assert rest.samples.tolist() == list(range(25, 40)), "what no span covers may be of another part"
+
+
+@pytest.mark.parametrize("hop", [None, 0.3, 5.0])
+def test_each_frame_is_taken_once_from_where_it_is_not_near_an_end(hop):
+    grid, samples = {"step": 0.1, "seconds": 2.0, "margin": 0.5}, np.arange(733, dtype=np.float32)
+    taken = []
+    for context in contexts(np.split(samples, [5, 6, 400]), 100, grid, hop):
+        assert len(context.samples) <= 200 and context.samples[0] == context.begin * 10
+        assert context.first >= 5 or context.begin + context.first < 5 or len(context.samples) < 200
+        taken += range(context.begin + context.first, context.begin + context.stop)
+    assert taken == list(range(74))

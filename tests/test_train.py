@@ -37,7 +37,7 @@ from earshot.trained import model_folder, predict
 from earshot.training import fit, run_cache, runs
 
 QUICK = ["model.training.max_epochs=2"]
-OF_A_BACKBONE = ("linear", "zero_shot", "mn", "probe")  # which test_pretrained trains
+OF_A_BACKBONE = ("linear", "zero_shot", "mn", "probe", "frames")  # which test_pretrained trains
 EXPERIMENTS = sorted(
     path.stem
     for path in (PROJECT / "conf" / "experiment").glob("*.yaml")

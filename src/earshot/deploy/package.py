@@ -14,6 +14,7 @@ import pandas as pd
 
 from earshot import project
 from earshot.deploy import backbone
+from earshot.detection.detector import GRID
 from earshot.detection.rule import point_of
 from earshot.settings import CUSTOM
 from earshot.trained import model_folder
@@ -58,7 +59,7 @@ def _save(facts: dict[str, Any], model: Path, to: Path) -> None:
         metadata={
             "classes": facts["classes"],
             "sample_rate": rate,
-            **{name: facts[name] for name in ("operating_point", "calibration") if name in facts},
+            **{name: facts[name] for name in (GRID, "operating_point", "calibration") if name in facts},
             **({"backbone": card.name, "backbone_licence": card.licence} if card else {}),
         },
     )

@@ -54,7 +54,7 @@ def answer(
     EarshotError
         If the sound is shorter than a window, or the model returns values that are not finite.
     """
-    timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, labels, rule)
+    timeline, events = Timeline.of(detector), Events(detector.classes, labels, rule)
     total, n, seconds, found = np.zeros(len(detector.classes)), 0, 0.0, []
     for window in detector.windows(blocks, rises=events.snaps):
         on_window(window)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from earshot.audio import decode, sources
 from earshot.detection.detector import Detector
@@ -13,6 +13,8 @@ from earshot.detection.formats import clock, in_words
 from earshot.detection.rule import Rule
 from earshot.detection.timeline import Stretch, Timeline
 from earshot.files import rounded
+
+LIVE = 1.0  # seconds of a stream that a model of frames waits for, beside its margin, where no hop is given
 
 
 def follow(
@@ -33,7 +35,9 @@ def follow(
     EarshotError
         If the stream can't be read, or ends before the first window does.
     """
-    timeline, events = Timeline(detector.length, detector.hop), Events(detector.classes, labels, rule)
+    if detector.grid and not detector.hop:
+        detector = replace(detector, hop=LIVE)
+    timeline, events = Timeline.of(detector), Events(detector.classes, labels, rule)
     blocks = decode.at_rate(sample_rate, sources.following(name, channels), detector.sample_rate)
     for window in detector.windows(blocks, at_once=1, rises=events.snaps):
         yield from _with_events(events, timeline.add(window))

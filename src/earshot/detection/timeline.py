@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earshot.detection.detector import Window
+from earshot.detection.detector import Detector, Window
 from earshot.splits.windows import GRID
 
 
@@ -36,6 +36,11 @@ class Timeline:
         """Take the length of a window and the hop, in seconds."""
         self.hop = hop
         self.recent: deque[Window] = deque(maxlen=max(1, math.ceil(length / hop - GRID)))
+
+    @classmethod
+    def of(cls, detector: Detector) -> Timeline:
+        """Return the timeline of a detector's windows; frames stand beside each other, none overlaps another."""
+        return cls(detector.step if detector.grid else detector.length, detector.step)
 
     def add(self, window: Window) -> Stretch:
         """Return the stretch that starts where the window does."""

@@ -9,6 +9,7 @@ from torch import nn
 
 DIVISOR = 8  # channels are multiples of it
 EXPANSION = 6  # of the last convolution: its outputs, averaged over time and frequency, are the embedding
+STRIDE = 32  # of its last feature map, in mel frames and bands
 LAST = 1280  # units of the hidden layer, at width 1
 BATCH_NORM = {"eps": 0.001, "momentum": 0.01}
 

@@ -36,6 +36,7 @@ def score(dataset: str, experiment: Experiment, fold: int, wiring: str) -> tuple
     import torch
 
     from earshot.datasets.card import load_card
+    from earshot.detection.detector import step_of
     from earshot.detection.rule import Rule
     from earshot.evaluation.logged import log_events
     from earshot.settings import read_params
@@ -45,9 +46,9 @@ def score(dataset: str, experiment: Experiment, fold: int, wiring: str) -> tuple
 
     torch.set_num_threads(1)
     params, card = read_params(), load_card(dataset)
-    step = params["events"][card.task]["step"]
     judged, scores = [], []
     for trained in grouped_models(dataset, experiment.name, wiring, fold):
+        step = step_of(trained.settings, params["events"][card.task]["step"])
         heard = of_part.heard(card, params, trained.settings, trained.net, "test")
         run = {"input": experiment.input, "model": experiment.model, **trained.run}
         point = trained.settings.get("operating_point")

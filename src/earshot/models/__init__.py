@@ -8,6 +8,9 @@ A model may have `solve(x, y, epoch)`, which finds its weights from all training
 an epoch of gradient steps; a class method `completed(settings, labels, classes, known)`, which turns names in its
 settings into numbers before the model is made; and `parameter_groups(rate)`, which returns torch's parameter groups, so
 that some parameters learn at another rate than the optimizer's.
+
+A model that learns from events at known times, as `Frames`, has `learn`, `embed`, `frames` and `grid`; what it makes of
+a whole sound is then told by its frames (`detection.detector`).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from earshot.models.ann import ANN
 from earshot.models.cnn import CNN
 from earshot.models.crnn import CRNN
 from earshot.models.fast import faster
+from earshot.models.frames import Frames
 from earshot.models.linear import Linear
 from earshot.models.lstm import LSTM
 from earshot.models.mn import MN
@@ -36,6 +40,7 @@ __all__ = [
     "CRNN",
     "LSTM",
     "MN",
+    "Frames",
     "Linear",
     "Standardiser",
     "ZeroShot",

@@ -82,8 +82,8 @@ def hear(detector: Detector, mixed: Iterable[Clip], label: str) -> Heard:
 
 
 def stretches(detector: Detector, samples: np.ndarray) -> Iterable[Stretch]:
-    """Yield the scores of consecutive stretches of a sound, of `detector.hop` seconds each, and rises of its level."""
-    timeline = Timeline(detector.length, detector.hop)
+    """Yield the scores of consecutive stretches of a sound, of `detector.step` seconds each, and rises of its level."""
+    timeline = Timeline.of(detector)
     for window in detector.windows([samples], rises=True):
         yield timeline.add(window)
     yield from timeline.end()

@@ -13,11 +13,11 @@ from earshot import files, project
 from earshot.datasets import manifest
 from earshot.datasets.card import Card
 from earshot.datasets.reading import reading_of
-from earshot.detection.detector import Detector
+from earshot.detection import detector as detectors
 from earshot.soundscapes.hear import Heard, hear
-from earshot.soundscapes.mix import clips
+from earshot.soundscapes.mix import Sound, clips
 
-PARTS = ("validation", "test")  # the number of a part is a part of the seed
+PARTS = ("validation", "test", "train")  # the number of a part is a part of the seed
 KEPT = 32  # recordings in memory
 
 
@@ -39,12 +39,18 @@ def heard(card: Card, params: Mapping[str, Any], settings: dict[str, Any], net: 
     setting = params["events"][card.task]
     split = files.read_table(project.split(card.name, "grouped"))
     spans = split[(split["fold"] == settings["fold"]) & (split["part"] == part)].reset_index(drop=True)
-    detector = Detector(settings, net, setting["step"])
-    reading, paths, rate = reading_of(card, params["windows"]), manifest.paths(card.name), detector.sample_rate
+    detector = detectors.of_soundscapes(settings, net, setting["step"])
+    rate, seed = detector.sample_rate, [PARTS.index(part), settings["fold"]]
+    mixed = clips(spans, sound_of(card, params, rate), rate, setting, seed)
+    return hear(detector, mixed, setting["alarm"])
+
+
+def sound_of(card: Card, params: Mapping[str, Any], rate: int) -> Sound:
+    """Return what loads a dataset's recordings at a sample rate, and keeps some of them."""
+    reading, paths = reading_of(card, params["windows"]), manifest.paths(card.name)
 
     @functools.lru_cache(maxsize=KEPT)
     def sound(recording: str) -> np.ndarray:
         return reading(recording).load(paths[recording], rate)
 
-    seed = [PARTS.index(part), settings["fold"]]
-    return hear(detector, clips(spans, sound, rate, setting, seed), setting["alarm"])
+    return sound

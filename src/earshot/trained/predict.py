@@ -44,6 +44,38 @@ def of_samples(settings: dict[str, Any], net: nn.Module, samples: np.ndarray) ->
     -------
     float32, shape (windows, classes)
     """
+    return _of_samples(settings, net, samples)
+
+
+def of_frames(settings: dict[str, Any], net: nn.Module, samples: np.ndarray) -> np.ndarray:
+    """Return the probability of each class for the frames of windows of sound, of a model that has frames.
+
+    Parameters
+    ----------
+    settings, net, samples : see `of_samples`; windows may be of any length
+
+    Returns
+    -------
+    float32, shape (windows, frames, classes)
+    """
+    *before, model = net.children()
+    found = _of_samples(settings, nn.Sequential(*before, _ByFrame(model)), samples)
+    return found.reshape(len(samples), -1, found.shape[-1])
+
+
+class _ByFrame(nn.Module):
+    """The frames of a batch, each by itself: (B, T, F) -> (B * T', outputs)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model.frames(x).flatten(0, 1)
+        return logits
+
+
+def _of_samples(settings: dict[str, Any], net: nn.Module, samples: np.ndarray) -> np.ndarray:
     built = input_of(settings)
     at_once = getattr(built, "extract_windows", lambda each: np.stack([built.extract(window) for window in each]))
     rows = at_once(samples)

@@ -64,6 +64,7 @@ def fit(
     callbacks: Sequence[pl.Callback] = (),
     progress_bar: bool = False,
     state: Path | None = None,
+    teach: Callable[[nn.Module], None] | None = None,
 ) -> Trained:
     """Fit a model to the training windows; the validation loss decides which epoch's weights are used.
 
@@ -72,13 +73,14 @@ def fit(
     callbacks : Lightning's, called after the scores and weights of an epoch were recorded
     progress_bar : show Lightning's progress bar
     state : a file with what is needed to go on after the last epoch, written while it is trained; None: there is none
+    teach : has a model learn that does so from events at known times, see `strong_labels.teacher`
 
     Raises
     ------
     EarshotError
         If the model or the optimizer can't be made of their settings, or one of several processes fails.
     """
-    settings, weights, epochs = learn(cfg, data, (training, validation), callbacks, progress_bar, state)
+    settings, weights, epochs = learn(cfg, data, (training, validation), callbacks, progress_bar, state, teach=teach)
     if training.multi_label:
         settings["thresholds"] = _thresholds(settings, weights, validation)
     found = _probabilities(settings, weights, validation)
@@ -93,12 +95,14 @@ def learn(
     progress_bar: bool = False,
     state: Path | None = None,
     group: several.Group | None = None,
+    teach: Callable[[nn.Module], None] | None = None,
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor], list[Epoch]]:
     """Do `fit` without its predictions; return settings, weights and the scores of each epoch.
 
     Parameters
     ----------
     group : the processes that this one belongs to; None: it is the first, and starts the others
+    teach : see `fit`
     """
     _make_deterministic(cfg)
     training, validation = windows
@@ -109,6 +113,8 @@ def learn(
     with nullcontext(group) if group else several.started(n, cfg, windows, state) as group:
         if data.input.standardised:
             net.standardiser.set(*statistics(training))
+        if teach:
+            teach(net.model)
         history, layers, weights = _descend(net, chosen, cfg, data, windows, callbacks, progress_bar, state, group)
     settings = _settings(cfg, data, history) | {
         "model": chosen,
@@ -119,6 +125,7 @@ def learn(
         "layers": layers,
         "windows": {"train": len(training), "validation": len(validation)},
         **_padding(cfg, data),
+        **({"frames": net.model.grid} if teach else {}),
     }
     return settings, weights, history.epochs
 

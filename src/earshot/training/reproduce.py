@@ -13,7 +13,7 @@ from earshot import provenance
 from earshot.batches import prepare
 from earshot.errors import EarshotError
 from earshot.tracking import address, store
-from earshot.training import fit, run_cache
+from earshot.training import fit, run_cache, strong_labels
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,7 +53,7 @@ def reproduce(run_id: str) -> Reproduction:
     cfg = _config(client, run)
     data = prepare.load(cfg)
     windows = {part: prepare.part(cfg, data, part) for part in ("train", "validation")}
-    trained = fit.fit(cfg, data, windows["train"], windows["validation"])
+    trained = fit.fit(cfg, data, windows["train"], windows["validation"], teach=strong_labels.teacher(cfg, data))
     metrics = [_comparison(client, run, name, [epoch[name] for epoch in trained.epochs]) for name in SCORES]
     identical = run.data.tags.get(store.WEIGHTS_TAG) == fit.digest(trained)
     return Reproduction(_facts(run, cfg, data), metrics, identical)

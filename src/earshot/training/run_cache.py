@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from earshot import files, models, project, provenance
 from earshot.batches.prepare import Data
 from earshot.trained import model_folder
-from earshot.training import for_detection, pretrained
+from earshot.training import for_detection, pretrained, strong_labels
 from earshot.training.fit import Trained
 
 SPLIT = ["part", "recording", "label", "start", "stop"]  # the columns that training depends on, not the group
@@ -42,6 +42,7 @@ def facts(cfg: DictConfig, data: Data) -> dict[str, str]:
     everything = OmegaConf.to_container(cfg, resolve=True)
     settings = {str(name): everything.get(name) for name in SETTINGS}
     settings |= pretrained.facts(cfg, data.card.task) | for_detection.asked(cfg, data)
+    settings |= strong_labels.facts(cfg, data.card.task)
     known = {
         "settings": settings,
         "features": [data.recipe, data.digest, data.classes],
@@ -55,7 +56,8 @@ def modules(cfg: DictConfig, data: Data) -> list[str]:
     """Return the modules whose code a run depends on: of training, and those of its model's and its input's class."""
     of_model = models.class_of(cfg.model).__module__  # first: a model that is none is told before data is looked at
     of_detection = ["earshot.training.for_detection"] if for_detection.asked(cfg, data) else []
-    return ["earshot.training.fit", of_model, type(data.input).__module__, *of_detection]
+    of_frames = ["earshot.training.strong_labels"] if strong_labels.learns(cfg) else []
+    return ["earshot.training.fit", of_model, type(data.input).__module__, *of_detection, *of_frames]
 
 
 def splits(dataset: str, protocol: str) -> dict[int, str]:

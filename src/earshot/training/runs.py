@@ -19,7 +19,7 @@ from earshot.models import layers
 from earshot.settings import WIRINGS, Experiment, run_name, window_of
 from earshot.tracking import links, logger, store
 from earshot.trained import model_folder
-from earshot.training import augmenting, fit, for_detection, options, run_cache
+from earshot.training import augmenting, fit, for_detection, options, run_cache, strong_labels
 from earshot.training.callbacks import LogEpochs, PrintEpochs, PrintLayers
 from earshot.training.fit import Trained
 
@@ -62,7 +62,9 @@ def train(cfg: DictConfig, data: Data, out: Path, verbose: bool = True) -> Train
         else:
             callbacks = [LogEpochs(run), *(_printers() if verbose else [])]
             progress_bar = verbose and sys.stderr.isatty()
-            trained = fit.fit(cfg, data, parts["train"], parts["validation"], callbacks, progress_bar, state)
+            teach = strong_labels.teacher(cfg, data)
+            windows = (parts["train"], parts["validation"])
+            trained = fit.fit(cfg, data, *windows, callbacks, progress_bar, state, teach)
             trained = for_detection.added(cfg, data, trained)
             fit.save(trained, out)
         _log_result(run, cfg, data, trained)

@@ -12,7 +12,7 @@ import torch
 
 from earshot.deploy import backbone
 from earshot.deploy.onnx.graph import Graph
-from earshot.detection.detector import Detector
+from earshot.detection.detector import GRID, Detector
 from earshot.errors import EarshotError
 from earshot.files import replacing
 from earshot.trained import model_folder, predict
@@ -26,7 +26,8 @@ def export(folder: Path, to: Path) -> None:
 
     The file's input `samples`, float32 of shape (windows, samples), and its output `probabilities`, float32 of shape
     (windows, classes), are those of `predict.of_samples`, for any number of windows. Its metadata tell what one has to
-    know to use it, see `about`. The same model gives the same bytes.
+    know to use it, see `about`. A model of frames has a second output `frames`, (windows, frames, classes), and hears
+    as many samples at a time as its metadata say. The same model gives the same bytes.
 
     Parameters
     ----------
@@ -60,6 +61,8 @@ def about(detector: Detector) -> dict[str, str]:
     thresholds : of a multi-label model, the probability from which each class is predicted
     sample_rate : of the samples, in Hz; they are mono and full scale is 1
     seconds, hop : of a window, and from one to the next, as in training or at the operating point
+    frames : of a model that has frames, their `step`, and the `seconds` that are heard at a time with the `margin` at
+        both ends of them, see `detection.contexts`; `hop` is what lies between the margins
     operating_point : of a model that has one, the rule by which its scores become events, see `detection.rule`
     calibration : of a model that has one, what the probabilities were calibrated by
     dataset, input, model : what it was trained on, and what it is
@@ -71,8 +74,8 @@ def about(detector: Detector) -> dict[str, str]:
         **({"thresholds": json.dumps(settings["thresholds"])} if predict.is_multi_label(settings) else {}),
         "sample_rate": json.dumps(detector.sample_rate),
         "seconds": json.dumps(detector.length),
-        "hop": json.dumps(detector.hop),
-        **{name: json.dumps(settings[name]) for name in ("operating_point", "calibration") if name in settings},
+        "hop": json.dumps(detector.hop or round(detector.length - 2 * detector.grid["margin"], 6)),
+        **{name: json.dumps(settings[name]) for name in (GRID, "operating_point", "calibration") if name in settings},
         "dataset": settings["dataset"],
         "input": settings["input"]["input"],
         "model": settings["model"]["name"],
@@ -101,6 +104,7 @@ def _program(detector: Detector) -> ONNXProgram:
                 detector.net,
                 predict.is_multi_label(detector.settings),
                 detector.settings.get("calibration"),
+                frames=bool(detector.grid),
             ).eval(),
             (torch.zeros(2, n_samples),),
             dynamic_shapes=(sizes,),
@@ -108,7 +112,7 @@ def _program(detector: Detector) -> ONNXProgram:
         return torch.onnx.export(
             found,
             input_names=["samples"],
-            output_names=["probabilities"],
+            output_names=["probabilities", *([GRID] if detector.grid else [])],
             dynamic_shapes=(names,),
             external_data=False,
             verbose=False,

@@ -28,10 +28,24 @@ ROWS = {
 
 
 class Graph(nn.Module):
-    """`predict.of_samples` in torch alone: float32, (windows, samples) -> (windows, classes)."""
+    """`predict.of_samples` in torch alone: float32, (windows, samples) -> (windows, classes).
 
-    def __init__(self, built: Input, net: nn.Module, multi_label: bool = False, calibration: Calibration | None = None):
+    Of a model of frames it gives both, see `predict.of_frames`: (windows, classes) and (windows, frames, classes).
+    """
+
+    def __init__(
+        self,
+        built: Input,
+        net: nn.Module,
+        multi_label: bool = False,
+        calibration: Calibration | None = None,
+        frames: bool = False,
+    ):
         """Take the input that the model was trained on, the model, ready to predict, and its calibration.
+
+        Parameters
+        ----------
+        frames : whether the model has frames
 
         Raises
         ------
@@ -43,10 +57,18 @@ class Graph(nn.Module):
             known = ", ".join(sorted(known.__name__ for known in ROWS))
             raise EarshotError(f"an input {type(built).__name__} can't be exported to ONNX, only {known} can")
         self.rows, self.finish, self.net = ROWS[type(built)](built), built.finish, exportable(net)
-        self.multi_label = multi_label
+        self.multi_label, self.frames = multi_label, frames
         self.calibrated = Calibrated(calibration, multi_label) if calibration else nn.Identity()
 
-    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+    def forward(self, samples: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Return the probability of each class."""
-        logits = self.net(self.finish(self.rows(samples)).float())
-        return self.calibrated(heads.probabilities(logits, self.multi_label))
+        x = self.finish(self.rows(samples)).float()
+        if not self.frames:
+            return self._probabilities(self.net(x))
+        logits = self.net.model.frames(x)
+        by_frame = self._probabilities(logits.flatten(0, 1))
+        return self._probabilities(logits.mean(dim=1)), by_frame.reshape(len(logits), -1, by_frame.shape[1])
+
+    def _probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.calibrated(heads.probabilities(logits, self.multi_label))
+        return found
