@@ -91,6 +91,7 @@ def heard(model: nn.Module, labelled: Iterable[Labelled], rate: int, classes: Se
     EarshotError
         If there are no clips.
     """
+    model.eval()  # a model that is new is made for training, and its batch norms would hear these clips
     embedded, named, sources = [], [], []
     known: dict[tuple[str, str], int] = {}
     for clip in labelled:
