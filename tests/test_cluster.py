@@ -82,7 +82,7 @@ def scheduler(tmp_path_factory):
             remote._client(str(file)).close()
         workers.terminate()
         workers.wait()
-        assert not left_running(children, 10)
+        assert not left_running(children, 120)
     patch.undo()
 
 
@@ -323,7 +323,7 @@ def test_ctrl_c_cancels_what_waits_and_ends_what_runs(cluster, tmp_path):
         assert b"KeyboardInterrupt" in client.communicate()[0]
     begun = [int(path.name) for path in tmp_path.iterdir()]
     assert len(begun) <= 2
-    assert not left_running([psutil.Process(pid) for pid in begun if psutil.pid_exists(pid)], 10)
+    assert not left_running([psutil.Process(pid) for pid in begun if psutil.pid_exists(pid)], 120)
 
 
 @pytest.mark.process

@@ -31,7 +31,7 @@ def pipeline(tmp_path_factory) -> Pipeline:
         family = [child, *descendants(child)]
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert not left_running(family, 30), "a stage outlived the dvc that started it"
+        assert not left_running(family, 300), "a stage outlived the dvc that started it"
     # as in a shell where the environment was not activated
     made.output = made.run("env", "PATH=/usr/bin:/bin", str(BIN / "earshot"), "repro")
     return made

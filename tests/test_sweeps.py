@@ -91,7 +91,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
             if "seed=1: validation accuracy" in told or "seed=2: validation accuracy" in told:
                 break
         children = psutil.Process(process.pid).children(recursive=True)
-    assert not left_running(children, 20), "the workers end with the sweep"
+    assert not left_running(children, 120), "the workers end with the sweep"
     whole = [run for run in logged(protocol="grouped") if run.info.status == "FINISHED"]
     assert 1 <= len(whole) < 10
     for run in whole:
@@ -289,7 +289,7 @@ class Machines:
         for process in self.processes:
             process.kill()
             process.join()
-        assert not left_running(workers, 20)
+        assert not left_running(workers, 120)
 
     def asked(self) -> tuple[int, int]:
         """Return which trial and fold a worker begins with next."""
