@@ -67,7 +67,7 @@ class Graph(nn.Module):
             return self._probabilities(self.net(x))
         logits = self.net.model.frames(x)
         by_frame = self._probabilities(logits.flatten(0, 1))
-        return self._probabilities(logits.mean(dim=1)), by_frame.reshape(len(logits), -1, by_frame.shape[1])
+        return self._probabilities(logits.mean(dim=1)), by_frame.unflatten(0, logits.shape[:2])
 
     def _probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self.calibrated(heads.probabilities(logits, self.multi_label))
