@@ -221,7 +221,7 @@ def test_a_terminated_run_is_failed_and_a_killed_one_is_by_the_next(trained_on, 
     for sent, status in ((signal.SIGTERM, "FAILED"), (signal.SIGKILL, "RUNNING")):
         with start("model.training.max_epochs=100000", cwd=trained_on.root) as process:
             # a line is printed every 10 000 epochs: the run is under way once MLflow has its first metric
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 240
             while time.monotonic() < deadline and not has_metrics():
                 time.sleep(0.2)
             process.send_signal(sent)
