@@ -113,7 +113,9 @@ def bytes_of_row(built: inputs.Input, key: str, home: Path) -> int:
     noted = stored.recipe_of(home) if (home / stored.INDEX).exists() else {}
     if noted.get("key") == key:
         return int(noted["row"])
-    rows = _some_rows(built)
+    rows = None
+    with contextlib.suppress(Exception):  # an input that fails is told of with the recording that it fails on
+        rows = _some_rows(built)
     return UNKNOWN if rows is None else rows.shape[1] * rows.itemsize
 
 
