@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -27,7 +28,7 @@ import soundfile
 import yaml
 from click.testing import CliRunner
 
-from earshot import processes
+from earshot import processes, provenance
 from earshot.tracking import store
 from servers import Server
 
@@ -226,6 +227,15 @@ def started(*command: str, at_most: float = 300, **where) -> Iterator[subprocess
         finally:
             guard.cancel()
             process.kill()
+
+
+def forget_custom() -> None:
+    """Forget the modules of `custom`, as a new process would."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "custom"]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    provenance.code.cache_clear()
+    provenance._imports.cache_clear()
 
 
 def left_running(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:

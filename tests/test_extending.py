@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import PROJECT, Project, invoke, new_store, started
-from earshot import inputs, provenance
+from conftest import PROJECT, Project, forget_custom, invoke, new_store, started
+from earshot import inputs
 from earshot.batches import prepare
 from earshot.deploy.onnx.graph import Graph
 from earshot.deploy.package import _code
@@ -55,7 +55,7 @@ def extended(tmp_path_factory) -> Iterator[Project]:
         patch.setenv("EARSHOT_ROOT", str(root))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setattr(sys, "path", sys.path[:])
-        _forget()
+        forget_custom()
         made = small_project(root)
         new_store(made.data("mlflow", "mlflow.db"))
         write(made)
@@ -71,16 +71,7 @@ def extended(tmp_path_factory) -> Iterator[Project]:
             few = ["--workers", "1"] if "workers" in {option.name for option in command.params} else []
             invoke(command, *([] if name == "compare" else ["horns"]), *few)
         yield made
-        _forget()
-
-
-def _forget() -> None:
-    """Forget the modules of `custom`, as a new process would."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "custom"]:
-        del sys.modules[name]
-    importlib.invalidate_caches()
-    provenance.code.cache_clear()
-    provenance._imports.cache_clear()
+        forget_custom()
 
 
 def small_project(root: Path) -> Project:
@@ -119,10 +110,10 @@ def test_a_run_depends_on_the_code_of_its_own_classes(extended):
     whole = path.read_text()
     (extended.root / "custom" / "layers.py").write_text("GATES = 3\n")
     path.write_text(whole.replace("import torch\n", "import torch\n\nfrom .layers import GATES\n", 1))
-    _forget()
+    forget_custom()
     imported = run_cache.facts(cfg, data)
     (extended.root / "custom" / "layers.py").write_text("GATES = 4\n")
-    _forget()
+    forget_custom()
     changed = run_cache.facts(cfg, data)
     path.write_text(whole)
     (extended.root / "custom" / "layers.py").unlink()
@@ -149,7 +140,7 @@ def test_a_champion_takes_the_code_along_and_onnx_is_refused(extended):
     ],
 )
 def test_a_model_that_is_none_is_refused_in_a_line(extended, code, said):
-    _forget()
+    forget_custom()
     (extended.root / "custom" / "broken.py").write_text(code)
     (extended.root / "conf" / "model" / "broken.yaml").write_text("name: broken\n_target_: custom.broken.Net\n")
     with pytest.raises(EarshotError, match=f"conf/model/broken.yaml: _target_ .*{said}"):

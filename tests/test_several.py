@@ -16,7 +16,7 @@ import torch
 from mlflow import MlflowClient
 from torch.utils.data import TensorDataset
 
-from conftest import Project, invoke, new_store, tone, write_audio
+from conftest import Project, forget_custom, invoke, new_store, tone, write_audio
 from earshot import project as places
 from earshot.batches import prepare
 from earshot.batches.datamodule import WindowDataModule
@@ -69,10 +69,12 @@ def tunes(tmp_path_factory):
             invoke(stage.main, "tunes")
         invoke(features_stage.main, "tunes", "summary", "--workers", "1")
         (root / "custom" / "broken.py").write_text(BROKEN)
+        forget_custom()
         model = (root / "conf" / "model" / "ann.yaml").read_text()
         broken = model.replace("earshot.models.ann.ANN", "custom.broken.Broken")
         (root / "conf" / "model" / "broken.yaml").write_text(broken)
         yield project
+        forget_custom()
 
 
 def trained(*overrides: str, callbacks=(), state: Path | None = None) -> fit.Trained:
@@ -95,7 +97,7 @@ def test_the_shares_of_all_are_the_batches_of_one(balanced):
     windows.__class__ = type("Windows", (TensorDataset,), {"__getitem__": lambda self, index: (index, index)})
     epochs = {}
     for share in (None, *(Share(rank, 3) for rank in range(3))):
-        loader = WindowDataModule(windows, windows, 4, 0, balanced, share).train_dataloader()
+        loader = WindowDataModule(windows, windows, 4, 0, balanced, share=share).train_dataloader()
         epochs[share] = [batch for _ in range(2) for batch in loader]
     whole = [x for x, _ in epochs.pop(None)]
     assert [len(x) for x in whole] == [4, 3, 4, 3] and whole[:2] != whole[2:]

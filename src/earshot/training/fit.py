@@ -113,9 +113,9 @@ def learn(
     with nullcontext(group) if group else several.started(n, cfg, windows, state) as group:
         if data.input.standardised:
             net.standardiser.set(*statistics(training))
-        if teach:
-            teach(net.model)
-        history, layers, weights = _descend(net, chosen, cfg, data, windows, callbacks, progress_bar, state, group)
+        history, layers, weights = _descend(
+            net, chosen, cfg, data, windows, callbacks, progress_bar, state, group, teach
+        )
     settings = _settings(cfg, data, history) | {
         "model": chosen,
         "window_shape": shape,
@@ -140,6 +140,7 @@ def _descend(
     progress_bar: bool,
     state: Path | None,
     group: several.Group,
+    teach: Callable[[nn.Module], None] | None,
 ) -> tuple[History, list[dict[str, Any]], dict[str, torch.Tensor]]:
     """Train a model; return what was recorded, the rows of its summary, and the weights to keep."""
     how, (training, validation) = options.of(cfg), windows
@@ -149,6 +150,8 @@ def _descend(
         options.check_without_steps(how, augmenting.without_steps(cfg, net), cfg.model.name)
     augmenter = augmenting.augmenter(cfg, data, training, mean, group.share.rank)
     pretrained.begin(net, chosen, training, augmenter)
+    if teach:
+        teach(net.model)
     layers, net = layers_of(net, (training.length, data.features.rows.shape[1])), models.faster(net)
     history = History(how.checkpoint)
     stopping = [StopEarly(how.early_stopping)] if how.early_stopping else []
