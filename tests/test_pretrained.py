@@ -357,9 +357,7 @@ def of_frames(trained, tmp_path_factory):
 
 def test_a_model_of_frames_learns_from_soundscapes(of_frames):
     folder, validation = of_frames
-    assert (validation["predicted"] == validation["label"]).mean() > 0.8, (
-        "of nine; a window's score is that of its frames"
-    )
+    assert (validation["predicted"] == validation["label"]).mean() > 0.8, "a window's score is that of its frames"
     settings, _ = model_folder.read(folder)
     assert settings["frames"] == {"step": 0.16, "seconds": 2.56, "margin": 0.64}
     point = settings["operating_point"]
