@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier, Semaphore
 from typing import Any
@@ -21,13 +23,20 @@ def log_runs(environment: dict[str, str], first: int, start) -> None:
     os.environ.update(environment)
     start.wait()
     for number in range(first, first + RUNS):
-        logger.LIVE_SECONDS = 2.0 if number % 10 else 0.0  # some write at every step, as slow trainings do
-        with logger.run("task", f"run {number}", {"number": str(number)}) as run:
-            run.params({"seed": number, "lr": 0.1})
-            for step in range(1, STEPS + 1):
-                run.metrics({"train_loss": number + 1 / step, "val_loss": number - 1 / step}, step)
+        with logged(number, STEPS) as run:
             if number % 5 == 0:
                 run.text(f"seed: {number}", "config.yaml")
+
+
+@contextmanager
+def logged(number: int, steps: int) -> Iterator[logger.Run]:
+    """Log a run as a training does."""
+    logger.LIVE_SECONDS = 2.0 if number % 10 else 0.0  # some write at every step, as slow trainings do
+    with logger.run("task", f"run {number}", {"number": str(number)}) as run:
+        run.params({"seed": number, "lr": 0.1})
+        for step in range(1, steps + 1):
+            run.metrics({"train_loss": number + 1 / step, "val_loss": number - 1 / step}, step)
+        yield run
 
 
 _said: Connection

@@ -19,6 +19,7 @@ from earshot.datasets import manifest
 from earshot.datasets.card import Card
 from earshot.datasets.reading import reading_of
 from earshot.metrics import labels
+from earshot.metrics.event_rates import SECONDS_PER_HOUR
 from earshot.settings import Experiment, experiments_of, window_of
 
 COLUMNS = [
@@ -36,7 +37,6 @@ COLUMNS = [
     "threshold",
 ]
 CLEAN = np.inf  # dB: no noise
-SECONDS_PER_HOUR = 3600
 BATCH_SIZE = 256  # windows; affects memory only
 
 
