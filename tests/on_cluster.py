@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import psutil
+from distributed import WorkerPlugin
 
 from earshot.errors import EarshotError
 
@@ -33,6 +34,18 @@ def kills(number: int, done: Path, whom: str, once: Path | None = None) -> int:
         time.sleep(60)  # until it has ended
     done.joinpath(str(number)).touch()
     return number
+
+
+class Deadly(WorkerPlugin):
+    """Kills the worker that begins with a task, unless one was killed: then there is a file in a folder."""
+
+    def __init__(self, folder: str):
+        self.killed = Path(folder) / "killed"
+
+    def transition(self, key, start, finish, **_) -> None:
+        if finish == "executing" and not self.killed.exists():
+            self.killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def interrupts(number: int, done: Path, client: int) -> None:

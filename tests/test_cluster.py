@@ -22,7 +22,6 @@ import yaml
 
 import on_cluster
 from conftest import BIN, PROJECT, Project, invoke, left_running, new_store, started
-from earshot import files
 from earshot.cli.main import main
 from earshot.cluster import each as each_module
 from earshot.cluster import pools, remote, same, start
@@ -174,23 +173,6 @@ def test_what_kills_each_time_is_named_and_the_others_are_done(where, whom, requ
     assert others(tmp_path / "done")
 
 
-DEADLY = """
-from dataclasses import dataclass
-from pathlib import Path
-import os, psutil, time
-from earshot.inputs.waveform import Waveform
-
-@dataclass(frozen=True)
-class Deadly(Waveform):
-    def rows(self, blocks):
-        if os.getpid() != {client} and not Path("killed").exists():  # the client asks for a row's size
-            Path("killed").touch()
-            psutil.Process().parent().parent().kill()
-            time.sleep(60)
-        return super().rows(blocks)
-"""
-
-
 def with_tunes(project: Project) -> Project:
     """Give a project some short recordings, for one small experiment."""
     params = project.params(datasets=["tunes"], audio={"sample_rate": RATE}, noise={})
@@ -237,19 +219,6 @@ def finished(tmp_path_factory) -> Iterator[Project]:
         yield project
 
 
-@pytest.mark.process
-def test_a_worker_killed_in_a_stage_loses_nothing(tunes, cluster):
-    (tunes.root / "custom" / "deadly.py").write_text(DEADLY.format(client=os.getpid()))
-    features = tunes.params()["features"]
-    deadly = {**features["waveform"], "_target_": "custom.deadly.Deadly"}
-    tunes.params(features=features | {"deadly": deadly})
-    invoke(manifest_stage.main, "tunes")
-    told = invoke(features_stage.main, "tunes", "deadly")
-    assert (tunes.root / "killed").exists() and "12 recordings" in told
-    invoke(features_stage.main, "tunes", "waveform")
-    assert len(files.read_table(tunes.data("features", "tunes", "deadly"))) == 12
-
-
 def made(project) -> dict[str, bytes]:
     """Return what the stages have made."""
     found = [path for path in project.root.joinpath("data").rglob("*") if path.is_file()]
@@ -258,13 +227,24 @@ def made(project) -> dict[str, bytes]:
 
 
 @pytest.mark.process
-def test_a_pipeline_makes_the_same_bytes(finished, cluster):
+def test_a_pipeline_makes_the_same_bytes_although_a_worker_is_killed_in_each_stage(
+    finished, cluster, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(pools, "FEW", 0)
     here = made(finished)
     for folder in finished.data().iterdir():
         if folder.name not in ("raw", "mlflow"):
             shutil.rmtree(folder)
+    client = remote._client(str(cluster))
+    client.register_plugin(on_cluster.Deadly(str(tmp_path)), name="deadly")
+    spread_out = {manifest_stage, fingerprint_stage, features_stage, train_stage, evaluate_stage}
     for stage in STAGES:
         invoke(stage.main, "tunes")
+        killed = [*tmp_path.iterdir()]
+        assert len(killed) == (stage in spread_out), stage
+        for path in killed:
+            path.unlink()
+    client.unregister_worker_plugin("deadly")
     there = made(finished)
     assert here.keys() == there.keys() and len(here) > 20
     assert not [name for name in here if here[name] != there[name]]

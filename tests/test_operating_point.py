@@ -87,20 +87,29 @@ def test_the_rule_keeps_to_the_budget_and_misses_as_little_as_it_can():
     scores = np.full(3600, 0.01)
     scores[100:104], scores[200:204], scores[300:304], scores[400:404] = 0.9, 0.6, 0.7, 0.5
     listened = heard(scores.tolist(), [(100, 104), (200, 204), (400, 404)])
-    strict, lax = (operating_point.point(listened, "horn", 1.0, most) for most in (0, 1))
+    strict, lax = (operating_point.point(listened, "horn", 1.0, most, 1.0) for most in (0, 1))
     assert (strict["recall"], strict["false_alarms_per_hour"]) == (pytest.approx(1 / 3, abs=1e-6), 0)
     assert (lax["recall"], lax["false_alarms_per_hour"]) == (1, 1)
     assert lax["rule"]["threshold"] <= 0.5 < 0.7 < strict["rule"]["threshold"]
     assert strict["recall_low"] < strict["recall"] < strict["recall_high"]
 
 
+def test_a_margin_keeps_the_thresholds_from_false_alarms():
+    scores = np.full(3600, 0.01)
+    scores[100:104], scores[200:204], scores[300:304] = 0.9, 0.65, 0.5  # the last is a false alarm, 0.6 logits below
+    listened = heard(scores.tolist(), [(100, 104), (200, 204)])
+    near, far = (operating_point.point(listened, "horn", 1.0, 0, margin) for margin in (0.0, 1.0))
+    assert (near["recall"], near["margin"]) == (1, 0) and 0.5 < near["rule"]["threshold"] <= 0.65
+    assert (far["recall"], far["margin"]) == (0.5, 1) and far["rule"]["threshold"] > 0.7
+
+
 def test_a_model_that_hears_nothing_has_a_point_too():
-    point = operating_point.point(heard([0.5] * 60, [(10, 20)]), "horn", 1.0, 0)
+    point = operating_point.point(heard([0.5] * 60, [(10, 20)]), "horn", 1.0, 0, 1.0)
     assert (point["recall"], point["false_alarms_per_hour"]) == (0, 0) and Rule(**point["rule"])
 
 
 def test_where_no_rule_keeps_to_the_budget_it_is_told():
-    point = operating_point.point(heard([1.0] * 10 + [0.0] * 50, [(20, 30)]), "horn", 1.0, 0)
+    point = operating_point.point(heard([1.0] * 10 + [0.0] * 50, [(20, 30)]), "horn", 1.0, 0, 1.0)
     assert point["false_alarms_per_hour"] == pytest.approx(60) and point["max_false_alarms_per_hour"] == 0
 
 
@@ -247,11 +256,13 @@ def test_an_exported_model_is_calibrated(model, tmp_path):
 
 
 def test_the_settings_in_the_document_are_right(tmp_path):
-    (said,) = re.findall(r"```yaml\n(.*?)```", (PROJECT / "docs" / "events.md").read_text(), re.DOTALL)
-    content = yaml.safe_load((PROJECT / "params.yaml").read_text()) | yaml.safe_load(said)
+    content, said = yaml.safe_load((PROJECT / "params.yaml").read_text()), {}
+    for block in re.findall(r"```yaml\n(.*?)```", (PROJECT / "docs" / "events.md").read_text(), re.DOTALL):
+        said |= yaml.safe_load(block)
+    content |= {key: content[key] | value for key, value in said.items()}
     shutil.copytree(PROJECT / "conf" / "model", tmp_path / "conf" / "model")
     params.check(tmp_path / "params.yaml", content)
-    assert set(ASKED) <= set(yaml.safe_load(said))
+    assert set(ASKED) <= set(said)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as MlflowStore
 
 from conftest import new_store, noise, started, write_audio
 from earshot import processes
@@ -164,6 +166,25 @@ def test_a_run_that_was_sent_twice_is_one_run(project, tmp_path):
     _, (found,) = all_runs()
     assert found.data.metrics == {"loss": 0.25} and found.info.end_time == 2
     assert len(client.get_metric_history(found.info.run_id, "loss")) == 2
+
+
+def test_runs_that_log_a_new_dataset_at_once_are_both_taken(project, monkeypatch, tmp_path):
+    dataset = {"name": "birds", "digest": "1", "source": "{}", "context": "train"}
+    records = [store.Record("task", name, started=1, ended=2, status="FINISHED", datasets=[dataset]) for name in "ab"]
+    nothing = tmp_path / "none"
+    nothing.mkdir()
+    client, first = store.connect(), MlflowStore._log_inputs_impl
+
+    def between(*arguments):
+        """Log the other run's after this one has looked whether the dataset is there."""
+        monkeypatch.setattr(MlflowStore, "_log_inputs_impl", first)
+        store.send(client, records[1], nothing)
+        raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.name")
+
+    monkeypatch.setattr(MlflowStore, "_log_inputs_impl", between)
+    store.send(client, records[0], nothing)
+    _, found = all_runs()
+    assert [len(run.inputs.dataset_inputs) for run in found] == [1, 1]
 
 
 @pytest.mark.process

@@ -128,6 +128,7 @@ class Budget(Section):
     """An item of `operating_point`."""
 
     max_false_alarms_per_hour: Annotated[float, Finite, Field(ge=0), must("a number, 0 or more, such as 1")]
+    margin: Annotated[float, Finite, Field(ge=0), must("a number of logits, 0 or more, such as 1")] = 1.0
 
 
 class Swapped(Section):

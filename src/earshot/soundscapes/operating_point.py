@@ -20,7 +20,6 @@ from earshot.soundscapes.hear import Heard
 Value = tuple[float, float, float, float]
 
 LOGITS = [*np.linspace(-4, 12, 33), np.inf]  # of thresholds: from 0.02 to 1, closer where a budget asks for it
-MARGIN = 1.0  # logits by which thresholds may be lower, and the budget is still kept to
 BELOW = (0.0, 1.0, 2.0)  # logits from threshold to release
 ATTACKS = (0.0, 2.0, 4.0)  # logits from threshold to attack
 SNAPS = (0.0, 0.5, 1.0, 1.5)  # seconds
@@ -30,17 +29,17 @@ MEDIANS = (1, 3, 5)  # scores
 MEDIAN_SECONDS = (0.8, 1.6)  # where scores are closer
 
 
-def rules(step: float) -> Iterator[tuple[Rule, Rule]]:
+def rules(step: float, margin: float) -> Iterator[tuple[Rule, Rule]]:
     """Yield the rules that are tried, those of one median together, for scores of `step` seconds.
 
     Returns
     -------
-    Each with the one that is alike but for its thresholds, which are `MARGIN` lower
+    Each with the one that is alike but for its thresholds, which are `margin` logits lower
     """
     for n, logit, below, attack in itertools.product(_medians(step), LOGITS, BELOW, ATTACKS):
         for duration, gap in itertools.product(DURATIONS, GAPS):
             rest = (duration, gap, n * step if n > 1 else 0.0)
-            yield _rule(logit, below, attack, *rest), _rule(logit - MARGIN, below, attack, *rest)
+            yield _rule(logit, below, attack, *rest), _rule(logit - margin, below, attack, *rest)
 
 
 def _rule(logit: float, below: float, attack: float, duration: float, gap: float, median: float) -> Rule:
@@ -55,17 +54,17 @@ def _medians(step: float) -> list[int]:
     return [1, *(2 * round(seconds / step / 2) + 1 for seconds in MEDIAN_SECONDS)]
 
 
-def choose(heard: Heard, step: float, most: float) -> Rule:
+def choose(heard: Heard, step: float, most: float, margin: float) -> Rule:
     """Return the rule that misses the fewest events with no more than `most` false alarms per hour.
 
-    It keeps to the budget with thresholds that are lower by `MARGIN`, too: an hour of validation holds few sources, and
+    It keeps to the budget with thresholds that are lower by `margin` logits, too: an hour of validation holds few sources, and
     the rule that just keeps to the budget there is the luckiest of thousands. Of those alike the one with the best
     onsets: the highest mean of the F1 within each collar; then with the fewest false alarms. Where none keeps to the
     budget, that with the fewest false alarms. How far onsets snap to a rise of level is chosen last.
     """
     worst = (-np.inf, 0.0, 0.0, 0.0)
     never = Rule(1.0, 1.0)
-    best, pair = _best(heard, step, most, rules(step), (worst, (never, never)))
+    best, pair = _best(heard, step, most, rules(step, margin), (worst, (never, never)))
     snapping = (tuple(replace(rule, snap=snap) for rule in pair) for snap in SNAPS)
     return _best(heard, step, most, snapping, (best, pair))[1][0]
 
@@ -119,16 +118,16 @@ def _smoothed(heard: Heard, half: int) -> np.ndarray:
     return np.concatenate([smoothed(scores, half) for scores in np.split(heard.scores, firsts)])
 
 
-def point(heard: Heard, label: str, step: float, most: float) -> dict[str, Any]:
+def point(heard: Heard, label: str, step: float, most: float, margin: float) -> dict[str, Any]:
     """Choose the operating point; return it as a model's config.json holds it.
 
     Returns
     -------
     `label`, `step` (seconds from score to score), `rule` (see `detection.rule.Rule`), the budget as
-    `max_false_alarms_per_hour`, and what the rule gives on the validation part, which it was chosen on: `events`,
-    `hours`, `recall` and `false_alarms_per_hour`, both with their interval
+    `max_false_alarms_per_hour` with its `margin` in logits, and what the rule gives on the validation part, which it was
+    chosen on: `events`, `hours`, `recall` and `false_alarms_per_hour`, both with their interval
     """
-    rule = choose(heard, step, most)
+    rule = choose(heard, step, most, margin)
     rates = event_rates.rates(event_rates.table(heard.events, events_by(rule, heard, step), heard.background))
     names = [name + end for name in ("recall", "false_alarms_per_hour") for end in ("", "_low", "_high")]
     told = {name: rates[name] for name in ("events", "hours", *names)}
@@ -137,5 +136,6 @@ def point(heard: Heard, label: str, step: float, most: float) -> dict[str, Any]:
         "step": step,
         "rule": asdict(rule),
         "max_false_alarms_per_hour": most,
+        "margin": margin,
         **{name: None if value is None else round(value, 6) for name, value in told.items()},
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
+from tenacity import Retrying, retry_if_exception_message, stop_after_attempt
 
 from earshot import processes, project
 from earshot.errors import EarshotError
@@ -325,5 +326,8 @@ def _send_datasets(client: MlflowClient, record: Record) -> None:
         )
         for entry in record.datasets
     ]
-    if inputs:
-        client.log_inputs(record.run_id, inputs)
+    # two that log a dataset for the first time at once both find that it is not there
+    unique = retry_if_exception_message(match=r"(?is).*unique constraint")
+    for attempt in Retrying(retry=unique, stop=stop_after_attempt(3), reraise=True) if inputs else ():
+        with attempt:
+            client.log_inputs(record.run_id, inputs)

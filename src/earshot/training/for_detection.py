@@ -14,6 +14,7 @@ from earshot.batches.prepare import Data
 from earshot.datasets import manifest
 from earshot.detection.detector import step_of
 from earshot.metrics import calibration, classification, labels
+from earshot.schema.params import Budget
 from earshot.soundscapes import asked as asked_of
 from earshot.soundscapes import of_part, operating_point
 from earshot.trained import model_folder, predict
@@ -49,8 +50,10 @@ def added(cfg: DictConfig, data: Data, trained: Trained) -> Trained:
         setting = wanted["events"]
         net = model_folder.restore(settings, trained.weights)
         heard = of_part.heard(data.card, OmegaConf.to_container(cfg, resolve=True), settings, net, "validation")
-        most, step = budget["max_false_alarms_per_hour"], step_of(settings, setting["step"])
-        settings["operating_point"] = operating_point.point(heard, setting["alarm"], step, most)
+        kept, step = Budget(**budget), step_of(settings, setting["step"])
+        settings["operating_point"] = operating_point.point(
+            heard, setting["alarm"], step, kept.max_false_alarms_per_hour, kept.margin
+        )
     return dataclasses.replace(trained, settings=settings)
 
 
