@@ -57,10 +57,10 @@ def _medians(step: float) -> list[int]:
 def choose(heard: Heard, step: float, most: float, margin: float) -> Rule:
     """Return the rule that misses the fewest events with no more than `most` false alarms per hour.
 
-    It keeps to the budget with thresholds that are lower by `margin` logits, too: an hour of validation holds few sources, and
-    the rule that just keeps to the budget there is the luckiest of thousands. Of those alike the one with the best
-    onsets: the highest mean of the F1 within each collar; then with the fewest false alarms. Where none keeps to the
-    budget, that with the fewest false alarms. How far onsets snap to a rise of level is chosen last.
+    It keeps to the budget with thresholds that are lower by `margin` logits, too: an hour of validation holds few
+    sources, and the rule that just keeps to the budget there is the luckiest of thousands. Of those alike the one with
+    the best onsets: the highest mean of the F1 within each collar; then with the fewest false alarms. Where none keeps
+    to the budget, that with the fewest false alarms. How far onsets snap to a rise of level is chosen last.
     """
     worst = (-np.inf, 0.0, 0.0, 0.0)
     never = Rule(1.0, 1.0)
@@ -124,8 +124,8 @@ def point(heard: Heard, label: str, step: float, most: float, margin: float) -> 
     Returns
     -------
     `label`, `step` (seconds from score to score), `rule` (see `detection.rule.Rule`), the budget as
-    `max_false_alarms_per_hour` with its `margin` in logits, and what the rule gives on the validation part, which it was
-    chosen on: `events`, `hours`, `recall` and `false_alarms_per_hour`, both with their interval
+    `max_false_alarms_per_hour` with its `margin` in logits, and what the rule gives on the validation part, which it
+    was chosen on: `events`, `hours`, `recall` and `false_alarms_per_hour`, both with their interval
     """
     rule = choose(heard, step, most, margin)
     rates = event_rates.rates(event_rates.table(heard.events, events_by(rule, heard, step), heard.background))
