@@ -81,19 +81,24 @@ def writing_table(path: Path, recipe: dict[str, Any]) -> Iterator[Callable[[pd.D
     """
     with replacing(path) as temporary, ExitStack() as stack:
         waiting: list[pd.DataFrame] = []
+        rows_waiting = 0
         writers: list[pq.ParquetWriter] = []
 
         def write() -> None:
+            nonlocal rows_waiting
             table = pa.Table.from_pandas(pd.concat(waiting, ignore_index=True), preserve_index=False)
             waiting.clear()
+            rows_waiting = 0
             if not writers:
                 schema = with_recipe(table.schema, recipe)
                 writers.append(stack.enter_context(pq.ParquetWriter(temporary, schema, compression="zstd")))
             writers[0].write_table(table.cast(writers[0].schema))
 
         def take(rows: pd.DataFrame) -> None:
+            nonlocal rows_waiting
             waiting.append(rows)
-            if sum(map(len, waiting)) >= ROWS:
+            rows_waiting += len(rows)
+            if rows_waiting >= ROWS:
                 write()
 
         yield take
