@@ -1,10 +1,10 @@
-"""How every stage grows: 1, 10 and 100 thousand recordings of a second, by 1, 2 and 4 processes, and by workers of Dask.
+"""How every stage grows: 1, 10 and 100 thousand recordings of a second, by 1, 2 and 4 processes, and by Dask.
 
 Each is a project of its own, whose recordings stay where they are (`copy: false`), and each stage of dvc.yaml is a
 process. Measured are its seconds, the peak of its own memory and that of all processes together, and the files below
 data/; then what one recording more costs, and how long DVC takes with recordings that are listed and with copied ones.
-Writes build/bench/growth.json after each project, and goes on from there if the commit is the same. It takes an hour and
-a half; `python benchmarks/growth.py 1000 10000` leaves out the largest.
+Writes build/bench/growth.json after each project, and goes on from there if the commit is the same. It takes an hour
+and a half; `python benchmarks/growth.py 1000 10000` leaves out the largest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ import numpy as np
 import psutil
 import soundfile
 import yaml
-from measure import PROJECT, table, write
+from measure import OUT, PROJECT, table, write
+
+from earshot import provenance
 
 BIN = Path(sys.executable).parent
 WAYS = {  # processes of this machine and workers of Dask, by size
