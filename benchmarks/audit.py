@@ -26,8 +26,8 @@ import soxr
 from measure import table, write
 from scale import exponent
 
+from earshot.audio.sounds import Sounds
 from earshot.leaks import approximate, duplicates, exact, fingerprint, hints
-from earshot.leaks.sounds import Sounds
 
 SIZES = [1000, 2000, 5000, 20_000, 50_000]  # recordings
 EXACT = 5000  # as many at most are searched exactly too

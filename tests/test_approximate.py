@@ -10,8 +10,8 @@ import soxr
 
 from conftest import noise
 from earshot import files
+from earshot.audio.sounds import Sounds
 from earshot.leaks import approximate, buckets, duplicates, equal_rows, hints
-from earshot.leaks.sounds import Sounds
 from earshot.splits.spans import united
 from test_leaks import RATE, as_mp3, hiss, narrow
 

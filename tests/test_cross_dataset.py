@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,18 @@ def test_the_noise_is_of_the_background_and_of_another_group():
     assert (table["label"].to_numpy()[drawn] == "n").all()
     assert (table["group"].to_numpy()[drawn] != table["group"]).all()
     assert (drawn == ladder.draw_noise(table, "n", [1, 2])).all()
+
+
+def test_the_noise_of_many_windows_takes_no_more_memory_for_each():
+    n = 4 * ladder.MOST_BACKGROUND
+    table = pd.DataFrame({"group": np.arange(n) // 2, "label": ["e", "n"] * (n // 2)})
+    tracemalloc.start()
+    drawn = ladder.draw_noise(table, "n", [1, 2])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * 2**20  # all with all would be a gigabyte
+    assert (table["label"].to_numpy()[drawn] == "n").all() and len({*drawn}) > ladder.MOST_BACKGROUND / 2
+    assert (table["group"].to_numpy()[drawn] != table["group"]).all()
 
 
 def test_the_threshold_has_the_highest_f1():

@@ -79,6 +79,18 @@ def test_the_same_comes_of_it_as_of_a_copy(project, collection):
     assert str(in_place) == str(copied)
 
 
+def test_the_list_is_read_once_for_all_recordings_and_again_when_it_changes(project, collection, monkeypatch):
+    for stage in (download_stage, manifest_stage):
+        invoke(stage.main, "horns")
+    reads, path = [], project.data("raw", "horns", place.LIST)
+    place._read.cache_clear()
+    monkeypatch.setattr(place, "read_json", lambda path: reads.append(path) or files.read_json(path))
+    assert len({*manifest.paths("horns").values()}) == 12 and len(reads) == 1
+    files.write_json(path, files.read_json(path) | {"horn/horn_0.wav": "0"})
+    with pytest.raises(EarshotError, match="has changed since"):
+        manifest.paths("horns")["horn/horn_0.wav"]
+
+
 @pytest.mark.process
 def test_a_changed_recording_is_told_wherever_it_is_read(project, collection):
     through(project)

@@ -101,6 +101,12 @@ def listed(card: Card) -> dict[str, str]:
     path = project.raw(card.name) / LIST
     if not path.is_file():
         raise EarshotError(f"{path} is missing. {_again(card)}")
+    there = path.stat()
+    return _read(path, there.st_mtime_ns, there.st_size)
+
+
+@functools.lru_cache(maxsize=4)  # a recording is looked up at a time, and all are in the list
+def _read(path: Path, _time: int, _size: int) -> dict[str, str]:
     return read_json(path)
 
 

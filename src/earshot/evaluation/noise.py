@@ -6,9 +6,9 @@ alarm is chosen for each model on its validation part, without noise: for the hi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,11 @@ from earshot.datasets.reading import reading_of
 from earshot.metrics import labels
 from earshot.metrics.event_rates import SECONDS_PER_HOUR
 from earshot.settings import Experiment, experiments_of, window_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from earshot.batches.prepare import Data
 
 COLUMNS = [
     "input",
@@ -38,6 +43,7 @@ COLUMNS = [
 ]
 CLEAN = np.inf  # dB: no noise
 BATCH_SIZE = 256  # windows; affects memory only
+MOST_BACKGROUND = 4096  # windows
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,21 @@ class Job:
 
 
 def draw_noise(table: pd.DataFrame, background: str, seed: list[int]) -> np.ndarray:
-    """Draw a background window of another group of the same part for each window: positions, shape (windows,)."""
+    """Draw a background window of another group of the same part for each window: positions, shape (windows,).
+
+    Of more than `MOST_BACKGROUND` background windows it draws from as many, so that time grows with the windows.
+    """
     rng = np.random.default_rng(seed)
     groups = table["group"].to_numpy()
     street = np.flatnonzero(table["label"] == background)
-    drawn = rng.permuted(np.tile(street, (len(table), 1)), axis=1)
-    other = groups[drawn] != groups[:, None]
-    return drawn[np.arange(len(table)), other.argmax(axis=1)]
+    if len(street) > MOST_BACKGROUND:
+        street = np.sort(rng.choice(street, MOST_BACKGROUND, replace=False))
+    found = []
+    for mine in np.array_split(groups, len(groups) // BATCH_SIZE + 1):
+        drawn = rng.permuted(np.tile(street, (len(mine), 1)), axis=1)
+        other = groups[drawn] != mine[:, None]
+        found.append(drawn[np.arange(len(mine)), other.argmax(axis=1)])
+    return np.concatenate(found)
 
 
 def score(job: Job) -> pd.DataFrame:
@@ -84,20 +98,32 @@ def score(job: Job) -> pd.DataFrame:
             found = predict.probabilities(model.settings, model.net, validation)[:, alarm]
             chosen = _threshold((validation.labels == alarm).numpy(), found, hop, setting)
             nets.append(({"input": job.input, "model": name, **model.run, "threshold": chosen}, model.net))
-    sounds = of_windows(data, test.table, reading_of(data.card, cfg.windows))
     street = draw_noise(test.table, setting.background, [cfg.split.random_state, job.fold])
     frames = []
-    for snr_db in [CLEAN, *setting.snr_db]:
-        scores = [[] for _ in nets]
-        for first in range(0, len(sounds), BATCH_SIZE):
-            rows = range(first, min(first + BATCH_SIZE, len(sounds)))
-            batch = np.stack([data.input.extract(mixed(sounds[n], sounds[street[n]], snr_db)) for n in rows])
-            x = data.input.finish(torch.from_numpy(batch))
-            for batches, (_, net) in zip(scores, nets, strict=True):
-                batches.append(predict.of_batch(net, x)[:, alarm])
-        for batches, (facts, _) in zip(scores, nets, strict=True):
-            frames.append(test.table.assign(**facts, snr_db=snr_db, score=np.concatenate(batches)))
+    with of_windows(data, test.table, reading_of(data.card, cfg.windows)) as sounds:
+        for snr_db in [CLEAN, *setting.snr_db]:
+            found = _scores(data, sounds, street, snr_db, [net for _, net in nets])
+            for scores, (facts, _) in zip(found, nets, strict=True):
+                frames.append(test.table.assign(**facts, snr_db=snr_db, score=scores[:, alarm]))
     return pd.concat(frames, ignore_index=True)[COLUMNS]
+
+
+def _scores(
+    data: Data, sounds: Sequence[np.ndarray], street: np.ndarray, snr_db: float, nets: list[nn.Module]
+) -> list[np.ndarray]:
+    """Return the probabilities of each network for all windows in noise: shape (windows, classes) each."""
+    import torch
+
+    from earshot.trained import predict
+
+    scores: list[list[np.ndarray]] = [[] for _ in nets]
+    for first in range(0, len(sounds), BATCH_SIZE):
+        rows = range(first, min(first + BATCH_SIZE, len(sounds)))
+        batch = np.stack([data.input.extract(mixed(sounds[n], sounds[street[n]], snr_db)) for n in rows])
+        x = data.input.finish(torch.from_numpy(batch))
+        for batches, net in zip(scores, nets, strict=True):
+            batches.append(predict.of_batch(net, x))
+    return [np.concatenate(batches) for batches in scores]
 
 
 def _threshold(labels: np.ndarray, scores: np.ndarray, hop: float, setting: Mapping[str, Any]) -> float:

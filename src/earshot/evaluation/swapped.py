@@ -71,7 +71,6 @@ def score(job: Job) -> pd.DataFrame:
     known = of_training(job.dataset, job.fold, dict(window_of(cfg.windows, data.card.task)))
     seed = [cfg.split.random_state, job.fold]
     others = draw_classes(table["label"].to_numpy(), sorted(known), seed)
-    sounds = of_windows(data, table, reading_of(data.card, cfg.windows))
     nets = [
         (name, model)
         for name in job.models
@@ -79,14 +78,15 @@ def score(job: Job) -> pd.DataFrame:
     ]
     found: list[list[np.ndarray]] = [[] for _ in nets]
     rate, label = data.input.sample_rate, table["label"].tolist()
-    for first in range(0, len(sounds), BATCH_SIZE):
-        heard = [
-            swapped(sounds[n], rate, known[label[n]], known[others[n]], np.random.default_rng([*seed, n]))
-            for n in range(first, min(first + BATCH_SIZE, len(sounds)))
-        ]
-        x = data.input.finish(torch.from_numpy(np.stack([data.input.extract(window) for window in heard])))
-        for batches, (_, model) in zip(found, nets, strict=True):
-            batches.append(predict.of_batch(model.net, x))
+    with of_windows(data, table, reading_of(data.card, cfg.windows)) as sounds:
+        for first in range(0, len(sounds), BATCH_SIZE):
+            heard = [
+                swapped(sounds[n], rate, known[label[n]], known[others[n]], np.random.default_rng([*seed, n]))
+                for n in range(first, min(first + BATCH_SIZE, len(sounds)))
+            ]
+            x = data.input.finish(torch.from_numpy(np.stack([data.input.extract(window) for window in heard])))
+            for batches, (_, model) in zip(found, nets, strict=True):
+                batches.append(predict.of_batch(model.net, x))
     frames = []
     for batches, (name, model) in zip(found, nets, strict=True):
         predicted = predict.named(model.settings, np.concatenate(batches))["predicted"]

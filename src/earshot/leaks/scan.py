@@ -13,6 +13,7 @@ import soxr
 
 from earshot import project
 from earshot.audio import decode
+from earshot.audio.sounds import Sounds
 from earshot.cluster import pools
 from earshot.cluster.each import each
 from earshot.datasets import place
@@ -20,7 +21,6 @@ from earshot.datasets.card import Card
 from earshot.datasets.reading import PLAIN, Reading, ReadingOf
 from earshot.leaks import conditions, duplicates, equal_rows
 from earshot.leaks.fingerprint import FULL_SCALE, SAMPLE_RATE
-from earshot.leaks.sounds import Sounds
 
 Described = tuple[np.ndarray, pd.DataFrame]
 
