@@ -17,8 +17,10 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import expect, sync_playwright
+from safetensors.torch import load_file, save_file
 
 from conftest import new_store, serving, tone, write_audio
+from earshot import files
 from earshot.audio import sources
 from earshot.batches import prepare
 from earshot.cli import main
@@ -144,6 +146,60 @@ def test_two_hundred_at_once_are_answered_or_refused_and_memory_stays(server, mo
         )
     assert family.memory_info().rss < before + 100 * 2**20
     assert listen(server, body, model=str(models[0])).status_code == 200
+
+
+def test_uploads_that_do_not_go_on_keep_nobody_waiting(server, models, street):
+    host, port = server[0].removeprefix("http://").split(":")
+    address = requests.Request("POST", f"{server[0]}/listen", params={"model": str(models[0])}).prepare().path_url
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 * (AT_ONCE + WAITING)):
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            connection.sendall(f"POST {address} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\r\nRIFF".encode())
+        assert listen(server, street.read_bytes(), model=str(models[0])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://127.0.0.1:{port}"}, 200),
+        ({"Origin": "https://example.org"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_a_page_of_another_site_can_not_send_recordings(server, models, street, sent, status):
+    port = server[0].rpartition(":")[2]
+    headers = {name: value.format(port=port) for name, value in sent.items()}
+    body, asked = street.read_bytes(), {"model": str(models[0])}
+    done = requests.post(f"{server[0]}/listen", params=asked, data=body, headers=headers, timeout=120)
+    assert done.status_code == status
+
+
+def test_all_answers_have_the_headers_of_a_safe_page(server, models):
+    answers = [requests.get(f"{server[0]}{path}", timeout=60) for path in ("/", "/models", "/none")]
+    answers.append(requests.get(server[0], headers={"Host": "evil.example"}, timeout=60))
+    answers.append(listen(server, b"no sound", model=str(models[0])))
+    assert [done.status_code for done in answers] == [200, 200, 404, 400, 422]
+    for done in answers:
+        assert done.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert done.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_model_that_is_replaced_is_loaded_anew_and_a_broken_one_is_said(models, street, tmp_path):
+    folder = shutil.copytree(models[0], tmp_path / "model")
+    with serving("earshot.cli", "serve", f"--model={folder}") as served:
+        first = listen(served, street.read_bytes(), model=str(folder)).json()["heard"][0]["scores"]
+        weights = load_file(folder / "model.safetensors")
+        save_file({name: -value for name, value in weights.items()}, tmp_path / "new")
+        (tmp_path / "new").replace(folder / "model.safetensors")
+        second = listen(served, street.read_bytes(), model=str(folder)).json()["heard"][0]["scores"]
+        assert first != second
+        files.write_text(folder / "config.json", "[]")
+        done = listen(served, street.read_bytes(), model=str(folder))
+        assert done.status_code == 422 and str(folder) in done.json()["error"]
 
 
 def test_it_is_for_this_machine_alone(server):

@@ -242,7 +242,7 @@ def serve(
     from earshot.web.listening import app
 
     print(f"listening on http://{host}:{port} with {len(offered)} models; stop with Ctrl-C", flush=True)
-    served = app(offered, round(most_mb * 1e6), [LOOPBACK, "localhost", host, *names])
+    served = app(offered, models, round(most_mb * 1e6), [LOOPBACK, "localhost", host, *names])
     # uvicorn's other HTTP parser fails where a refused body continues to arrive
     uvicorn.run(served, http="httptools", host=host, port=port, log_level="warning", server_header=False)
 

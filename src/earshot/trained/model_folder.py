@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from earshot.inputs import Input
 from earshot.trained import former
 
 RUN = ["seed", "fold"]
+FILES = ("config.json", "model.safetensors")
 BACKBONES = "backbones"  # a folder in the model's, with the backbone that it needs, where it was packaged
 
 
@@ -104,6 +106,12 @@ def _with_its_backbone(settings: dict[str, Any], folder: Path) -> dict[str, Any]
     name = source.get("backbone") if isinstance(source, dict) else None
     card = folder / BACKBONES / f"{name}.yaml"
     return settings | {"input": source | {"backbone": str(card)}} if name and card.is_file() else settings
+
+
+def state(folder: Path) -> tuple[tuple[int, int, int], ...]:
+    """Return what tells a model from another one that takes its place: inode, size and time of its files."""
+    found = [os.stat(path) for name in FILES if (path := folder / name).exists()]
+    return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
 
 
 def digest(folder: Path) -> str:
