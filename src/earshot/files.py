@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import socket
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,13 +29,15 @@ HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"  # machines that share
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` and move it to `path` at the end, or remove it after an error.
 
-    If the process is killed in between, `path` is unchanged. The temporary name is this process's alone, also where
-    machines share the folder.
+    If the process is killed or the power fails in between, `path` is unchanged. The temporary name is this process's
+    alone, also where machines share the folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # or the new name may be on the disk before the content is
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -44,6 +47,12 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in one step."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def copy(source: Path, path: Path) -> None:
+    """Copy a file to `path` in one step; a file that was there, which may be a link of DVC's cache, stays as it is."""
+    with replacing(path) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def rounded(value: Any) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from earshot import files
 from earshot.datasets.card import Card, load_card
 from earshot.errors import without_traceback
 from earshot.processes import leave_with_parent
@@ -44,7 +45,7 @@ def nothing_to_make(card: Card, *folders: Path, read_by_dvc: tuple[Path, ...] = 
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         if folder in folders:
-            (folder / "README.txt").write_text(f"{said}\n", encoding="utf-8")
+            files.write_text(folder / "README.txt", f"{said}\n")
     print(said)
 
 

@@ -6,7 +6,6 @@ Each run is identical to that of `earshot train` with the same settings.
 from __future__ import annotations
 
 import itertools
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,13 +45,13 @@ def configs_of(dataset: str, task: str, experiment: Experiment) -> Iterator[Dict
 def train_one(cfg: DictConfig, out: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """Train one run, or take it from the cache, and copy the model to `out`; return its settings and epochs."""
     from earshot.batches import prepare  # in the workers alone: it takes seconds
+    from earshot.trained import model_folder
     from earshot.training import run_cache, runs
 
     signal.signal(signal.SIGTERM, leave_in_order)
     folder = runs.once(cfg, prepare.shared(cfg))
-    out.mkdir(parents=True, exist_ok=True)
-    for name in ("model.safetensors", "config.json"):
-        shutil.copyfile(folder / name, out / name)
+    for name in model_folder.FILES:
+        files.copy(folder / name, out / name)
     trained = run_cache.read(folder)
     return trained.settings, trained.epochs
 
