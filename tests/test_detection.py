@@ -252,6 +252,14 @@ def test_every_format_says_the_same(model, tmp_path):
     assert run("--model", model, "--json", path).stdout == found["json"]
 
 
+def test_the_name_of_a_file_does_not_command_the_terminal(model, tmp_path):
+    path, torn = horn_in_the_street(tmp_path / "\x1b[2Jstreet.wav"), tmp_path / "\x1b]0;torn.wav"
+    torn.write_bytes(b"RIFF")
+    done = run("--model", model, path, torn)
+    assert "\x1b" not in done.output
+    assert r"\x1b[2Jstreet.wav" in done.stdout and r"\x1b]0;torn.wav" in done.stderr
+
+
 @pytest.mark.parametrize(("suffix", "rate", "channels"), [("wav", 44100, 2), ("flac", 96000, 1), ("ogg", 22050, 2)])
 def test_any_format_and_rate(model, tmp_path, suffix, rate, channels):
     sound = np.repeat(tone(900, 5, rate)[:, None], channels, axis=1)

@@ -10,6 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from earshot.errors import printable
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -22,7 +24,7 @@ def print_frame(title: str, frame: pd.DataFrame) -> None:
     for name in frame:
         table.add_column(name.split(".")[-1], justify="right" if is_numeric_dtype(frame[name]) else "left")
     for row in frame.itertuples(index=False):
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else printable(str(value)) for value in row))
     console().print(table)
 
 

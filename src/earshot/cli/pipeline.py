@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from earshot import project
-from earshot.errors import EarshotError, without_traceback
+from earshot.errors import EarshotError, printable, without_traceback
 
 
 @click.command()
@@ -27,7 +27,7 @@ def datasets(as_json: bool) -> None:
     from earshot.datasets.card import dataset_names, load_card, misnamed
 
     for path in misnamed():
-        print(f"{path} is not read: a card's suffix is .yaml", file=sys.stderr)
+        print(printable(f"{path} is not read: a card's suffix is .yaml"), file=sys.stderr)
     cards, faults = [], []
     for name in dataset_names():
         try:

@@ -16,7 +16,7 @@ from earshot.detection.answer import Answer, answer
 from earshot.detection.detector import Detector, Window
 from earshot.detection.formats import Format
 from earshot.detection.rule import Rule
-from earshot.errors import EarshotError
+from earshot.errors import EarshotError, printable
 
 
 def predict(
@@ -44,7 +44,7 @@ def predict(
     """
 
     def report_error(name: str, error: EarshotError) -> int:
-        print(f"error: {name}: {error}", file=sys.stderr)
+        print(printable(f"error: {name}: {error}"), file=sys.stderr)
         output.error(name, str(error))
         return 1
 
@@ -94,7 +94,7 @@ def predict(
             failed += predict_files(paths)
     if loud:
         worst = max(loud, key=loud.__getitem__)
-        print(f"warning: {above_full_scale(len(loud), worst, loud[worst])}", file=sys.stderr)
+        print(printable(f"warning: {above_full_scale(len(loud), worst, loud[worst])}"), file=sys.stderr)
     return failed
 
 

@@ -14,7 +14,7 @@ from earshot.datasets.annotations.formats import FORMATS
 from earshot.detection.answer import Answer
 from earshot.detection.detector import Window
 from earshot.detection.events import Event
-from earshot.errors import EarshotError
+from earshot.errors import EarshotError, printable
 from earshot.files import rounded
 
 MOST_SHOWN = 10  # classes in a line for people; of more, the FEW highest
@@ -43,11 +43,13 @@ class Table(Format):
 
     def answer(self, name: str, found: Answer) -> None:
         """Write the result of a file."""
-        print(f"{name}  {clock(found.seconds)}  {in_words(sorted(found.scores.items(), key=lambda item: -item[1]))}")
+        scores = in_words(sorted(found.scores.items(), key=lambda item: -item[1]))
+        print(printable(f"{name}  {clock(found.seconds)}  {scores}"))
         labels = self.classes if len(self.classes) <= MOST_SHOWN else [event.label for event in found.events]
         for event in found.events:
             span = f"{clock(event.start):>11} {clock(event.end):>11}"
-            print(f"{span}  {event.label:{max(map(len, labels))}} {event.confidence:.3f}", flush=True)
+            label = f"{event.label:{max(map(len, labels))}}"
+            print(printable(f"{span}  {label} {event.confidence:.3f}"), flush=True)
 
 
 class Json(Format):
