@@ -52,7 +52,7 @@ real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (g
 	@$(BIN)/python benchmarks/real.py
 
 bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md, docs/scale.md and docs/audit.md; needs EARSHOT_MIRROR, after repro
-	@for part in features training loading scale audit repro latency; do $(BIN)/python benchmarks/$$part.py || exit 1; done
+	@for part in features training loading scale growth audit repro latency; do $(BIN)/python benchmarks/$$part.py || exit 1; done
 	@$(BIN)/python -m tools.pages benchmarks scale audit
 
 events: $(READY)  ## measure how well events are found in real recordings, and write docs/events.md; needs EARSHOT_MIRROR

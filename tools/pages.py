@@ -12,11 +12,12 @@ import pandas as pd
 
 from benchmarks.measure import OUT, PROJECT, ratio
 from earshot.files import write_text
+from tools.growth import Growth
 
 MILLION = 1_000_000
 PAGES = {  # what each is written from
     "benchmarks": ["features", "training", "loading", "repro", "latency"],
-    "scale": ["features", "training", "scale"],
+    "scale": ["scale", "growth"],
     "audit": ["audit"],
     "events": ["events"],
 }
@@ -61,6 +62,8 @@ def main() -> None:
     )
     environment.filters |= {"median": statistics.median, "duration": duration}
     environment.globals |= {"ratio": ratio, "million": MILLION, "means": means}
+    if "growth" in found:
+        found["growth"] = Growth(found["growth"])
     for page in pages:
         write_text(PROJECT / "docs" / f"{page}.md", environment.get_template(f"{page}.md.j2").render(found))
         print(f"written: docs/{page}.md")
