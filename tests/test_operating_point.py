@@ -154,7 +154,7 @@ def test_the_page_uses_and_shows_the_point(model, tmp_path):
     folder, _, _ = model
     point = model_folder.read(folder)[0]["operating_point"]
     street = write_audio(tmp_path / "street.wav", tone(300, 20, RATE, seed=8), RATE)
-    served = Listening({"horns": lambda: Detector.load(folder)}, 10**6)
+    served = Listening({"horns": lambda: Detector.load(folder)}, {"horns": folder}, 10**6)
     (as_chosen,), (as_given,) = (
         served._predict(street, ["horns"], given)["heard"] for given in ({}, {"threshold": 1.0})
     )

@@ -285,7 +285,7 @@ class Machines:
 
     def kill(self) -> None:
         workers = [each for one in self.processes for each in psutil.Process(one.pid).children()]
-        assert len(workers) == 4
+        assert len(workers) >= 4  # beside them there may be a program that one has started, for a moment
         for process in self.processes:
             process.kill()
             process.join()
