@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import soundfile
 import soxr
-from measure import table, write
+from measure import anonymous, table, write
 from scale import exponent
 
 from earshot.audio.sounds import Sounds
@@ -111,8 +111,7 @@ class Watch(threading.Thread):
     def run(self) -> None:
         """Look again and again."""
         while not self.done.wait(0.25):
-            lines = Path("/proc/self/status").read_text().splitlines()
-            self.mib = max(self.mib, next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")))
+            self.mib = max(self.mib, anonymous())
             sizes = subprocess.run(["du", "-sk", self.folder], capture_output=True, text=True, check=False).stdout
             self.disk = max(self.disk, int(sizes.split()[0]) / 1024)
 

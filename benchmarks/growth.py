@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 import soundfile
 import yaml
-from measure import OUT, PROJECT, table, write
+from measure import OUT, PROJECT, anonymous, table, write
 
 from earshot import provenance
 
@@ -87,15 +87,6 @@ def project(root: Path, recordings: Path, size: int, copy: bool = False) -> None
         subprocess.run(command, cwd=root, check=True)
 
 
-def anonymous(process: psutil.Process) -> float:
-    """Return a process's own memory, without mapped files, in MiB; 0 once it has ended."""
-    try:
-        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")), 0.0)
-
-
 class Watch(threading.Thread):
     """The peaks of memory, in MiB: of one process, of it with all that `root` has begun, and of `root` by itself."""
 
@@ -107,10 +98,10 @@ class Watch(threading.Thread):
     def run(self) -> None:
         """Look again and again."""
         while not self.done.wait(0.2):
-            self.mib = max(self.mib, anonymous(self.process))
-            self.root_mib = max(self.root_mib, anonymous(self.root))
+            self.mib = max(self.mib, anonymous(self.process.pid))
+            self.root_mib = max(self.root_mib, anonymous(self.root.pid))
             family = [self.root, *self.root.children(recursive=True)]
-            self.all_mib = max(self.all_mib, sum(anonymous(one) for one in family if one.pid != os.getpid()))
+            self.all_mib = max(self.all_mib, sum(anonymous(one.pid) for one in family if one.pid != os.getpid()))
 
 
 def stage(name: str, workers: int | None) -> dict[str, Any]:

@@ -77,6 +77,15 @@ def ratio(others: list[float], ours: list[float]) -> float:
     return statistics.median(other / our for other, our in zip(others, ours, strict=True))
 
 
+def anonymous(process: int | str = "self") -> float:
+    """Return a process's own memory, without mapped files, in MiB; 0 once it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")), 0.0)
+
+
 def write(name: str, found: dict[str, Any]) -> None:
     """Write build/bench/NAME.json, with the machine, the commit and the day."""
     OUT.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ from earshot import models
 from earshot.models import heads
 from earshot.processes import keep_memory
 from earshot.settings import compose
-from measure import answer, seconds
+from measure import anonymous, answer, seconds
 keep_memory()
 torch.set_num_threads(1)
 name, n = sys.argv[1], int(sys.argv[2])
@@ -62,8 +62,6 @@ def epoch(count):
         optimizer.zero_grad()
         heads.loss(net(x), y).backward()
         optimizer.step()
-def anonymous():
-    return next(int(l.split()[1]) / 1024 for l in open("/proc/self/status") if l.startswith("RssAnon"))
 epoch(64)
 answer(lambda: [seconds(lambda: epoch(n)), anonymous()])
 """

@@ -284,8 +284,10 @@ class Machines:
             assert process.exitcode == 0
 
     def kill(self) -> None:
-        workers = [each for one in self.processes for each in psutil.Process(one.pid).children()]
-        assert len(workers) >= 4  # beside them there may be a program that one has started, for a moment
+        children = [each for one in self.processes for each in psutil.Process(one.pid).children()]
+        # forks of the fork server's; Python's resource tracker and programs such as git have lines of their own
+        workers = [each for each in children if "multiprocessing.forkserver" in " ".join(each.cmdline())]
+        assert len(workers) == 4
         for process in self.processes:
             process.kill()
             process.join()

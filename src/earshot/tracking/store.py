@@ -326,8 +326,7 @@ def _send_datasets(client: MlflowClient, record: Record) -> None:
         )
         for entry in record.datasets
     ]
-    # two that log a dataset for the first time at once both find that it is not there
-    unique = retry_if_exception_message(match=r"(?is).*unique constraint")
-    for attempt in Retrying(retry=unique, stop=stop_after_attempt(3), reraise=True) if inputs else ():
-        with attempt:
-            client.log_inputs(record.run_id, inputs)
+    if inputs:
+        # two that log a dataset for the first time at once both find that it is not there
+        unique = retry_if_exception_message(match=r"(?is).*unique constraint")
+        Retrying(retry=unique, stop=stop_after_attempt(3), reraise=True)(client.log_inputs, record.run_id, inputs)
