@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -108,6 +109,22 @@ def test_a_killed_extraction_goes_on_where_it_was(birds):
     assert 0 < len(finished()) < 6 and not folder(birds, "summary").exists()
     assert f"{len(finished())} of them kept" in invoke(features_stage.main, "birds", "summary")
     assert contents(folder(birds, "summary")) == whole and not finished()
+
+
+@pytest.mark.parametrize("left", [0, 100])
+def test_rows_that_were_cut_short_are_computed_again(birds, left):
+    path = birds.data("raw", "birds", "wren", "wren.0.wav")
+    content = path.read_bytes()
+    path.write_bytes(b"RIFF")
+    assert CliRunner().invoke(features_stage.main, ["birds", "summary"]).exit_code == 1  # the other five wait for it
+    path.write_bytes(content)
+    os.truncate(min(birds.data("cache", "features", "summary").glob("*/[0-9a-f]*.npy")), left)  # the power has failed
+    assert "4 of them kept" in invoke(features_stage.main, "birds", "summary")
+    found = contents(folder(birds, "summary"))
+    for old in (folder(birds, "summary"), birds.data("cache")):
+        shutil.rmtree(old)
+    invoke(features_stage.main, "birds", "summary")
+    assert contents(folder(birds, "summary")) == found
 
 
 def test_extraction_does_not_wait_for_torch():

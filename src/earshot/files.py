@@ -26,18 +26,24 @@ HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"  # machines that share
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, synced: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path` and move it to `path` at the end, or remove it after an error.
 
     If the process is killed or the power fails in between, `path` is unchanged. The temporary name is this process's
     alone, also where machines share the folder.
+
+    Parameters
+    ----------
+    synced : wait until the disk has the content; without it `path` may be cut short after the power has failed, which
+        whoever reads it must see
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())  # or the new name may be on the disk before the content is
+        if synced:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # or the new name may be on the disk before the content is
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

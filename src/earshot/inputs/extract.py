@@ -95,7 +95,7 @@ def extract_one(cached: Path, path: Path, built: inputs.Input, reading: Reading)
     """
     begin()
     try:
-        if not cached.exists():
+        if not kept.rows_are_whole(cached):
             extract_to(cached, path, built, reading)
     except Exception as error:
         raise EarshotError(f"{path}: its features can't be computed ({error!r})") from error
@@ -175,7 +175,7 @@ def _write(
     pairs = zip(every["key"], every["sha256"], strict=True)
     every["waiting"] = [kept.waiting(recipe["input"], key, sha256) for key, sha256 in pairs]
     every = every.merge(kept.in_parts(home), "left", ["key", "sha256"])
-    absent = every[[not path.exists() for path in every["waiting"]]]
+    absent = every[[not kept.rows_are_whole(path) for path in every["waiting"]]]
     computed = absent[absent["kept_in"].isna()]
     place.verify(card, computed["path"])
     todo = computed.drop_duplicates("waiting")

@@ -20,6 +20,8 @@ from earshot import files, inputs, project, provenance
 from earshot.datasets.reading import PLAIN, Reading
 from earshot.inputs import shards, stored
 
+END = b"end of rows"
+
 
 def cache_key(built: inputs.Input, recipe: dict[str, Any], reading: Reading = PLAIN) -> str:
     """Return a hash of all that decides an input's values apart from the recording: settings, code, libraries."""
@@ -52,16 +54,29 @@ def waiting(input_name: str, key: str, sha256: str) -> Path:
 
 def write_rows(path: Path, pieces: Iterable[np.ndarray]) -> None:
     """Write a recording's rows, some at a time."""
-    with files.replacing(path) as temporary, temporary.open("wb") as file:
+    # not synced, which would take longer than the rows of a short recording: see `rows_are_whole`
+    with files.replacing(path, synced=False) as temporary, temporary.open("wb") as file:
         for piece in pieces:
             np.save(file, piece, allow_pickle=False)
             del piece  # before the next is there
+        file.write(END)
+
+
+def rows_are_whole(path: Path) -> bool:
+    """Tell whether all that `write_rows` wrote is there, which may not be so after the power has failed."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(END), os.SEEK_END)
+            return file.read() == END
+    except OSError:  # there is no file, or a shorter one
+        return False
 
 
 def read_rows(path: Path) -> Iterator[np.ndarray]:
     """Yield the pieces that `write_rows` wrote, in order."""
+    stop = path.stat().st_size - len(END)
     with path.open("rb") as file:
-        while file.peek(1):
+        while file.tell() < stop:
             yield np.load(file, allow_pickle=False)
 
 
