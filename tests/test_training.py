@@ -42,7 +42,7 @@ class Steps(pl.Callback):
         self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_end(self, trainer, pl_module, *_):
-        self.weights.append({name: value.clone() for name, value in pl_module.net.state_dict().items()})
+        self.weights.append({name: value.cpu().clone() for name, value in pl_module.net.state_dict().items()})
 
     def on_train_epoch_end(self, trainer, pl_module):
         self.epochs.append(len(self.weights) - 1)

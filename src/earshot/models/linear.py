@@ -51,7 +51,8 @@ class Linear(nn.Module):
         ----------
         x, y : all training windows, (N, 1, F), and their classes, (N,), or sets of classes, (N, C)
         """
-        rows, strength = x[:, 0].double().numpy(), self.factor**epoch / self.weight_decay
+        rows, y = x[:, 0].double().cpu().numpy(), y.cpu()  # scikit-learn's
+        strength = self.factor**epoch / self.weight_decay
         if y.ndim == 2:
             found = [_solution(rows, labels, strength) for labels in y.T.numpy().astype(int)]
             weights, biases = (np.concatenate(parts) for parts in zip(*found, strict=True))
