@@ -37,6 +37,7 @@ from earshot.detection.timeline import Stretch, Timeline
 from earshot.errors import EarshotError
 from earshot.evaluation import test
 from earshot.settings import compose
+from earshot.trained import model_folder
 from earshot.training import runs
 from tiny import RATE
 
@@ -433,6 +434,7 @@ def test_a_class_that_the_model_does_not_know(model, tmp_path):
 
 def test_settings_that_are_not_a_models_are_refused(model, tmp_path):
     settings = json.loads((model / "config.json").read_text())
+    del settings[model_folder.DIGEST]
     (tmp_path / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes())
     for broken in ({}, settings | {"classes": 5}, settings | {"window_shape": [99, 1]}, [1], settings | {"input": {}}):
         (tmp_path / "config.json").write_text(json.dumps(broken))

@@ -105,6 +105,36 @@ def test_forced_it_gives_the_same_bytes_as_after_it_was_killed_weights_included(
     assert pipeline.lock == before and weights_of(pipeline) == weights and len(weights) == 2 * 4
 
 
+def test_what_is_damaged_is_found_and_made_anew(pipeline):
+    def verify(*arguments: str) -> subprocess.CompletedProcess:
+        command = [BIN / "earshot", "verify", *arguments]
+        return subprocess.run(command, cwd=pipeline.root, capture_output=True, text=True, check=False)
+
+    pipeline.repro()
+    before, weights = pipeline.lock, weights_of(pipeline)
+    done = verify()
+    assert done.returncode == 0 and "files are as they were written" in done.stdout, done.stdout + done.stderr
+    damaged = [
+        next(pipeline.data("models", "horns", "log_mel-cnn").rglob("*.safetensors")),
+        next(pipeline.data("features", "horns", "log_mel").glob("part-*.parquet")),
+        pipeline.data("metrics", "horns", "log_mel-cnn.json"),
+        pipeline.data("splits", "horns", "grouped.parquet"),
+    ]
+    for path in damaged:
+        path.chmod(0o644)
+        with path.open("r+b") as file:  # in place, so that DVC's cache has it too where it is linked to that
+            file.seek(path.stat().st_size // 2)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+    done = verify()
+    assert done.returncode == 1 and all(f"damaged: {path}" in done.stdout for path in damaged), done.stdout
+    assert "removed: " in verify("--remove").stdout
+    pipeline.repro()
+    assert pipeline.lock == before and weights_of(pipeline) == weights
+    assert verify().returncode == 0
+
+
 def wait_for(parent: subprocess.Popen, module: str) -> psutil.Process:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and parent.poll() is None:

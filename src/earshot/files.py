@@ -17,9 +17,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from earshot import seal
 from earshot.errors import EarshotError
 
 RECIPE_KEY = b"earshot"
+MEND = "`earshot verify --remove` removes what is damaged, and `dvc repro` makes it anew"
+DAMAGED = (ValueError, OSError, NotImplementedError)  # what readers of changed bytes raise
 DECIMALS = 6
 ROWS = 2**17  # that wait in memory while a table is written piece by piece
 HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"  # machines that share a folder have equal process ids
@@ -76,15 +79,17 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def with_recipe(schema: pa.Schema, recipe: dict[str, Any]) -> pa.Schema:
-    """Return `schema` with `recipe` added to its metadata."""
-    return schema.with_metadata({**(schema.metadata or {}), RECIPE_KEY: json.dumps(recipe, sort_keys=True)})
+    """Return `schema` with `recipe` added to its metadata, and a digest of both."""
+    made_by = {RECIPE_KEY: json.dumps(recipe, sort_keys=True)}
+    return seal.schema(schema.with_metadata({**(schema.metadata or {}), **made_by}))
 
 
 def write_table(path: Path, frame: pd.DataFrame, recipe: dict[str, Any]) -> None:
     """Write `frame` as parquet, in one step, with `recipe` in the schema's metadata."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.cast(with_recipe(table.schema, recipe))
     with replacing(path) as temporary:
-        pq.write_table(table.cast(with_recipe(table.schema, recipe)), temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 @contextmanager
@@ -106,7 +111,8 @@ def writing_table(path: Path, recipe: dict[str, Any]) -> Iterator[Callable[[pd.D
             rows_waiting = 0
             if not writers:
                 schema = with_recipe(table.schema, recipe)
-                writers.append(stack.enter_context(pq.ParquetWriter(temporary, schema, compression="zstd")))
+                writer = pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True)
+                writers.append(stack.enter_context(writer))
             writers[0].write_table(table.cast(writers[0].schema))
 
         def take(rows: pd.DataFrame) -> None:
@@ -122,15 +128,36 @@ def writing_table(path: Path, recipe: dict[str, Any]) -> Iterator[Callable[[pd.D
         stack.close()  # before the file is moved to its place
 
 
-def read_table(path: Path, filters: list[tuple[str, str, Any]] | None = None) -> pd.DataFrame:
-    """Read a parquet file, or only the rows that pass filters of pyarrow's.
+def read_table(
+    path: Path, filters: list[tuple[str, str, Any]] | None = None, columns: list[str] | None = None
+) -> pd.DataFrame:
+    """Read a parquet file, or only some columns, or the rows that pass filters of pyarrow's.
 
     Raises
     ------
     EarshotError
-        If it is missing or not parquet.
+        If it is missing, not parquet, or not as it was written.
     """
-    return reading(path, lambda path: pd.read_parquet(path, filters=filters))
+
+    def read(path: Path) -> pd.DataFrame:
+        seal.check_schema(pq.read_schema(path))
+        return pq.read_table(path, columns=columns, filters=filters, page_checksum_verification=True).to_pandas()
+
+    return reading(path, read)
+
+
+@contextmanager
+def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a parquet file that is too large to be read at once.
+
+    Raises
+    ------
+    ValueError, OSError
+        If it is not as it was written, or when a part of it that is not is read.
+    """
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        seal.check_schema(file.schema_arrow)
+        yield file
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -141,7 +168,13 @@ def read_recipe(path: Path) -> dict[str, Any]:
     EarshotError
         If the file is missing, is not parquet, or has no recipe.
     """
-    metadata = reading(path, pq.read_schema).metadata or {}
+
+    def read(path: Path) -> dict[bytes, bytes]:
+        schema = pq.read_schema(path)
+        seal.check_schema(schema)
+        return schema.metadata or {}
+
+    metadata = reading(path, read)
     if RECIPE_KEY not in metadata:
         raise EarshotError(f"{path} carries no recipe: it was not written by earshot. Run `dvc repro`")
     return json.loads(metadata[RECIPE_KEY])
@@ -170,8 +203,8 @@ def reading(path: Path, reader: Callable[[Path], Any]) -> Any:
         return reader(path)
     except FileNotFoundError:
         raise EarshotError(f"{path} is missing. Run `dvc repro` to make it") from None
-    except (ValueError, OSError) as error:
-        raise EarshotError(f"{path} can't be read ({error}). Delete it and run `dvc repro`") from None
+    except DAMAGED as error:
+        raise EarshotError(f"{path} can't be read ({error}). {MEND}") from None
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:

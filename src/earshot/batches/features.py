@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
-from earshot import files, project, provenance
+from earshot import files, project, provenance, seal
 from earshot.errors import EarshotError
 from earshot.inputs import kept, stored
 
@@ -68,20 +70,38 @@ class Shards:
             row += len(rows)
         return unpacked
 
-    def mapped(self, copies: Path) -> list[np.ndarray]:
-        """Map the rows of each shard from a copy, which is made where it isn't there; copies of other shards go."""
-        paths = [copies / f"{path.stem}.npy" for path in self.paths]
-        for other in {*copies.glob("part-*.npy")} - {*paths}:
-            other.unlink(missing_ok=True)
-        return [self._mapped(shard, path) for shard, path in enumerate(paths)]
 
-    def _mapped(self, shard: int, copy: Path) -> np.ndarray:
-        if not copy.exists():
-            with files.replacing(copy) as temporary:
-                self.unpack(
-                    shard, lambda shape, dtype: np.lib.format.open_memmap(temporary, "w+", dtype, shape)
-                ).flush()
-        return np.asarray(np.load(copy, mmap_mode="r"))
+class Mapped:
+    """What maps the rows of shards from copies of theirs that can be mapped.
+
+    A copy is made where it isn't there, and compared with its checksum when a window of the shard is first asked for.
+    """
+
+    def __init__(self, shards: Shards, copies: Path):
+        """Make what copies are missing in a folder; copies of other shards go."""
+        self.shards, self.copies = shards, [copies / f"{path.stem}.npy" for path in shards.paths]
+        self._mapped: dict[int, np.ndarray] = {}
+        for other in {*copies.glob("part-*.npy")} - {*self.copies}:
+            other.unlink(missing_ok=True)
+        for shard, copy in enumerate(self.copies):
+            if not copy.exists():
+                self._make(shard)
+
+    def __call__(self, shard: int) -> np.ndarray:
+        """Return the rows of a shard: shape (n, F)."""
+        if shard not in self._mapped:
+            if not seal.is_whole(self.copies[shard]):
+                tqdm.write(f"{self.copies[shard]} has changed since it was written, and is made anew", file=sys.stderr)
+                self._make(shard)
+            self._mapped[shard] = np.asarray(np.load(self.copies[shard], mmap_mode="r"))
+        return self._mapped[shard]
+
+    def _make(self, shard: int) -> None:
+        with files.replacing(self.copies[shard]) as temporary:
+            self.shards.unpack(
+                shard, lambda shape, dtype: np.lib.format.open_memmap(temporary, "w+", dtype, shape)
+            ).flush()
+            seal.append(temporary)
 
 
 class Streamed:
@@ -134,7 +154,7 @@ def read_features(folder: Path, recipe: dict[str, Any], at_once: int | None = No
     shards = Shards(paths, n_rows.tolist(), *stored.kind(paths[0]))
     if at_once is None:
         copies = project.cache("rows", folder.parent.name, f"{folder.name}-{provenance.digest(recipe)[:16]}")
-        read = shards.mapped(copies).__getitem__
+        read: Callable[[int], np.ndarray] = Mapped(shards, copies)
     else:
         read = Streamed(shards, at_once)
     starts = _starts(n_rows)

@@ -122,5 +122,30 @@ def _print_reproduction(done: Reproduction) -> None:
     print("reproduced: yes, identical" if done.identical else "reproduced: no")
 
 
+@click.command(short_help="Check that what is kept is as it was written.")
+@click.option("--remove", is_flag=True, help="Remove what is not, so that it is made anew.")
+@without_traceback
+def verify(remove: bool) -> None:
+    """Read what data/cache/ keeps, what dvc.lock lists and what DVC's cache holds, and compare it with its checksums.
+
+    The exit code is 1 if something is damaged. A file that dvc.lock lists may also be newer, where a stage was run
+    without DVC.
+    """
+    from earshot.verify import everything
+
+    n, found = everything.damaged()
+    for path in found:
+        print(f"damaged: {path}")
+    if remove:
+        everything.remove(found)
+    if not found:
+        print(f"{n} files are as they were written")
+    elif remove:
+        print(f"removed: {len(found)} of {n} files. Type `dvc repro`, which makes them anew")
+    else:
+        print(f"{len(found)} of {n} files have changed since they were written. Type `earshot verify --remove`")
+        raise SystemExit(1)
+
+
 TITLE = "Checks"
-COMMANDS = (audit, evaluate, cost, errors, reproduce)
+COMMANDS = (audit, evaluate, cost, errors, reproduce, verify)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from earshot import project
 from earshot.cluster import pools
@@ -129,6 +129,42 @@ def only_listed(card: Card, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
+def bring(card: Card, names: Iterable[str]) -> None:
+    """Have some listed files here, where a dataset is read at an address; see `check_one`."""
+    if card.in_place and card.source.is_remote and (names := list(names)):
+        _fetch_listed(card, names)
+
+
+class Known(NamedTuple):
+    """What a recording must be, and what to say where it is another.
+
+    sha256 : of the file that was decoded for the manifest
+    since : since when it has changed, and what to type
+    """
+
+    sha256: str
+    since: str
+
+
+def known(card: Card, sha256: Iterable[str]) -> list[Known]:
+    """Return what recordings must be, each of a SHA-256."""
+    listed = f"since the folder was listed. {_again(card)}"
+    since = listed if card.in_place else "since the manifest was made. Run `dvc repro`"
+    return [Known(each, since) for each in sha256]
+
+
+def check_one(path: Path, known: Known) -> None:
+    """Make sure that a recording is what it must be.
+
+    Raises
+    ------
+    EarshotError
+        If it has changed, is gone, or can't be read.
+    """
+    if (found := _digest(path)) != known.sha256:
+        raise EarshotError(f"{path} {'has changed' if found else 'is gone'} {known.since}")
+
+
 def verify(card: Card, names: Iterable[str]) -> None:
     """Make sure that files which are read in place are those that were listed.
 
@@ -140,8 +176,7 @@ def verify(card: Card, names: Iterable[str]) -> None:
     if not card.in_place:
         return
     own, names = _own_folder(card), list(names)
-    if card.source.is_remote and names:
-        _fetch_listed(card, names)
+    bring(card, names)
     with pools.threads(len(names), __name__) as pool:
         label = f"verify {card.name}" if len(names) > pools.FEW else ""
         digests = each(pool, _digest, [(own / name,) for name in names], label, "file", names)

@@ -20,11 +20,12 @@ import numpy as np
 import pandas as pd
 import threadpoolctl
 
-from earshot import inputs, project
+from earshot import inputs, project, seal
 from earshot.cluster import pools
 from earshot.cluster.each import each
 from earshot.datasets import manifest, place
 from earshot.datasets.card import Card
+from earshot.datasets.place import Known
 from earshot.datasets.reading import PLAIN, Reading, reading_of
 from earshot.errors import EarshotError
 from earshot.inputs import from_table, kept, shards, stored
@@ -34,7 +35,7 @@ WARM_SECONDS = 4  # longer than most windows
 TRIES = 3  # where another process does the same, and removes what this one has seen
 UNKNOWN = 2**12  # bytes of a row, of an input that makes none of `WARM_SECONDS`
 
-Job = tuple[Path, Path, Reading]  # where to keep the rows, the recording, how it is read
+Job = tuple[Path, Path, Reading, Known]  # where to keep the rows, the recording, how it is read, what it must be
 
 
 def extract_to(cached: Path, path: Path, built: inputs.Input, reading: Reading = PLAIN) -> None:
@@ -79,13 +80,13 @@ def extract_all(jobs: list[Job], built: inputs.Input, workers: int, label: str) 
     """
     if not jobs:
         return
-    todo = [(cached, path, built, reading) for cached, path, reading in jobs]
+    todo = [(cached, path, built, reading, known) for cached, path, reading, known in jobs]
     load = functools.partial(_warm, built)
     with pools.forked(min(workers, len(jobs)), load, __name__, type(built).__module__) as pool:
-        yield from each(pool, extract_one, todo, label, "file", [path for _, path, _ in jobs])
+        yield from each(pool, extract_one, todo, label, "file", [job[1] for job in jobs])
 
 
-def extract_one(cached: Path, path: Path, built: inputs.Input, reading: Reading) -> None:
+def extract_one(cached: Path, path: Path, built: inputs.Input, reading: Reading, known: Known) -> None:
     """Do `extract_to` in a worker, unless another one has done it that was killed later.
 
     Raises
@@ -94,8 +95,9 @@ def extract_one(cached: Path, path: Path, built: inputs.Input, reading: Reading)
         Whatever happens; it names the recording.
     """
     begin()
+    place.check_one(path, known)
     try:
-        if not kept.rows_are_whole(cached):
+        if not seal.is_whole(cached):
             extract_to(cached, path, built, reading)
     except Exception as error:
         raise EarshotError(f"{path}: its features can't be computed ({error!r})") from error
@@ -175,11 +177,12 @@ def _write(
     pairs = zip(every["key"], every["sha256"], strict=True)
     every["waiting"] = [kept.waiting(recipe["input"], key, sha256) for key, sha256 in pairs]
     every = every.merge(kept.in_parts(home), "left", ["key", "sha256"])
-    absent = every[[not kept.rows_are_whole(path) for path in every["waiting"]]]
+    absent = every[[not seal.is_whole(path) for path in every["waiting"]]]
     computed = absent[absent["kept_in"].isna()]
-    place.verify(card, computed["path"])
+    place.bring(card, computed["path"])
     todo = computed.drop_duplicates("waiting")
-    jobs = list(zip(todo["waiting"], (folder / path for path in todo["path"]), todo["reading"], strict=True))
+    paths = (folder / path for path in todo["path"])
+    jobs = list(zip(todo["waiting"], paths, todo["reading"], place.known(card, todo["sha256"]), strict=True))
     from_parts = {
         path: dict(zip(some["kept_as"], some["waiting"], strict=True)) for path, some in absent.groupby("kept_in")
     }

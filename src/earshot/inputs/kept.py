@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from earshot import files, inputs, project, provenance
+from earshot import files, inputs, project, provenance, seal
 from earshot.datasets.reading import PLAIN, Reading
+from earshot.errors import EarshotError
 from earshot.inputs import shards, stored
-
-END = b"end of rows"
 
 
 def cache_key(built: inputs.Input, recipe: dict[str, Any], reading: Reading = PLAIN) -> str:
@@ -54,27 +53,26 @@ def waiting(input_name: str, key: str, sha256: str) -> Path:
 
 def write_rows(path: Path, pieces: Iterable[np.ndarray]) -> None:
     """Write a recording's rows, some at a time."""
-    # not synced, which would take longer than the rows of a short recording: see `rows_are_whole`
+    # not synced, which would take longer than the rows of a short recording: what is not whole is computed again
     with files.replacing(path, synced=False) as temporary, temporary.open("wb") as file:
         for piece in pieces:
             np.save(file, piece, allow_pickle=False)
             del piece  # before the next is there
-        file.write(END)
-
-
-def rows_are_whole(path: Path) -> bool:
-    """Tell whether all that `write_rows` wrote is there, which may not be so after the power has failed."""
-    try:
-        with path.open("rb") as file:
-            file.seek(-len(END), os.SEEK_END)
-            return file.read() == END
-    except OSError:  # there is no file, or a shorter one
-        return False
+        file.close()
+        seal.append(temporary)
 
 
 def read_rows(path: Path) -> Iterator[np.ndarray]:
-    """Yield the pieces that `write_rows` wrote, in order."""
-    stop = path.stat().st_size - len(END)
+    """Yield the pieces that `write_rows` wrote, in order.
+
+    Raises
+    ------
+    EarshotError
+        If they are not as they were written.
+    """
+    stop = path.stat().st_size - seal.LENGTH
+    if not seal.is_whole(path):
+        raise EarshotError(f"{path} has changed since it was written: run the same command again, which computes it")
     with path.open("rb") as file:
         while file.tell() < stop:
             yield np.load(file, allow_pickle=False)

@@ -22,7 +22,7 @@ from earshot import files, provenance
 from earshot.errors import EarshotError
 
 INDEX = "_index.parquet"
-LAYOUT = 1  # of the tables; another number has all parts written anew, of the values that are kept
+LAYOUT = 2  # of the tables; another number has all parts written anew, of the values that are kept
 PART = 2**22  # values of a recording, or bytes of short ones, that are written at a time
 
 
@@ -78,15 +78,30 @@ def write_part(path: Path, tables: Iterator[pa.Table], recipe: dict[str, Any]) -
     with (
         files.replacing(path) as temporary,
         # samples and log power hardly repeat: a dictionary would only cost time
-        pq.ParquetWriter(temporary, schema, compression="lz4", use_dictionary=["recording"]) as writer,
+        pq.ParquetWriter(
+            temporary, schema, compression="lz4", use_dictionary=["recording"], write_page_checksum=True
+        ) as writer,
     ):
         for table in itertools.chain([first], some):
             writer.write_table(table.cast(schema))
 
 
 def read_part(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the rows of a part, in pieces, each with its recording; they have the type that they are stored in."""
-    with pq.ParquetFile(path) as file:
+    """Yield the rows of a part, in pieces, each with its recording; they have the type that they are stored in.
+
+    Raises
+    ------
+    EarshotError
+        If it is not as it was written.
+    """
+    try:
+        yield from _read_part(path)
+    except files.DAMAGED as error:
+        raise EarshotError(f"{path} can't be read ({error}). {files.MEND}") from None
+
+
+def _read_part(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    with files.opened_table(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             names = table["recording"].to_pylist()
@@ -102,7 +117,7 @@ def read_part(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 def kind(path: Path) -> tuple[int, np.dtype]:
     """Return the width of a part's rows, F, and the type that models are given: named features as float32."""
-    with pq.ParquetFile(path) as file:
+    with files.opened_table(path) as file:
         schema = file.schema_arrow
         if "values" not in schema.names:
             return len(schema) - len(("recording", "window")), np.dtype(np.float32)
@@ -113,7 +128,7 @@ def kind(path: Path) -> tuple[int, np.dtype]:
 def sizes(path: Path) -> dict[str, int]:
     """Return how many rows each recording of a part has, in their order."""
     has_frames = "frames" in pq.read_schema(path).names
-    table = pd.read_parquet(path, columns=["recording", "frames"] if has_frames else ["recording"])
+    table = files.read_table(path, columns=["recording", "frames"] if has_frames else ["recording"])
     grouped = table.groupby("recording", sort=False)
     return (grouped["frames"].sum() if has_frames else grouped.size()).to_dict()
 
@@ -197,11 +212,9 @@ def index(folder: Path) -> pd.DataFrame:
         If there are none, or a file is missing or not as it was written.
     """
     columns = ["recording", "rows", "part", "bytes"]
-    found = files.reading(folder / INDEX, lambda path: pd.read_parquet(path, columns=columns))
+    found = files.read_table(folder / INDEX, columns=columns)
     for name, size in found.drop_duplicates("part")[["part", "bytes"]].itertuples(index=False):
         path = folder / name
         if (now := files.reading(path, lambda path: path.stat().st_size)) != size:
-            raise EarshotError(
-                f"{path} can't be read ({now} bytes, and {size} were written). Delete it and run `dvc repro`"
-            )
+            raise EarshotError(f"{path} can't be read ({now} bytes, and {size} were written). {files.MEND}")
     return found

@@ -18,6 +18,7 @@ from earshot.cluster import pools
 from earshot.cluster.each import each
 from earshot.datasets import place
 from earshot.datasets.card import Card
+from earshot.datasets.place import Known
 from earshot.datasets.reading import PLAIN, Reading, ReadingOf
 from earshot.leaks import conditions, duplicates, equal_rows
 from earshot.leaks.fingerprint import FULL_SCALE, SAMPLE_RATE
@@ -25,11 +26,12 @@ from earshot.leaks.fingerprint import FULL_SCALE, SAMPLE_RATE
 Described = tuple[np.ndarray, pd.DataFrame]
 
 
-def describe(path: Path, out: Path, reading: Reading, window: dict[str, float]) -> pd.DataFrame:
+def describe(path: Path, known: Known, out: Path, reading: Reading, window: dict[str, float]) -> pd.DataFrame:
     """Write a recording's samples (int16 at the fingerprint's rate) to `out`; return the conditions of its windows.
 
     What pads a window is no sound that could occur twice.
     """
+    place.check_one(path, known)
     samples, sample_rate = decode.read(path)
     mono = decode.mono(samples, reading.channel)
     described = conditions.describe(reading.padded(mono, sample_rate), sample_rate, **window)
@@ -44,10 +46,11 @@ def _described(
     card: Card, recordings: pd.DataFrame, window: dict[str, float], reading: ReadingOf, folder: Path
 ) -> Iterator[Described]:
     """Yield each recording's samples, which pass through a file in `folder`, and the conditions of its windows."""
-    place.verify(card, recordings["path"])
+    place.bring(card, recordings["path"])
     raw, names = place.folder(card), recordings["recording"].tolist()
     outs = [folder / f"{number}.npy" for number in range(len(names))]
-    todo = [(raw / path, out, reading(path), window) for path, out in zip(recordings["path"], outs, strict=True)]
+    whole = zip(recordings["path"], place.known(card, recordings["sha256"]), outs, strict=True)
+    todo = [(raw / path, known, out, reading(path), window) for path, known, out in whole]
     with pools.one_by_one(__name__) as pool:
         found = each(pool, describe, todo, f"fingerprint {card.label}", "file", names)
         for name, out, described in zip(names, outs, found, strict=True):

@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from earshot import inputs, models, project
+from earshot import files, inputs, models, project
 from earshot.errors import EarshotError
 from earshot.inputs import Input
 from earshot.trained import former
 
 RUN = ["seed", "fold"]
 FILES = ("config.json", "model.safetensors")
+DIGEST = "sha256"  # in config.json; a model of an earlier version has none
 BACKBONES = "backbones"  # a folder in the model's, with the backbone that it needs, where it was packaged
 
 
@@ -81,19 +82,34 @@ def folders(place: Path) -> list[Path]:
     return found
 
 
+def write(folder: Path, settings: dict[str, Any], weights: bytes) -> None:
+    """Write config.json, with a digest of all, and model.safetensors."""
+    with files.replacing(folder / "model.safetensors") as temporary:
+        temporary.write_bytes(weights)
+    of_all = _digest(settings, hashlib.sha256(weights).hexdigest())
+    files.write_json(folder / "config.json", {**settings, DIGEST: of_all})
+
+
+def _digest(settings: dict[str, Any], weights: str) -> str:
+    """Return a digest of settings, as JSON has them, and of the digest of the weights."""
+    return hashlib.sha256(json.dumps([settings, weights], sort_keys=True).encode()).hexdigest()
+
+
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Read config.json and model.safetensors; nothing is unpickled.
 
     Raises
     ------
     EarshotError
-        If one of them is missing or damaged.
+        If one of them is missing, damaged, or not as it was written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         settings, weights = json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+        if isinstance(settings, dict) and settings.pop(DIGEST, None) not in (None, _digest(settings, digest(folder))):
+            raise EarshotError(f"{folder} has changed since it was written. {files.MEND}")
     except (OSError, ValueError, SafetensorError) as error:
         raise EarshotError(f"{folder} holds no trained model ({error}). Run `dvc repro`") from None
     settings, weights = former.updated(settings, weights)

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from earshot import files, models
+from earshot import models
 from earshot.batches.datamodule import WindowDataModule
 from earshot.batches.windows import Windows, statistics
 from earshot.errors import EarshotError
@@ -266,9 +266,7 @@ def _make_deterministic(cfg: DictConfig) -> None:
 
 def save(trained: Trained, out: Path) -> None:
     """Write model.safetensors and config.json to `out`."""
-    with files.replacing(out / "model.safetensors") as temporary:
-        temporary.write_bytes(to_bytes(trained.weights))
-    files.write_json(out / "config.json", trained.settings)
+    model_folder.write(out, trained.settings, to_bytes(trained.weights))
 
 
 def digest(trained: Trained) -> str:

@@ -1,4 +1,4 @@
-"""Nested values with tensors in one file without pickle: safetensors, with the rest as JSON in its header."""
+"""Nested values with tensors in one file without pickle: safetensors, with the rest as JSON in one of the tensors."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
-from earshot import files
+from earshot import files, seal
 from earshot.errors import EarshotError
 
-REST = "rest"  # in the header
+REST = "rest"  # the tensor's name
 
 
 def write(path: Path, value: Any) -> None:
     """Write dictionaries, lists, tuples, numbers, texts and tensors to `path`, in one step."""
     tensors: dict[str, torch.Tensor] = {}
-    rest = json.dumps(_told(value, tensors))
+    tensors[REST] = torch.frombuffer(bytearray(json.dumps(_told(value, tensors)).encode()), dtype=torch.uint8)
     with files.replacing(path) as temporary:
-        save_file(tensors, temporary, {REST: rest})
+        temporary.write_bytes(save(tensors))
+        seal.append(temporary)
 
 
 def read(path: Path) -> Any:
@@ -30,11 +31,13 @@ def read(path: Path) -> Any:
     Raises
     ------
     EarshotError
-        If the file can't be read.
+        If the file can't be read, or is not as it was written.
     """
     try:
-        with safe_open(path, "pt") as file:
-            return _value(json.loads(file.metadata()[REST]), file.get_tensor)
+        if not seal.is_whole(path):
+            raise ValueError("it has changed since it was written")
+        tensors = load(path.read_bytes()[: -seal.LENGTH])
+        return _value(json.loads(bytes(tensors.pop(REST).numpy())), tensors.__getitem__)
     except (OSError, SafetensorError, TypeError, KeyError, ValueError) as error:
         raise EarshotError(f"{path} can't be read ({error}): delete it") from None
 

@@ -6,9 +6,11 @@ A killed stage or sweep continues where it stopped, and one more seed costs one 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
 from earshot import files, models, project, provenance
 from earshot.batches.prepare import Data
@@ -17,6 +19,7 @@ from earshot.training import for_detection, pretrained, strong_labels
 from earshot.training.fit import Trained
 
 SPLIT = ["part", "recording", "label", "start", "stop"]  # the columns that training depends on, not the group
+WHOLE = "whole.json"  # the digest of each file of a run
 SETTINGS = (
     "dataset",
     "task",
@@ -79,14 +82,34 @@ def folder(cfg: DictConfig, data: Data) -> Path:
 
 
 def is_whole(folder: Path) -> bool:
-    """Tell whether a folder holds a run that was trained to its end."""
-    return (folder / "epochs.json").exists()
+    """Tell whether a folder holds a run that was trained to its end; one that has changed since is told of, once."""
+    if not (folder / WHOLE).exists():
+        return False
+    changed = has_changed(folder)
+    if changed:
+        tqdm.write(f"{folder} has changed since it was written: the run is trained anew", file=sys.stderr)
+        (folder / WHOLE).unlink(missing_ok=True)
+    return not changed
+
+
+def has_changed(folder: Path) -> bool:
+    """Tell whether a run that was trained to its end is not as it was written then."""
+    try:
+        return bool(json.loads((folder / WHOLE).read_text("utf-8")) != _digests(folder))
+    except (OSError, ValueError):
+        return True
 
 
 def complete(folder: Path, trained: Trained) -> None:
     """Complete the folder that `fit.save` has written with the validation predictions and the epochs."""
     files.write_table(folder / "validation.parquet", trained.validation, {})
-    files.write_json(folder / "epochs.json", trained.epochs)  # last: the run is whole with it
+    files.write_json(folder / "epochs.json", trained.epochs)
+    files.write_json(folder / WHOLE, _digests(folder))  # last: the run is whole with it
+
+
+def _digests(folder: Path) -> dict[str, str | None]:
+    paths = [folder / name for name in (*model_folder.FILES, "epochs.json", "validation.parquet")]
+    return {path.name: files.digest(path) if path.is_file() else None for path in paths}
 
 
 def read(folder: Path) -> Trained:

@@ -7,6 +7,7 @@ when they are read.
 from __future__ import annotations
 
 import random
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from tqdm import tqdm
 
 from earshot.batches.datamodule import WindowDataModule
+from earshot.errors import EarshotError
 from earshot.training import plain
 from earshot.training.callbacks import History
 from earshot.training.classifier import Classifier
@@ -32,10 +35,14 @@ class Unfinished(pl.Callback):
         self.kept = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Classifier) -> None:
-        """Go on from the state in the file, if there is one."""
+        """Go on from the state in the file, if there is one; a damaged one is told of."""
         if not self.path.exists():
             return
-        state = plain.read(self.path)
+        try:
+            state = plain.read(self.path)
+        except EarshotError as error:
+            tqdm.write(f"{error}; the training begins anew", file=sys.stderr)
+            return
         pl_module.load_state_dict(state["module"])
         for optimizer, of_it in zip(trainer.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(of_it)

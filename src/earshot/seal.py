@@ -1,0 +1,68 @@
+"""Checksums beside what is kept, so that what a disk or a hand has changed is not taken for what was written.
+
+A parquet file has a CRC-32 of each of its pages, which pyarrow writes and compares; of its schema and metadata, which
+no page holds, a digest among the metadata. Other files end with the CRC-32 of all before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import zlib
+from pathlib import Path
+
+import pyarrow as pa
+
+KEY = b"earshot.schema"
+MARK = b"crc32 "
+LENGTH = len(MARK) + 8  # hexadecimal digits
+
+
+def schema(plain: pa.Schema) -> pa.Schema:
+    """Return a schema with a digest of itself among its metadata."""
+    return plain.with_metadata({**(plain.metadata or {}), KEY: _digest(plain)})
+
+
+def check_schema(read: pa.Schema) -> None:
+    """Compare a schema with its digest, if it has one: files of earlier versions have none.
+
+    Raises
+    ------
+    ValueError
+        If it has changed.
+    """
+    metadata = dict(read.metadata or {})
+    if metadata.pop(KEY, None) not in (None, _digest(read.with_metadata(metadata))):
+        raise ValueError("its columns or settings have changed since it was written")
+
+
+def _digest(plain: pa.Schema) -> bytes:
+    # parquet has a name of its own for what a list holds
+    named = [[field.name, str(field.type).replace("<element:", "<item:")] for field in plain]
+    metadata = sorted((key.decode(), value.decode()) for key, value in (plain.metadata or {}).items())
+    return hashlib.sha256(json.dumps([named, metadata]).encode()).hexdigest().encode()
+
+
+def append(path: Path) -> None:
+    """Append the checksum of a file to it."""
+    with path.open("ab+") as file:
+        file.write(MARK + f"{_crc(file.fileno(), file.tell()):08x}".encode())
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether a file is there, and as it was when its checksum was appended."""
+    try:
+        with path.open("rb") as file:
+            content = file.seek(0, 2) - LENGTH
+            file.seek(max(content, 0))
+            return file.read() == MARK + f"{_crc(file.fileno(), content):08x}".encode()
+    except OSError:
+        return False
+
+
+def _crc(file: int, length: int) -> int:
+    if length <= 0:
+        return 0
+    with mmap.mmap(file, length, access=mmap.ACCESS_READ) as content:
+        return zlib.crc32(content)
