@@ -22,6 +22,8 @@ class Reply:
     mark: bool = True  # send an ETag
     body: bytes | None = None  # instead of the file
     location: str | None = None
+    raw: bytes | None = None  # all that is answered, headers too
+    trickle: float | None = None  # seconds between two bytes, of which there is no end
 
 
 class Server:
@@ -53,6 +55,14 @@ class Server:
                 path = unquote(self.path).lstrip("/")
                 server.requests.append((path, self.headers["Range"]))
                 reply = server.replies[path].pop(0) if server.replies[path] else Reply()
+                if reply.raw is not None:
+                    self.close_connection = True
+                    self.wfile.write(reply.raw)
+                    return
+                if reply.trickle is not None:
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                    while not server.closing.wait(reply.trickle):
+                        self.wfile.write(b"x")
                 content = server.files.get(path) if reply.body is None else reply.body
                 if content is None or reply.status != 200:
                     self.send_response(reply.status if reply.status != 200 else 404)

@@ -432,6 +432,15 @@ def test_a_class_that_the_model_does_not_know(model, tmp_path):
     assert done.exit_code == 1 and "the model's classes are horn, other" in done.stderr
 
 
+@pytest.mark.parametrize("form", ["csv", "windows"])
+def test_no_spreadsheet_computes_the_name_of_a_file(model, tmp_path, monkeypatch, form):
+    monkeypatch.chdir(tmp_path)
+    write_audio(tmp_path / "=1+2.wav", tone(900, 3, 16000), 16000)
+    done = run("--model", model, "--format", form, "--", "=1+2.wav")
+    rows = pd.read_csv(io.StringIO(done.stdout))
+    assert len(rows) and set(rows["file"]) == {"./=1+2.wav"} and Path("./=1+2.wav").is_file()
+
+
 def test_settings_that_are_not_a_models_are_refused(model, tmp_path):
     settings = json.loads((model / "config.json").read_text())
     del settings[model_folder.DIGEST]

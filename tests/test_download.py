@@ -190,6 +190,46 @@ def test_part_longer_than_the_file_is_dropped(project, server):
     assert project.raw("bells") == {"a.wav": CONTENT[:1000]}
 
 
+def test_short_answer_with_the_rest_is_not_the_rest(project, server):
+    server.files["a.wav"] = CONTENT
+    server.replies["a.wav"] = [Reply(stop_after=CUT), Reply(announced=1000, stop_after=1000)]
+    unchecked(project, f"{server.address}/a.wav")
+    download(load_card("bells"))
+    assert project.raw("bells") == {"a.wav": CONTENT} and len(server.requests) == 3
+
+
+ODD = {
+    "redirect to no address": b"HTTP/1.1 302 Found\r\nLocation: http://[\r\n\r\n",
+    "redirect to no name": b"HTTP/1.1 302 Found\r\nLocation: http://a..b/\r\n\r\n",
+    "redirect to a long name": b"HTTP/1.1 302 Found\r\nLocation: http://" + b"a" * 300 + b".b/\r\n\r\n",
+    "redirect to no port": b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:99999/\r\n\r\n",
+    "size of a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nxx",
+    "length of 5000 digits": b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nx",
+    "too many headers": b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\nx",
+    "header without end": b"HTTP/1.1 200 OK\r\nA: " + b"b" * 70000,
+    "no HTTP": b"\x00\xff\x01",
+    "nothing": b"",
+    "compressed, and not": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nabc",
+    "part of another file": b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 7-9/10\r\n\r\nabc",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_address_that_answers_oddly_is_passed_over(odd, project, bells, server):
+    server.replies["odd.wav"] = [Reply(raw=ODD[odd])] * (fetching.ATTEMPTS + 1)
+    project.card("bells", {"files": [{**bells, "urls": [f"{server.address}/odd.wav", *bells["urls"]]}]})
+    download(load_card("bells"))
+    assert project.raw("bells") == {"a.wav": CONTENT}
+
+
+def test_address_that_is_too_slow_is_passed_over(project, bells, server, monkeypatch):
+    monkeypatch.setattr(fetching, "SLOW_SECONDS", 0.1)
+    server.replies["slow.wav"] = [Reply(trickle=0.001)]
+    project.card("bells", {"files": [{**bells, "urls": [f"{server.address}/slow.wav", *bells["urls"]]}]})
+    download(load_card("bells"))
+    assert project.raw("bells") == {"a.wav": CONTENT}
+
+
 def test_server_error_that_passes_is_waited_out(project, bells, server):
     server.replies["a.wav"] = [Reply(status=500), Reply(status=503), Reply(status=429)]
     download(load_card("bells"))

@@ -24,7 +24,8 @@ from earshot.audio.suffixes import kind_of_ffmpeg
 
 FULL_SCALE = 2**15  # of 16 bit
 BLOCK = 2**19  # samples that are decoded at a time
-SLOWEST, FASTEST = 100, 10_000_000  # sample rates in Hz that a sound has; others are a fault of the header
+# Sample rates in Hz that a sound has; others are a fault of the header, by which 40 kB would become gigabytes
+SLOWEST, FASTEST = 1000, 768_000
 UNRECOGNISED = "Format not recognised"  # libsndfile's words for what is no sound that it knows
 ENDLESS = 2**62  # samples; libsndfile's number for a length that is not known is larger
 
@@ -63,7 +64,7 @@ def blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
     decoded = _with_audioread(path, kind) if kind else _with_soundfile(path)
     sample_rate, first = next(decoded)
     if not SLOWEST <= sample_rate <= FASTEST:
-        raise ValueError(f"header says a sample rate of {sample_rate} Hz")
+        raise ValueError(f"header says a sample rate of {sample_rate} Hz, and {SLOWEST} to {FASTEST} are read")
     return sample_rate, itertools.chain([first], (block for _, block in decoded))
 
 

@@ -19,6 +19,7 @@ from earshot.files import rounded
 
 MOST_SHOWN = 10  # classes in a line for people; of more, the FEW highest
 FEW = 5
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
 
 
 class Format:
@@ -96,6 +97,10 @@ class Csv(LabelFile):
 
     form = "csv"
 
+    def annotation(self, name: str, event: Event) -> Annotation:
+        """Return an event with the name of its file as a spreadsheet may have it."""
+        return super().annotation(no_formula(name), event)
+
 
 class Raven(LabelFile):
     """For Raven (File, Open Sound Selection Table): a selection for each event, over all frequencies of the model."""
@@ -148,7 +153,7 @@ class Windows(Format):
 
     def window(self, name: str, window: Window) -> None:
         """Write a window."""
-        self.write([name, *rounded([window.start, window.seconds, *window.probabilities.tolist()])])
+        self.write([no_formula(name), *rounded([window.start, window.seconds, *window.probabilities.tolist()])])
 
 
 class Audacity(LabelFile):
@@ -181,6 +186,11 @@ OUTPUTS = {
     "dcase": Dcase,
     "audioset": AudioSet,
 }
+
+
+def no_formula(path: str) -> str:
+    """Return a path that no spreadsheet computes: `=1+2.wav` is `./=1+2.wav`, which is the same file."""
+    return f"./{path}" if path.startswith(FORMULA) else path
 
 
 def in_words(scores: Iterable[tuple[str, float]]) -> str:

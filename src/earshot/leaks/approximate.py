@@ -42,7 +42,7 @@ SHARD_CELLS = 1024  # cells, of 260,000 vectors
 PIECE = 2**19  # vectors of a shard that are searched in at a time
 BLOCK = 2**16  # vectors whose cells are looked for at a time
 QUERIES = 2**14  # that are looked up at a time
-EVERY_FRAMES = 2**22  # whose candidates are yielded together: 37 hours
+EVERY_FRAMES = 2**18  # whose candidates are yielded together, 2 hours: of sound all alike there are 800 for each patch
 # of a vector's own cell a patch's neighbours may be all that is near: no more of them than this
 NEAREST = MAX_CANDIDATES + 2 * PATCH_FRAMES - 1
 FOUND = np.dtype([("a", "i8"), ("b", "i8"), ("similarity", "f4")])  # places

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import http.client
 import os
 import shutil
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+import urllib3
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 from tqdm import tqdm
 
@@ -26,7 +30,11 @@ FIRST_WAIT_SECONDS = 1.0  # doubles with every attempt, plus up to as much by ch
 LONGEST_WAIT_SECONDS = 30.0
 MOST_BYTES = 50 * 10**9  # for a file whose size nobody tells
 CHUNK_BYTES = 1 << 16
-PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+SLOW_SECONDS, SLOW_BYTES = 60.0, 30_000  # an address that sends less is given up: half a kilobyte a second
+BROKEN_OFF = (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError)
+PASSING = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.ReadTimeoutError, *BROKEN_OFF)
+# what servers can make of these libraries: a redirect to no address, a length that is no number
+FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError)
 PASSING_STATUS = {408, 425, 429}  # and all from 500 on: the server may do better in a moment
 
 
@@ -168,7 +176,7 @@ def _attempt(address: str, part: _Part, expected: Expected) -> None:
     try:
         resumed = _receive(address, part, expected)
         part.check(expected)
-    except requests.RequestException as error:
+    except FAULTS as error:
         raise (_Broken if isinstance(error, PASSING) else FetchError)(_reason(error)) from None
     except FetchError as error:
         if resumed:  # the file may have changed between the two parts
@@ -227,13 +235,32 @@ def _write(response: requests.Response, part: _Part, kept: int, expected: Expect
     # disable=None: no bar in a log, where it would be noise
     bar = tqdm(desc=name, total=total, initial=kept, unit="B", unit_scale=True, leave=False, disable=None)
     with bar, part.path.open("ab", buffering=0) as file:  # unbuffered: a kill loses nothing that has arrived
-        for chunk in response.iter_content(CHUNK_BYTES):
+        for chunk in _pieces(response):
             if file.tell() + len(chunk) > (expected.bytes or expected.most_bytes):
                 raise FetchError("sends more bytes than the card allows")
             file.write(chunk)
             bar.update(len(chunk))
-    if expected.bytes and part.size < expected.bytes:  # without an announced length a break looks like an end
-        raise _Broken(f"the connection broke off after {part.size} of {expected.bytes} bytes")
+    whole = expected.bytes or _whole(response)
+    if whole and part.size < whole:  # without an announced length a break looks like an end
+        raise _Broken(f"the connection broke off after {part.size} of {whole} bytes")
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """Yield what arrives, as it arrives, as long as it is not too slow."""
+    since, arrived = time.monotonic(), 0
+    while piece := response.raw.read1(CHUNK_BYTES):  # requests' own way waits until a whole chunk is there
+        yield piece
+        arrived += len(piece)
+        if time.monotonic() - since > SLOW_SECONDS:
+            if arrived < SLOW_BYTES:
+                raise FetchError(f"too slow: {arrived} bytes in {SLOW_SECONDS:g} s")
+            since, arrived = time.monotonic(), 0
+
+
+def _whole(response: requests.Response) -> int | None:
+    """Return the size of the whole file, of which an answer with status 206 is a part."""
+    size = response.headers.get("Content-Range", "").rpartition("/")[2]
+    return int(size) if response.status_code == 206 and size.isdecimal() else None
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -243,7 +270,7 @@ def _check_space(folder: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, told, str(folder))
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     """Say what went wrong without the layers that requests and urllib3 wrap around it."""
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
         return f"no answer within {CONNECT_SECONDS:g} s, or no byte within {READ_SECONDS:g} s"
@@ -251,5 +278,4 @@ def _reason(error: requests.RequestException) -> str:
     while cause := innermost.__cause__ or innermost.__context__:
         innermost = cause
     told = getattr(innermost, "strerror", None) or str(innermost) or type(innermost).__name__
-    broke_off = isinstance(error, requests.exceptions.ChunkedEncodingError)
-    return f"the connection broke off: {told}" if broke_off else told
+    return f"the connection broke off: {told}" if isinstance(error, BROKEN_OFF) else told
