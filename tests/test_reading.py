@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import signal
 import struct
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from earshot import files as written
 from earshot import inputs
 from earshot.audio import clips, cut_off, decode, files, flac, padding, sources
 from earshot.audio.level import Level
+from earshot.audio.pieces import Pieces
 from earshot.datasets import examine, ignored, listing, manifest
 from earshot.datasets.card import load_card
 from earshot.datasets.download.dataset import download
@@ -229,6 +231,35 @@ def test_ogg_files_behind_each_other_are_read_one_after_the_other(tmp_path):
     (tmp_path / "a.ogg").write_bytes(bytes(encoded(format="OGG", subtype="VORBIS")) * 2)
     samples, _ = decode.read(tmp_path / "a.ogg")
     assert len(samples) == 2 * len(SOUND)
+
+
+class Interrupted(io.BytesIO):
+    def write(self, data):
+        signal.raise_signal(signal.SIGINT)
+        return super().write(data)
+
+
+def test_ctrl_c_is_not_lost_while_a_sound_is_encoded(monkeypatch):
+    monkeypatch.setattr(clips.io, "BytesIO", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        clips.mp3(np.zeros(16000, np.float32))
+
+
+@pytest.mark.parametrize("call", ["readinto", "seek"])
+def test_ctrl_c_is_not_lost_while_a_sound_is_decoded(tmp_path, monkeypatch, call):
+    path = tmp_path / "two-files.ogg"
+    one = io.BytesIO()
+    soundfile.write(one, np.zeros(16000, np.float32), 16000, format="OGG")
+    path.write_bytes(one.getvalue() * 2)  # read in pieces
+    before = getattr(Pieces, call)
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return before(*arguments)
+
+    monkeypatch.setattr(Pieces, call, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        decode.read(path)
 
 
 def test_an_excerpt_is_a_stretch_of_the_whole(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import soundfile
 import soxr
 
 from earshot.audio import decode
+from earshot.processes import undisturbed
 
 SAMPLE_RATE = 16000  # of what is embedded, in Hz
 
@@ -18,7 +19,8 @@ SAMPLE_RATE = 16000  # of what is embedded, in Hz
 def mp3(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> str:
     """Return a sound, shape (n,), as the data address of an MP3; `sample_rate` is one that MP3 knows."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, sample_rate, format="MP3")
+    with undisturbed():  # an exception in `write` of the buffer, which libsndfile calls, would be lost
+        soundfile.write(buffer, samples, sample_rate, format="MP3")
     return data_address("audio/mpeg", buffer.getvalue())
 
 

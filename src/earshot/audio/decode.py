@@ -21,6 +21,7 @@ import soundfile
 from earshot.audio import containers, flac, mpeg
 from earshot.audio.pieces import Pieces
 from earshot.audio.suffixes import kind_of_ffmpeg
+from earshot.processes import undisturbed
 
 FULL_SCALE = 2**15  # of 16 bit
 BLOCK = 2**19  # samples that are decoded at a time
@@ -80,7 +81,8 @@ def _with_soundfile(path: Path) -> Iterator[tuple[int, np.ndarray]]:
                 dtype = "int16" if file.subtype == "PCM_16" else "float32"
                 n = BLOCK
                 while n == BLOCK:
-                    block = file.read(BLOCK, dtype=dtype, always_2d=True)
+                    with undisturbed():  # an exception in `Pieces`, which libsndfile calls, would be lost
+                        block = file.read(BLOCK, dtype=dtype, always_2d=True)
                     n = len(block)
                     yield file.samplerate, _as_float(block)
     except soundfile.LibsndfileError as error:
@@ -106,7 +108,8 @@ class _Endless(soundfile.SoundFile):
 
 def _open(file: Path | Pieces, **raw: Any) -> soundfile.SoundFile:
     named = os.fsencode(file) if isinstance(file, Path) else file  # whatever the bytes of its name
-    opened = soundfile.SoundFile(named, **raw)
+    with undisturbed():
+        opened = soundfile.SoundFile(named, **raw)
     if opened.frames < ENDLESS:
         return opened
     opened.close()
