@@ -194,8 +194,13 @@ def test_what_is_damaged_is_found_and_removed(trained_on):
         assert all(f"damaged: {path}" in told for path in damaged), told
         assert "Type `earshot verify --remove`" in told
         assert all(path.exists() for path in damaged), "nothing is removed unless it is asked for"
-        assert "removed: 3 of" in invoke(main.main, "verify", "--remove")
-        assert not any(path.exists() for path in damaged)
+        ours, theirs = (part.with_name(f".{part.name}.{files.HOST}.{pid}.tmp") for pid in (os.getpid(), 2**22 + 1))
+        for path in (ours, theirs):
+            path.write_bytes(b"half a file")
+        told = invoke(main.main, "verify", "--remove")
+        assert "removed: 3 of" in told and f"left over from a process that is gone: {theirs}" in told
+        assert not any(path.exists() for path in (*damaged, theirs)) and ours.exists()
+        ours.unlink()
         assert "files are as they were written" in invoke(main.main, "verify")
     finally:
         for path, content in zip(damaged, contents, strict=True):

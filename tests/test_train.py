@@ -259,6 +259,18 @@ def test_training_goes_on_without_mlflow(trained_on, tmp_path, monkeypatch, caps
     assert said.count("`earshot sync` sends it") == 1
 
 
+def test_training_goes_on_where_neither_mlflow_nor_the_disk_takes_the_run(trained_on, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    trained_on.data("mlflow").mkdir(parents=True, exist_ok=True)
+    trained_on.data("mlflow", "unsent").write_text("no folder")
+    cfg = compose(["experiment=sirens-log_mel-cnn", *QUICK])
+    runs.train(cfg, prepare.load(cfg), tmp_path / "out")
+    trained_on.data("mlflow", "unsent").unlink()
+    assert (tmp_path / "out" / "model.safetensors").exists()
+    assert "nor could it be kept for `earshot sync`" in capsys.readouterr().err
+
+
 @pytest.mark.process
 def test_features_of_other_numbers_are_refused_without_a_traceback(trained_on):
     with start("features.log_mel.n_mels=32", cwd=trained_on.root) as process:

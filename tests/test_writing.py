@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import resource
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -60,3 +64,32 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert [one.read_text() for one in tmp_path.iterdir()] == ["before"]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("line", ["manifest", "fingerprint", "split", "features", "train"])
+def test_a_disk_that_is_full_ends_a_stage_with_a_line(trained_on, tmp_path, line):
+    """A limit on the size of files is to a program what a full disk is, but for the word."""
+    root = tmp_path / "full"
+    shutil.copytree(trained_on.root, root)
+    shutil.rmtree(root / "data" / "cache", ignore_errors=True)
+    before = {path: path.read_bytes() for path in (root / "data").rglob("*") if path.is_file()}
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", f"earshot.stages.{line}", "tunes"],
+        cwd=root,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "EARSHOT_ROOT": str(root),
+            "PYTHONPATH": str(PACKAGE.parent),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "error: " in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert "File too large" in done.stderr or "is the disk full?" in done.stderr
+    changed = {path for path, content in before.items() if path.read_bytes() != content}
+    assert not changed, "what was there stays"
+    assert not list((root / "data").rglob("*.tmp")), "and nothing half is left"

@@ -24,14 +24,22 @@ def printable(text: str) -> str:
 
 
 def without_traceback(main: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command so that an `EarshotError` is printed to stderr and the exit code is 1."""
+    """Wrap a command so that what a user or a disk has done is printed to stderr, and the exit code is 1.
+
+    That is an `EarshotError`, or an error of the operating system: no space, no permission, no such file.
+    """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs):
         try:
             return main(*args, **kwargs)
         except EarshotError as error:
-            print(printable(f"error: {error}"), file=sys.stderr)
-            raise SystemExit(1) from None
+            told = str(error)
+        except BrokenPipeError:  # click's: who reads the output has enough of it
+            raise
+        except OSError as error:
+            told = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
+        print(printable(f"error: {told}"), file=sys.stderr)
+        raise SystemExit(1)
 
     return wrapped

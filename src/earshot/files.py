@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -48,6 +49,10 @@ def replacing(path: Path, synced: bool = True) -> Iterator[Path]:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())  # or the new name may be on the disk before the content is
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is None:  # numpy's, which says how many bytes it could not write
+            raise OSError(errno.EIO, f"{error}: is the disk full?", str(path)) from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

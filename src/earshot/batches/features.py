@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,14 +17,13 @@ from earshot import files, project, provenance, seal
 from earshot.errors import EarshotError
 from earshot.inputs import kept, stored
 
-Shape = tuple[int, int]
-Array = TypeVar("Array", bound=np.ndarray)
-
 
 class Rows:
     """The rows of all shards, one after another: shape (N, F). A slice must lie in one recording, as windows do."""
 
-    def __init__(self, starts: Sequence[int], shape: Shape, dtype: np.dtype, read: Callable[[int], np.ndarray]):
+    def __init__(
+        self, starts: Sequence[int], shape: tuple[int, int], dtype: np.dtype, read: Callable[[int], np.ndarray]
+    ):
         """Take the first row of each shard, shape and type of all, and what returns a shard's rows by its number."""
         self.starts, self.shape, self.dtype, self._read = starts, shape, dtype, read
 
@@ -62,13 +61,14 @@ class Shards:
     width: int
     dtype: np.dtype
 
-    def unpack(self, shard: int, new: Callable[[Shape, np.dtype], Array]) -> Array:
-        """Write the rows of a shard into a new array, some at a time."""
-        unpacked, row = new((self.n_rows[shard], self.width), self.dtype), 0
+    def shape(self, shard: int) -> tuple[int, int]:
+        """Return the shape of a shard's rows."""
+        return self.n_rows[shard], self.width
+
+    def pieces(self, shard: int) -> Iterator[np.ndarray]:
+        """Yield the rows of a shard, some at a time: shape (n, F)."""
         for _, rows in stored.read_part(self.paths[shard]):
-            unpacked[row : row + len(rows)] = rows
-            row += len(rows)
-        return unpacked
+            yield np.ascontiguousarray(rows, self.dtype)
 
 
 class Mapped:
@@ -97,10 +97,12 @@ class Mapped:
         return self._mapped[shard]
 
     def _make(self, shard: int) -> None:
+        header = {"descr": self.shards.dtype.str, "fortran_order": False, "shape": self.shards.shape(shard)}
         with files.replacing(self.copies[shard]) as temporary:
-            self.shards.unpack(
-                shard, lambda shape, dtype: np.lib.format.open_memmap(temporary, "w+", dtype, shape)
-            ).flush()
+            with temporary.open("wb") as file:  # not by a map, by which a full disk ends the process without a word
+                np.lib.format.write_array_header_1_0(file, header)
+                for rows in self.shards.pieces(shard):
+                    rows.tofile(file)
             seal.append(temporary)
 
 
@@ -118,7 +120,10 @@ class Streamed:
         if rows is None:
             while len(self._held) >= self.at_once:
                 del self._held[next(iter(self._held))]
-            rows = self.shards.unpack(shard, np.empty)
+            rows, row = np.empty(self.shards.shape(shard), self.shards.dtype), 0
+            for some in self.shards.pieces(shard):
+                rows[row : row + len(some)] = some
+                row += len(some)
         self._held[shard] = rows  # the last: a dictionary is in the order of what was put in
         return rows
 

@@ -123,10 +123,12 @@ def _print_reproduction(done: Reproduction) -> None:
 
 
 @click.command(short_help="Check that what is kept is as it was written.")
-@click.option("--remove", is_flag=True, help="Remove what is not, so that it is made anew.")
+@click.option("--remove", is_flag=True, help="Remove what is not, so that it is made anew, and what was left over.")
 @without_traceback
 def verify(remove: bool) -> None:
     """Read what data/cache/ keeps, what dvc.lock lists and what DVC's cache holds, and compare it with its checksums.
+
+    Temporary files of processes that were killed are listed too.
 
     The exit code is 1 if something is damaged. A file that dvc.lock lists may also be newer, where a stage was run
     without DVC.
@@ -136,8 +138,10 @@ def verify(remove: bool) -> None:
     n, found = everything.damaged()
     for path in found:
         print(f"damaged: {path}")
+    for path in (left := everything.left_over()):
+        print(f"left over from a process that is gone: {path}")
     if remove:
-        everything.remove(found)
+        everything.remove([*found, *left])
     if not found:
         print(f"{n} files are as they were written")
     elif remove:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import soxr
 
-from earshot import project
+from earshot import files, project
 from earshot.audio import decode
 from earshot.audio.sounds import Sounds
 from earshot.cluster import pools
@@ -38,7 +38,8 @@ def describe(path: Path, known: Known, out: Path, reading: Reading, window: dict
     narrow = soxr.resample(mono, sample_rate, SAMPLE_RATE)
     narrow /= max(1.0, np.abs(mono).max())  # what goes above full scale is turned down, or it would be clipped
     narrow = np.rint(narrow * (FULL_SCALE - 1)).clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-    np.save(out, narrow, allow_pickle=False)
+    with files.replacing(out, synced=False) as temporary, temporary.open("wb") as file:
+        np.save(file, narrow, allow_pickle=False)
     return described
 
 

@@ -119,8 +119,16 @@ class Run:
             try:
                 store.send(self._client or store.connect(), self.record, self.artifacts, self._sent)
             except Exception as error:  # whatever the store or the network raises
-                folder = outbox.store(self.record, self.artifacts)
-                _warn(f"did not take a run ({_short(error)}). It is kept in {folder}: `earshot sync` sends it")
+                self._keep(_short(error))
+
+    def _keep(self, why: str) -> None:
+        """Store the run for `earshot sync`; what has been trained does not end with that, should it fail too."""
+        try:
+            folder = outbox.store(self.record, self.artifacts)
+        except OSError as error:
+            _warn(f"did not take a run ({why}), nor could it be kept for `earshot sync` ({error}): it is not logged")
+        else:
+            _warn(f"did not take a run ({why}). It is kept in {folder}: `earshot sync` sends it")
 
     def _create(self) -> None:
         self._client = store.connect()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 from tqdm import tqdm
 
+from earshot import files, project
 from earshot.verify import dvc, kept
 
 
@@ -23,6 +26,13 @@ def _everything() -> Iterator[tuple[Path, bool]]:
     yield from kept.check()
     yield from dvc.check_outputs(cache)
     yield from dvc.check_cache(cache)
+
+
+def left_over() -> list[Path]:
+    """List the temporary files and folders of processes of this machine that are gone."""
+    named = re.compile(rf"\..+\.{files.HOST}\.(\d+)\.(tmp|old)")
+    found = [(path, named.fullmatch(path.name)) for path in project.cache().parent.rglob(f".*.{files.HOST}.*")]
+    return sorted(path for path, name in found if name and not psutil.pid_exists(int(name[1])))
 
 
 def remove(paths: list[Path]) -> None:
