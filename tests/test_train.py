@@ -11,6 +11,7 @@ import subprocess
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ from earshot.models import layers
 from earshot.settings import compose
 from earshot.stages import evaluate
 from earshot.stages import train as train_stage
-from earshot.tracking import logger, store
+from earshot.tracking import logger, outbox, store
 from earshot.trained import model_folder, predict
 from earshot.training import fit, run_cache, runs
 
@@ -262,11 +263,10 @@ def test_training_goes_on_without_mlflow(trained_on, tmp_path, monkeypatch, caps
 def test_training_goes_on_where_neither_mlflow_nor_the_disk_takes_the_run(trained_on, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    trained_on.data("mlflow").mkdir(parents=True, exist_ok=True)
-    trained_on.data("mlflow", "unsent").write_text("no folder")
+    monkeypatch.setattr(outbox, "project", SimpleNamespace(mlflow=lambda *parts: tmp_path.joinpath("a file", *parts)))
+    (tmp_path / "a file").write_text("and no folder")
     cfg = compose(["experiment=sirens-log_mel-cnn", *QUICK])
     runs.train(cfg, prepare.load(cfg), tmp_path / "out")
-    trained_on.data("mlflow", "unsent").unlink()
     assert (tmp_path / "out" / "model.safetensors").exists()
     assert "nor could it be kept for `earshot sync`" in capsys.readouterr().err
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import zlib
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 
 KEY = b"earshot.schema"
 MARK = b"crc32 "
 LENGTH = len(MARK) + 8  # hexadecimal digits
+BLOCK = 2**20  # bytes that are read at a time
 
 
 def schema(plain: pa.Schema) -> pa.Schema:
@@ -46,23 +47,23 @@ def _digest(plain: pa.Schema) -> bytes:
 
 def append(path: Path) -> None:
     """Append the checksum of a file to it."""
-    with path.open("ab+") as file:
-        file.write(MARK + f"{_crc(file.fileno(), file.tell()):08x}".encode())
+    with path.open("rb+") as file:
+        file.write(_mark(file, path.stat().st_size))
 
 
 def is_whole(path: Path) -> bool:
     """Tell whether a file is there, and as it was when its checksum was appended."""
     try:
+        length = path.stat().st_size - LENGTH
         with path.open("rb") as file:
-            content = file.seek(0, 2) - LENGTH
-            file.seek(max(content, 0))
-            return file.read() == MARK + f"{_crc(file.fileno(), content):08x}".encode()
+            return length >= 0 and _mark(file, length) == file.read()
     except OSError:
         return False
 
 
-def _crc(file: int, length: int) -> int:
-    if length <= 0:
-        return 0
-    with mmap.mmap(file, length, access=mmap.ACCESS_READ) as content:
-        return zlib.crc32(content)
+def _mark(file: IO[bytes], length: int) -> bytes:
+    """Return what follows the first `length` bytes of a file, which is read to there."""
+    crc = 0
+    for first in range(0, length, BLOCK):
+        crc = zlib.crc32(file.read(min(BLOCK, length - first)), crc)
+    return MARK + f"{crc:08x}".encode()
