@@ -79,10 +79,25 @@ class Detector:
                 if not hop and found.of_clips:
                     found = replace(found, hop=found.length)
             _ = found.classes, found.sample_rate, found.length, found.rules()
-        except (EarshotError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            found.try_silence()
+        except Exception as error:  # whatever settings and weights of a stranger make of input and network
             said = error if isinstance(error, EarshotError) else f"{error!r}. Train it again"
             raise EarshotError(f"{folder / 'config.json'} does not describe a model that takes sound: {said}") from None
         return found
+
+    def try_silence(self) -> None:
+        """Predict a window of silence.
+
+        Raises
+        ------
+        EarshotError
+            If that gives no probabilities.
+        """
+        silence = np.zeros((1, round(self.length * self.sample_rate)), np.float32)
+        of = predict.of_frames if self.grid else predict.of_samples
+        p = of(self.settings, self.net, silence)
+        if p.shape[-1] != len(self.classes) or not np.all((p >= 0) & (p <= 1)):
+            raise EarshotError("a window of silence has no probabilities")
 
     @property
     def classes(self) -> list[str]:

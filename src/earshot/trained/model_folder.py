@@ -16,7 +16,7 @@ from torch import nn
 from earshot import files, inputs, models, project
 from earshot.errors import EarshotError
 from earshot.inputs import Input
-from earshot.trained import former
+from earshot.trained import described, former
 
 RUN = ["seed", "fold"]
 FILES = ("config.json", "model.safetensors")
@@ -56,9 +56,23 @@ def grouped_models(dataset: str, experiment: str, wiring: str, fold: int | None 
 
 
 def restore(settings: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
-    """Build the model that `settings` (config.json) describes, with its weights, ready to predict."""
+    """Build the model that `settings` (config.json) describes, with its weights, ready to predict.
+
+    Raises
+    ------
+    EarshotError
+        If they don't belong together.
+    """
     standardised, n_classes = input_of(settings).standardised, len(settings["classes"])
-    net = models.build(settings["model"], standardised, *settings["window_shape"], n_classes, where="config.json")
+
+    def build() -> nn.Module:
+        return models.build(settings["model"], standardised, *settings["window_shape"], n_classes, where="config.json")
+
+    with torch.device("meta"):  # without memory for weights: these may be others than the settings say
+        expected = {name: value.shape for name, value in build().state_dict().items()}
+    if expected != {name: value.shape for name, value in weights.items()}:
+        raise EarshotError("the weights are not those of the model that config.json describes")
+    net = build()
     net.load_state_dict(weights)
     return models.faster(net).eval()
 
@@ -113,13 +127,17 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     except (OSError, ValueError, SafetensorError) as error:
         raise EarshotError(f"{folder} holds no trained model ({error}). Run `dvc repro`") from None
     settings, weights = former.updated(settings, weights)
+    try:
+        described.check(settings)
+    except EarshotError as error:
+        raise EarshotError(f"{folder / 'config.json'} does not describe a model: {error}") from None
     return _with_its_backbone(settings, folder), weights
 
 
 def _with_its_backbone(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return settings that name the backbone that came with the model, where one did (`deploy.package`)."""
-    source = settings.get("input") if isinstance(settings, dict) else None  # else whoever uses it says what is wrong
-    name = source.get("backbone") if isinstance(source, dict) else None
+    source = settings["input"]
+    name = source.get("backbone")
     card = folder / BACKBONES / f"{name}.yaml"
     return settings | {"input": source | {"backbone": str(card)}} if name and card.is_file() else settings
 
