@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import io
 import json
+import operator
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -430,6 +434,43 @@ def test_of_several_champions_one_must_be_named(trained_on, tmp_path, monkeypatc
 def test_a_class_that_the_model_does_not_know(model, tmp_path):
     done = run("--model", model, "--only", "whale", tmp_path / "a.wav")
     assert done.exit_code == 1 and "the model's classes are horn, other" in done.stderr
+
+
+WRONG = [None, True, -1, 0, 1e-9, 1e300, float("nan"), 10**12, "", "../..", [], [1] * 5, {}, {"a": 1}]
+
+
+def places(settings, above=()):
+    """The places of all values in nested settings, those of mappings and lists too."""
+    for key, value in settings.items() if isinstance(settings, dict) else enumerate(settings):
+        yield (*above, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*above, key))
+
+
+def test_a_model_with_any_wrong_setting_is_used_or_told_of(model, tmp_path):
+    settings = json.loads((model / "config.json").read_text())
+    del settings[model_folder.DIGEST], settings["layers"]
+    settings["operating_point"] = {"label": "horn", "step": 1.0, "rule": {"threshold": 0.5, "release": 0.4}}
+    settings["calibration"] = {"method": "temperature", "temperature": 1.5}
+    shutil.copy(model / "model.safetensors", tmp_path)
+    config, sound = tmp_path / "config.json", tone(900, 3, 16000).astype(np.float32)
+    config.write_text(json.dumps(settings))
+    Detector.load(tmp_path)
+    told = used = 0
+    for *above, key in places(settings):
+        for wrong in WRONG:
+            changed = copy.deepcopy(settings)
+            functools.reduce(operator.getitem, above, changed)[key] = wrong
+            config.write_text(json.dumps(changed))
+            try:
+                detector = Detector.load(tmp_path)
+                if detector.sample_rate == 16000 and detector.step >= 0.5:
+                    answer(detector, [sound], detector.rules(), detector.classes)
+                used += 1
+            except EarshotError as error:
+                assert str(config) in str(error) and "\n" not in str(error), (above, key, wrong)
+                told += 1
+    assert told > 300 and used > 300  # what only training read may be anything
 
 
 @pytest.mark.parametrize("form", ["csv", "windows"])
