@@ -186,6 +186,12 @@ def test_a_rooms_sound_decays_by_60_db_in_its_reverberation_time():
     assert energy[round(0.5 * RATE) + 2 :].max() < 1e-8
 
 
+def test_where_no_window_is_drawn_nothing_is_transformed(monkeypatch):
+    monkeypatch.setattr(torch.fft, "rfft", None)  # a GPU's refuses an empty batch
+    x = torch.randn(1, RATE, 1)
+    assert torch.equal(filtered(x, {"tilt": (settings.Tilt(p=0.0, db_per_octave=[-3.0, 3.0]), Draws(0))}, RATE), x)
+
+
 def test_mu_law_is_g_711s_to_half_a_decibel_and_the_bits_are_steps():
     x = torch.linspace(-1, 1, 20001)
     assert mu_law(x).unique().numel() == 255

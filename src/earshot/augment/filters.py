@@ -33,6 +33,8 @@ def filtered(x: torch.Tensor, parts: Mapping[str, tuple[Operation, Draws]], samp
     chosen = {name: draws.chosen(len(x), settings.p) for name, (settings, draws) in parts.items()}
     x = x.clone()
     for rows in torch.cat(list(chosen.values())).unique().split(AT_ONCE):
+        if len(rows) == 0:  # no window was drawn; a GPU transforms no empty batch
+            break
         response = torch.ones(len(rows), len(frequencies))
         for name, (settings, draws) in parts.items():
             of_part = torch.isin(rows, chosen[name])

@@ -66,9 +66,20 @@ class Shards:
         return self.n_rows[shard], self.width
 
     def pieces(self, shard: int) -> Iterator[np.ndarray]:
-        """Yield the rows of a shard, some at a time: shape (n, F)."""
+        """Yield the rows of a shard, some at a time: shape (n, F).
+
+        Raises
+        ------
+        EarshotError
+            If the file is not as it was written, or has not the rows that its index says.
+        """
+        n_rows = 0
         for _, rows in stored.read_part(self.paths[shard]):
+            n_rows += len(rows)
             yield np.ascontiguousarray(rows, self.dtype)
+        if n_rows != self.n_rows[shard]:
+            path, listed = self.paths[shard], self.n_rows[shard]
+            raise EarshotError(f"{path} has {n_rows} rows where its index has {listed}. {files.MEND}")
 
 
 class Mapped:
