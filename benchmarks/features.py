@@ -23,8 +23,9 @@ import threadpoolctl
 import tutorial
 from measure import in_turns, ratio, seconds, table, write
 
-from earshot import inputs
+from earshot import files, inputs
 from earshot.audio import decode, spectrum
+from earshot.datasets.place import Known
 from earshot.datasets.reading import PLAIN
 from earshot.inputs import extract
 from earshot.processes import keep_memory
@@ -84,7 +85,8 @@ def our_stage(built: inputs.Input, paths: list[Path], workers: int) -> float:
     """Seconds that the stage takes for all tracks, its processes included."""
     kept = Path(tempfile.mkdtemp())
     try:
-        jobs = [(kept / f"{number}.npy", path, PLAIN) for number, path in enumerate(paths)]
+        known = [Known(files.digest(path), "") for path in paths]
+        jobs = [(kept / f"{n}.npy", path, PLAIN, one) for n, (path, one) in enumerate(zip(paths, known, strict=True))]
         return seconds(lambda: list(extract.extract_all(jobs, built, workers, "bench")))
     finally:
         shutil.rmtree(kept)

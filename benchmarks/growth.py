@@ -207,6 +207,13 @@ def known() -> dict[str, list[dict[str, Any]]]:
     return {key: found[key] if same else [] for key in ("projects", "dvc")}
 
 
+def in_order(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the measurements in the order of the sizes, and of the ways of each."""
+    places = [(size, *way) for size, ways in WAYS.items() for way in ways]
+    projects = sorted(found["projects"], key=lambda one: places.index((one["size"], one["where"], one["workers"])))
+    return {"projects": projects, "dvc": sorted(found["dvc"], key=lambda one: one["size"])}
+
+
 def main(sizes: list[int]) -> None:
     """Measure, print and write."""
     found = known()
@@ -219,10 +226,10 @@ def main(sizes: list[int]) -> None:
                 if (where, workers) not in done:
                     found["projects"].append(measured(recordings, size, workers, where))
                     shown(found["projects"][-1])
-                    write(NAME, {"seconds_each": SECONDS, **found})
+                    write(NAME, {"seconds_each": SECONDS, **in_order(found)})
             if size not in [facts["size"] for facts in found["dvc"]]:
                 found["dvc"].append(with_dvc(recordings, size))
-                write(NAME, {"seconds_each": SECONDS, **found})
+                write(NAME, {"seconds_each": SECONDS, **in_order(found)})
 
 
 if __name__ == "__main__":

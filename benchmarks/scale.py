@@ -27,13 +27,15 @@ REPEATS = 3
 EXTRACT = """
 import json, resource, sys, time
 from pathlib import Path
-from earshot import inputs
+from earshot import files, inputs
+from earshot.datasets.place import Known
 from earshot.datasets.reading import PLAIN
 from earshot.inputs import extract
 from earshot.settings import read_params
 name, workers, folder, kept, n = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]), int(sys.argv[5])
 built = inputs.build(name, read_params(), "genres", clips=name == "summary")
-jobs = [(kept / f"{k}.npy", folder / f"{k}.wav", PLAIN) for k in range(n)]
+paths = [folder / f"{k}.wav" for k in range(n)]
+jobs = [(kept / f"{path.stem}.npy", path, PLAIN, Known(files.digest(path), "")) for path in paths]
 start = time.perf_counter()
 for _ in extract.extract_all(jobs, built, workers, "bench"):
     pass
