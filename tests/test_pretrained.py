@@ -120,7 +120,7 @@ def test_zero_shot_is_the_highest_of_the_backbones_classes_against_a_threshold(t
     assert np.allclose(found["p_horn"], odds / (1 + odds), atol=1e-5)
 
 
-def test_a_model_trained_on_is_half_way_from_its_backbone(trained):
+def test_a_model_trained_on_is_part_of_the_way_from_its_backbone(trained):
     config = json.loads(next(trained.data("models", "horns", "waveform_32k-mn").glob("*/config.json")).read_text())
     assert config["model"]["members"] == [[CLASSES.index("Siren")], []] and config["model"]["width"] == 0.1
     weights = load_file(next(trained.data("models", "horns", "waveform_32k-mn").glob("*fold0")) / "model.safetensors")
