@@ -75,8 +75,9 @@ def test_a_file_with_a_checksum_is_whole_or_not(tmp_path):
     path = tmp_path / "rows.npy"
     for content in (b"", b"x", os.urandom(1000)):
         path.write_bytes(content)
-        seal.append(path)
-        assert seal.is_whole(path) and path.stat().st_size == len(content) + seal.LENGTH
+        seal.append(path, path)
+        assert seal.is_whole(path) and not seal.is_whole(shutil.copy(path, tmp_path / "other.npy"))
+        assert path.stat().st_size == len(content) + seal.LENGTH
         sealed = path.read_bytes()
         for place in range(len(sealed)):
             changed = bytearray(sealed)
@@ -157,6 +158,15 @@ def test_a_recording_that_is_not_the_manifests_is_named(trained_on):
     finally:
         path.write_bytes(content)
         invoke(features_stage.main, "horns", "log_mel")
+
+
+def test_a_part_is_not_taken_for_another(tmp_path):
+    path = tmp_path / "part-00000-0.parquet"
+    stored.write_part(path, stored.tables("a.wav", "0", [np.ones((3, 4), np.float32)], None), RECIPE)
+    assert [name for name, _ in stored.read_part(path)] == ["a.wav"]
+    other = path.rename(path.with_name("part-80000-1.parquet"))
+    with pytest.raises(EarshotError, match="it is part-00000-0.parquet"):
+        [*stored.read_part(other)]
 
 
 def test_rows_that_wait_are_checked(tmp_path):

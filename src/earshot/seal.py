@@ -1,7 +1,8 @@
 """Checksums beside what is kept, so that what a disk or a hand has changed is not taken for what was written.
 
 A parquet file has a CRC-32 of each of its pages, which pyarrow writes and compares; of its schema and metadata, which
-no page holds, a digest among the metadata. Other files end with the CRC-32 of all before it.
+no page holds, a digest among the metadata. Other files end with the CRC-32 of their name and of all before it, so that
+one is not taken for another.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ def _digest(plain: pa.Schema) -> bytes:
     return hashlib.sha256(json.dumps([named, metadata]).encode()).hexdigest().encode()
 
 
-def append(path: Path) -> None:
-    """Append the checksum of a file to it."""
-    with path.open("rb+") as file:
-        file.write(_mark(file, path.stat().st_size))
+def append(temporary: Path, path: Path) -> None:
+    """Append to a temporary file the checksum that it needs at `path`."""
+    with temporary.open("rb+") as file:
+        file.write(_mark(path, file, temporary.stat().st_size))
 
 
 def is_whole(path: Path) -> bool:
@@ -56,14 +57,14 @@ def is_whole(path: Path) -> bool:
     try:
         length = path.stat().st_size - LENGTH
         with path.open("rb") as file:
-            return length >= 0 and _mark(file, length) == file.read()
+            return length >= 0 and _mark(path, file, length) == file.read()
     except OSError:
         return False
 
 
-def _mark(file: IO[bytes], length: int) -> bytes:
+def _mark(path: Path, file: IO[bytes], length: int) -> bytes:
     """Return what follows the first `length` bytes of a file, which is read to there."""
-    crc = 0
+    crc = zlib.crc32(f"{path.parent.name}/{path.name}".encode())
     for first in range(0, length, BLOCK):
         crc = zlib.crc32(file.read(min(BLOCK, length - first)), crc)
     return MARK + f"{crc:08x}".encode()

@@ -114,7 +114,7 @@ class Mapped:
                 np.lib.format.write_array_header_1_0(file, header)
                 for rows in self.shards.pieces(shard):
                     rows.tofile(file)
-            seal.append(temporary)
+            seal.append(temporary, self.copies[shard])
 
 
 class Streamed:

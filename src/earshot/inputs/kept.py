@@ -59,7 +59,7 @@ def write_rows(path: Path, pieces: Iterable[np.ndarray]) -> None:
             np.save(file, piece, allow_pickle=False)
             del piece  # before the next is there
         file.close()
-        seal.append(temporary)
+        seal.append(temporary, path)
 
 
 def read_rows(path: Path) -> Iterator[np.ndarray]:

@@ -22,6 +22,7 @@ from earshot import files, provenance
 from earshot.errors import EarshotError
 
 INDEX = "_index.parquet"
+NAME = "part"  # in a part's recipe, so that none is taken for another
 LAYOUT = 2  # of the tables; another number has all parts written anew, of the values that are kept
 PART = 2**22  # values of a recording, or bytes of short ones, that are written at a time
 
@@ -74,7 +75,7 @@ def write_part(path: Path, tables: Iterator[pa.Table], recipe: dict[str, Any]) -
     """Write tables one after another, so that only some are in memory at a time; short recordings' go together."""
     some = together(tables, lambda table: table.nbytes, pa.concat_tables)
     first = next(some)
-    schema = files.with_recipe(first.schema, recipe)
+    schema = files.with_recipe(first.schema, {**recipe, NAME: path.name})
     with (
         files.replacing(path) as temporary,
         # samples and log power hardly repeat: a dictionary would only cost time
@@ -101,6 +102,8 @@ def read_part(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _read_part(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    if (named := files.read_recipe(path).get(NAME, path.name)) != path.name:
+        raise ValueError(f"it is {named}")
     with files.opened_table(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)

@@ -22,7 +22,7 @@ def write(path: Path, value: Any) -> None:
     tensors[REST] = torch.frombuffer(bytearray(json.dumps(_told(value, tensors)).encode()), dtype=torch.uint8)
     with files.replacing(path) as temporary:
         temporary.write_bytes(save(tensors))
-        seal.append(temporary)
+        seal.append(temporary, path)
 
 
 def read(path: Path) -> Any:
