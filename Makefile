@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro check lint test real bench events dashboard screenshots docs notebook constraints clean
+.PHONY: help install repro check lint test real bench faults events dashboard screenshots docs notebook constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -54,6 +54,9 @@ real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (g
 bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md, docs/scale.md and docs/audit.md; needs EARSHOT_MIRROR, after repro
 	@for part in features training loading scale growth audit repro latency; do $(BIN)/python benchmarks/$$part.py || exit 1; done
 	@$(BIN)/python -m tools.pages benchmarks scale audit
+
+faults: $(READY)  ## corrupt every kind of file that is kept, and write docs/reliability.md
+	@PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/corruption.py && $(BIN)/python -m tools.pages reliability
 
 events: $(READY)  ## measure how well events are found in real recordings, and write docs/events.md; needs EARSHOT_MIRROR
 	@$(BIN)/python benchmarks/events.py && $(BIN)/python -m tools.pages events

@@ -20,6 +20,7 @@ PAGES = {  # what each is written from
     "scale": ["scale", "growth"],
     "audit": ["audit"],
     "events": ["events"],
+    "reliability": ["faults"],
 }
 
 
@@ -33,7 +34,8 @@ def read(name: str) -> dict[str, Any]:
     """
     path = OUT / f"{name}.json"
     if not path.exists():
-        raise SystemExit(f"error: {path.relative_to(PROJECT)} is missing. Run `python benchmarks/{name}.py`")
+        maker = "make faults" if name == "faults" else f"python benchmarks/{name}.py"
+        raise SystemExit(f"error: {path.relative_to(PROJECT)} is missing. Run `{maker}`")
     return json.loads(path.read_text("utf-8"))
 
 

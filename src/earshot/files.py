@@ -209,7 +209,12 @@ def reading(path: Path, reader: Callable[[Path], Any]) -> Any:
     except FileNotFoundError:
         raise EarshotError(f"{path} is missing. Run `dvc repro` to make it") from None
     except DAMAGED as error:
-        raise EarshotError(f"{path} can't be read ({error}). {MEND}") from None
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, why: object) -> EarshotError:
+    """Return what says in a line that a file can't be read, and what to type."""
+    return EarshotError(f"{path} can't be read ({' '.join(str(why).split())}). {MEND}")
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:
