@@ -98,7 +98,7 @@ def read_part(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     try:
         yield from _read_part(path)
     except files.DAMAGED as error:
-        raise EarshotError(f"{path} can't be read ({error}). {files.MEND}") from None
+        raise files.unreadable(path, error) from None
 
 
 def _read_part(path: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -219,5 +219,5 @@ def index(folder: Path) -> pd.DataFrame:
     for name, size in found.drop_duplicates("part")[["part", "bytes"]].itertuples(index=False):
         path = folder / name
         if (now := files.reading(path, lambda path: path.stat().st_size)) != size:
-            raise EarshotError(f"{path} can't be read ({now} bytes, and {size} were written). {files.MEND}")
+            raise files.unreadable(path, f"{now} bytes, and {size} were written")
     return found
