@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from earshot import files, provenance
-from earshot.errors import EarshotError
 
 INDEX = "_index.parquet"
 NAME = "part"  # in a part's recipe, so that none is taken for another
