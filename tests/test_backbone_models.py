@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -113,8 +114,9 @@ def test_front_end_that_can_be_exported_has_the_same_numbers():
 def test_a_backbone_of_another_library_is_not_exported_and_a_line_says_so(small, project, tmp_path, monkeypatch):
     folder = model(tmp_path, "linear")
     network = {"kind": "tflite", "samples": 100, "hop": 50, "scores": 0}
-    monkeypatch.setattr(Embedding, "loaded", lambda _: backbones.Backbone(card, CLASSES, None))
     card = backbones.load_card("small").model_copy(update={"network": backbones.card.Graph(**network)})
+    found = dataclasses.replace(backbones.load("small"), card=card)
+    monkeypatch.setattr(Embedding, "loaded", lambda _: found)
     with pytest.raises(EarshotError, match="the backbone small is a tflite file: a model on it can't be exported"):
         export(folder, folder / "model.onnx")
 

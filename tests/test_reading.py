@@ -233,20 +233,28 @@ def test_ogg_files_behind_each_other_are_read_one_after_the_other(tmp_path):
     assert len(samples) == 2 * len(SOUND)
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C is what it is in a terminal, also where whoever started the tests ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Interrupted(io.BytesIO):
     def write(self, data):
         signal.raise_signal(signal.SIGINT)
         return super().write(data)
 
 
-def test_ctrl_c_is_not_lost_while_a_sound_is_encoded(monkeypatch):
+def test_ctrl_c_is_not_lost_while_a_sound_is_encoded(interruptible, monkeypatch):
     monkeypatch.setattr(clips.io, "BytesIO", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         clips.mp3(np.zeros(16000, np.float32))
 
 
 @pytest.mark.parametrize("call", ["readinto", "seek"])
-def test_ctrl_c_is_not_lost_while_a_sound_is_decoded(tmp_path, monkeypatch, call):
+def test_ctrl_c_is_not_lost_while_a_sound_is_decoded(interruptible, tmp_path, monkeypatch, call):
     path = tmp_path / "two-files.ogg"
     one = io.BytesIO()
     soundfile.write(one, np.zeros(16000, np.float32), 16000, format="OGG")

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import expect, sync_playwright
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save as to_bytes
 
 from conftest import new_store, serving, tone, write_audio
 from earshot import files
@@ -28,6 +28,7 @@ from earshot.detection.answer import answer
 from earshot.detection.detector import Detector
 from earshot.detection.rule import Rule
 from earshot.settings import compose
+from earshot.trained import model_folder
 from earshot.training import runs
 from earshot.web.listening import AT_ONCE, WAITING
 from earshot.web.overview import MOST, Overview
@@ -192,9 +193,8 @@ def test_a_model_that_is_replaced_is_loaded_anew_and_a_broken_one_is_said(models
     folder = shutil.copytree(models[0], tmp_path / "model")
     with serving("earshot.cli", "serve", f"--model={folder}") as served:
         first = listen(served, street.read_bytes(), model=str(folder)).json()["heard"][0]["scores"]
-        weights = load_file(folder / "model.safetensors")
-        save_file({name: -value for name, value in weights.items()}, tmp_path / "new")
-        (tmp_path / "new").replace(folder / "model.safetensors")
+        settings, weights = model_folder.read(folder)
+        model_folder.write(folder, settings, to_bytes({name: -value for name, value in weights.items()}))
         second = listen(served, street.read_bytes(), model=str(folder)).json()["heard"][0]["scores"]
         assert first != second
         files.write_text(folder / "config.json", "[]")

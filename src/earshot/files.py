@@ -136,7 +136,7 @@ def writing_table(path: Path, recipe: dict[str, Any]) -> Iterator[Callable[[pd.D
 def read_table(
     path: Path, filters: list[tuple[str, str, Any]] | None = None, columns: list[str] | None = None
 ) -> pd.DataFrame:
-    """Read a parquet file, or only some columns, or the rows that pass filters of pyarrow's.
+    """Read a parquet file or a folder of such, or only some columns, or the rows that pass filters of pyarrow's.
 
     Raises
     ------
@@ -145,7 +145,8 @@ def read_table(
     """
 
     def read(path: Path) -> pd.DataFrame:
-        seal.check_schema(pq.read_schema(path))
+        for one in sorted(path.glob("[!_.]*.parquet")) if path.is_dir() else [path]:
+            seal.check_schema(pq.read_schema(one))
         return pq.read_table(path, columns=columns, filters=filters, page_checksum_verification=True).to_pandas()
 
     return reading(path, read)

@@ -26,7 +26,7 @@ from earshot.processes import undisturbed
 FULL_SCALE = 2**15  # of 16 bit
 BLOCK = 2**19  # samples that are decoded at a time
 # Sample rates in Hz that a sound has; others are a fault of the header, by which 40 kB would become gigabytes
-SLOWEST, FASTEST = 1000, 768_000
+SLOWEST, FASTEST = 100, 768_000
 UNRECOGNISED = "Format not recognised"  # libsndfile's words for what is no sound that it knows
 ENDLESS = 2**62  # samples; libsndfile's number for a length that is not known is larger
 
