@@ -51,9 +51,9 @@ test: $(READY)  ## before a commit (some fifteen minutes): all tests, three file
 real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (gtzan_mini, sirens_standin)
 	@$(BIN)/python benchmarks/real.py
 
-bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md, docs/scale.md and docs/audit.md; needs EARSHOT_MIRROR, after repro
+bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md, docs/scale.md, docs/growth.md and docs/audit.md; needs EARSHOT_MIRROR, after repro
 	@for part in features training loading scale growth audit repro latency; do $(BIN)/python benchmarks/$$part.py || exit 1; done
-	@$(BIN)/python -m tools.pages benchmarks scale audit
+	@$(BIN)/python -m tools.pages benchmarks scale growth audit
 
 faults: $(READY)  ## corrupt every kind of file that is kept, and write docs/reliability.md
 	@PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/corruption.py && $(BIN)/python -m tools.pages reliability

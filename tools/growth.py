@@ -1,4 +1,4 @@
-"""What docs/scale.md says of benchmarks/growth.py's measurements."""
+"""What docs/growth.md says of benchmarks/growth.py's measurements."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ from tools.growth import Growth
 MILLION = 1_000_000
 PAGES = {  # what each is written from
     "benchmarks": ["features", "training", "loading", "repro", "latency"],
-    "scale": ["scale", "growth"],
+    "scale": ["scale"],
+    "growth": ["growth"],
     "audit": ["audit"],
     "events": ["events"],
     "reliability": ["faults"],
@@ -54,7 +55,7 @@ def means(rows: list[dict[str, Any]], by: list[str]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Render the pages that are named, or those of `make bench`."""
-    pages = sys.argv[1:] or ["benchmarks", "scale", "audit"]
+    pages = sys.argv[1:] or ["benchmarks", "scale", "growth", "audit"]
     found = {name: read(name) for page in pages for name in PAGES[page]}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PROJECT / "tools"),
@@ -67,7 +68,8 @@ def main() -> None:
     if "growth" in found:
         found["growth"] = Growth(found["growth"])
     for page in pages:
-        write_text(PROJECT / "docs" / f"{page}.md", environment.get_template(f"{page}.md.j2").render(found))
+        text = environment.get_template(f"{page}.md.j2").render(found)
+        write_text(PROJECT / "docs" / f"{page}.md", "\n".join(map(str.rstrip, text.split("\n"))))
         print(f"written: docs/{page}.md")
 
 
