@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import zlib
@@ -27,6 +28,18 @@ DAMAGED = (ValueError, OSError, NotImplementedError)  # what readers of changed 
 DECIMALS = 6
 ROWS = 2**17  # that wait in memory while a table is written piece by piece
 HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"  # machines that share a folder have equal process ids
+TEMPORARY = re.compile(rf"\..+\.{HOST}\.(\d+)\.(tmp|old)")  # old: what a folder replaces, until it is gone
+
+
+def temporary_name(path: Path) -> Path:
+    """Return what a file or folder is called while this process writes it: a name of its own, beside `path`."""
+    return path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
+
+
+def writer_of(temporary: Path) -> int | None:
+    """Return the process of this machine that such a name is of, or None where it is no such name."""
+    named = TEMPORARY.fullmatch(temporary.name)
+    return int(named[1]) if named else None
 
 
 @contextmanager
@@ -42,7 +55,7 @@ def replacing(path: Path, synced: bool = True) -> Iterator[Path]:
         whoever reads it must see
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
         yield temporary
         if synced:
@@ -180,7 +193,17 @@ def read_recipe(path: Path) -> dict[str, Any]:
         seal.check_schema(schema)
         return schema.metadata or {}
 
-    metadata = reading(path, read)
+    return recipe_in(reading(path, read), path)
+
+
+def recipe_in(metadata: dict[bytes, bytes], path: Path) -> dict[str, Any]:
+    """Return the recipe in the metadata of the parquet file at `path`.
+
+    Raises
+    ------
+    EarshotError
+        If it has none.
+    """
     if RECIPE_KEY not in metadata:
         raise EarshotError(f"{path} carries no recipe: it was not written by earshot. Run `dvc repro`")
     return json.loads(metadata[RECIPE_KEY])

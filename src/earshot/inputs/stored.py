@@ -101,9 +101,9 @@ def read_part(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _read_part(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    if (named := files.read_recipe(path).get(NAME, path.name)) != path.name:
-        raise ValueError(f"it is {named}")
     with files.opened_table(path) as file:
+        if (named := files.recipe_in(file.schema_arrow.metadata or {}, path).get(NAME, path.name)) != path.name:
+            raise ValueError(f"it is {named}")
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             names = table["recording"].to_pylist()
@@ -167,7 +167,7 @@ def publish(folder: Path, paths: Sequence[Path]) -> None:
 
     They are links where the file system has such, which take no space.
     """
-    made = folder.with_name(f".{folder.name}.{files.HOST}.{os.getpid()}.tmp")
+    made = files.temporary_name(folder)
     former = made.with_suffix(".old")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)

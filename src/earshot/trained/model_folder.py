@@ -150,4 +150,4 @@ def state(folder: Path) -> tuple[tuple[int, int, int], ...]:
 
 def digest(folder: Path) -> str:
     """Return the sha256 of a trained model's weights."""
-    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    return files.digest(folder / "model.safetensors")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -30,9 +29,8 @@ def _everything() -> Iterator[tuple[Path, bool]]:
 
 def left_over() -> list[Path]:
     """List the temporary files and folders of processes of this machine that are gone."""
-    named = re.compile(rf"\..+\.{files.HOST}\.(\d+)\.(tmp|old)")
-    found = [(path, named.fullmatch(path.name)) for path in project.cache().parent.rglob(f".*.{files.HOST}.*")]
-    return sorted(path for path, name in found if name and not psutil.pid_exists(int(name[1])))
+    found = [(path, files.writer_of(path)) for path in project.cache().parent.rglob(f".*.{files.HOST}.*")]
+    return sorted(path for path, writer in found if writer is not None and not psutil.pid_exists(writer))
 
 
 def remove(paths: list[Path]) -> None:
