@@ -54,11 +54,11 @@ def waiting(input_name: str, key: str, sha256: str) -> Path:
 def write_rows(path: Path, pieces: Iterable[np.ndarray]) -> None:
     """Write a recording's rows, some at a time."""
     # not synced, which would take longer than the rows of a short recording: what is not whole is computed again
-    with files.replacing(path, synced=False) as temporary, temporary.open("wb") as file:
-        for piece in pieces:
-            np.save(file, piece, allow_pickle=False)
-            del piece  # before the next is there
-        file.close()
+    with files.replacing(path, synced=False) as temporary:
+        with temporary.open("wb") as file:
+            for piece in pieces:
+                np.save(file, piece, allow_pickle=False)
+                del piece  # before the next is there
         seal.append(temporary, path)
 
 
