@@ -19,6 +19,7 @@ from earshot.models.fast.drop_and_pool import DropAndPool
 from earshot.models.fast.dropout import kept
 from earshot.models.fast.lstm import FRAMES_AT_ONCE, FastLSTM
 from earshot.models.fast.max_over_time import MaxOverTime, highest
+from earshot.models.mel_crnn import Hidden, MelCRNN
 
 SHAPES = {"waveform": (32000, 1), "log_spectrogram": (199, 161), "log_mel": (97, 128)}
 
@@ -338,3 +339,57 @@ def test_a_crnn_learns_a_batch_by_heart(labels):
 def test_a_crnn_says_what_it_needs(shape):
     with pytest.raises(EarshotError, match="use input=log_mel"):
         CRNN(*shape, 2, channels=[4], halvings=1, units=0, dropout=0.0)
+
+
+SAMPLES = {"level": -20.0, "highest_hz": 7700.0, "masks": 1, "time_share": 0.5, "frequency_share": 0.5}
+
+
+def crnn_of_samples(**settings) -> MelCRNN:
+    torch.manual_seed(0)
+    small = {"channels": [4, 6], "halvings": 2, "units": 0, "dropout": 0.0}
+    return MelCRNN(32000, 1, 2, **SAMPLES | small | settings).eval()
+
+
+def test_a_crnn_of_samples_hears_neither_level_nor_what_is_above_its_bands():
+    net, time = crnn_of_samples(), torch.arange(32000) / 32000
+    x = torch.randn(2, 32000, 1) / 20
+    whistle = torch.sin(2 * torch.pi * 12000 * time)[None, :, None] / 20
+    assert torch.allclose(net(x / 10), net(x), atol=1e-4)
+    net, wide = crnn_of_samples(level=None), crnn_of_samples(level=None, highest_hz=15000.0)
+    heard, whistled = (net.log_mel(sound)[:, 3:-3] for sound in (x, x + whistle))  # at the ends a tone is reflected
+    assert heard.shape == (2, 94, 102) and torch.allclose(heard, whistled, atol=0.02)
+    assert (wide.log_mel(x) - wide.log_mel(x + whistle)).abs()[:, 3:-3].max() > 0.5
+    assert (net.log_mel(x / 10) - net.log_mel(x)).abs().median() > 0.5
+
+
+def test_a_crnn_of_samples_pools_the_logits_of_its_frames():
+    net, x = crnn_of_samples(), torch.randn(2, 32000, 1)
+    assert net.frames(x).shape == (2, 25, 1) and torch.allclose(net(x), net.frames(x).mean(dim=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_in_training_alone_a_stretch_is_hidden(dim):
+    torch.manual_seed(0)
+    hide, x = Hidden(dim, 0.25), torch.ones(200, 40, 80)
+    hidden = (hide(x) == 0).transpose(1, dim)
+    size = x.shape[dim]
+    assert torch.equal(hidden.any(dim=2), hidden.all(dim=2)), "from end to end of the other dimension"
+    widths = hidden[:, :, 0].sum(dim=1)
+    assert widths.max() <= size / 4 and widths.min() == 0
+    assert widths.float().mean() == pytest.approx(size / 8, rel=0.2)
+    assert hidden[:, 0, 0].any() and hidden[:, -1, 0].any(), "anywhere"
+    assert torch.equal(hide.eval()(x), x)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wrong", "told"),
+    [
+        ((200, 128), {}, "takes samples at 32 kHz: use input=waveform_32k"),
+        ((32000, 1), {"highest_hz": 100.0}, "highest_hz is 100.0, and must leave 8 mel bands"),
+        ((32000, 1), {"time_share": 1.5}, "shares from 0 to 1, not 1.5"),
+        ((32000, 1), {"level": 3.0}, "level is 3.0, and must be"),
+    ],
+)
+def test_a_crnn_of_samples_says_what_it_needs(shape, wrong, told):
+    with pytest.raises(EarshotError, match=told):
+        models.build(settings("mel_crnn")["model"] | wrong, False, *shape, 2)

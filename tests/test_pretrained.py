@@ -147,6 +147,28 @@ def windows(trained, part: str = "train", name: str = "waveform_32k", model: str
     return cfg, data, prepare.part(cfg, data, part)
 
 
+def test_a_crnn_of_samples_is_trained_and_exported(trained, tmp_path):
+    cfg, data, training = windows(trained, model="mel_crnn")
+    cfg.model.update({"channels": [8, 8], "halvings": 2, "dropout": 0.0})
+    cfg.model.training.update({"max_epochs": 20, "batch_size": 4})
+    cfg.optimizer.lr = 0.01
+    done = fit.fit(cfg, data, training, prepare.part(cfg, data, "validation"))
+    assert (done.validation["predicted"] == done.validation["label"]).mean() > 0.9
+    fit.save(done, tmp_path / "model")
+    export(tmp_path / "model", tmp_path / "model.onnx")
+    samples = np.stack([tone(2500, 2, RATE), sound(2, RATE)]).astype(np.float32)
+    detector = Detector.load(tmp_path / "model")
+    [found] = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(["probabilities"], {"samples": samples})
+    assert np.abs(found - predict.of_samples(detector.settings, detector.net, samples)).max() < 1e-4
+
+
+def test_a_crnn_of_samples_takes_them_at_its_own_rate(trained):
+    cfg, data, _ = windows(trained, model="mel_crnn")
+    other = replace(data, input=replace(data.input, sample_rate=16000))
+    with pytest.raises(EarshotError, match="model=mel_crnn takes 32000 Hz, and the input waveform_32k has 16000"):
+        pretrained.completed(cfg, other)
+
+
 def test_before_training_the_model_is_zero_shot(trained):
     cfg, data, training = windows(trained)
     chosen = pretrained.completed(cfg, data)

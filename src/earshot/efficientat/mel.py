@@ -21,10 +21,20 @@ def mel_filters() -> torch.Tensor:
     """Return triangles that are even in HTK's mel scale, 1127 ln(1 + f / 700), as kaldi's: shape (bins, bands)."""
     frequencies = torch.arange(N_FFT // 2 + 1, dtype=torch.float64) * SAMPLE_RATE / N_FFT
     mel = 1127 * torch.log1p(frequencies / 700)
-    step = 1127 * math.log1p(HIGHEST_HZ / 700) / (N_MELS + 1)
+    step = _mel(HIGHEST_HZ) / (N_MELS + 1)
     left = torch.arange(N_MELS, dtype=torch.float64) * step
     rising = (mel[:, None] - left) / step
     return torch.minimum(rising, 2 - rising).clamp(min=0).float()
+
+
+def n_below(highest_hz: float) -> int:
+    """Return how many of the mel bands end at a frequency or below it."""
+    step = _mel(HIGHEST_HZ) / (N_MELS + 1)
+    return max(0, min(N_MELS, int(_mel(highest_hz) / step) - 1)) if highest_hz > 0 else 0
+
+
+def _mel(hz: float) -> float:
+    return 1127 * math.log1p(hz / 700)
 
 
 class MelFrontEnd(nn.Module):

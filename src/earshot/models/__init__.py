@@ -6,8 +6,9 @@ a batch (B, n_rows, n_bins) into logits, (B, 1) for two classes and else (B, n_c
 
 A model may have `solve(x, y, epoch)`, which finds its weights from all training windows at once and takes the place of
 an epoch of gradient steps; a class method `completed(settings, labels, classes, known)`, which turns names in its
-settings into numbers before the model is made; and `parameter_groups(rate)`, which returns torch's parameter groups, so
-that some parameters learn at another rate than the optimizer's.
+settings into numbers before the model is made; `parameter_groups(rate)`, which returns torch's parameter groups, so
+that some parameters learn at another rate than the optimizer's; and a `sample_rate` in Hz, where it takes samples of
+that rate alone.
 
 A model that learns from events at known times, as `Frames`, has `learn`, `embed`, `frames` and `grid`; what it makes of
 a whole sound is then told by its frames (`detection.detector`).
@@ -29,6 +30,7 @@ from earshot.models.fast import faster
 from earshot.models.frames import Frames
 from earshot.models.linear import Linear
 from earshot.models.lstm import LSTM
+from earshot.models.mel_crnn import MelCRNN
 from earshot.models.mn import MN
 from earshot.models.standardiser import Standardiser
 from earshot.models.zero_shot import ZeroShot
@@ -42,6 +44,7 @@ __all__ = [
     "MN",
     "Frames",
     "Linear",
+    "MelCRNN",
     "Standardiser",
     "ZeroShot",
     "build",

@@ -27,16 +27,18 @@ def completed(cfg: DictConfig, data: Data) -> dict[str, Any]:
     Raises
     ------
     EarshotError
-        If they don't fit, or the input has another sample rate than the backbone.
+        If they don't fit, or the input has another sample rate than the model or its backbone takes.
     """
     chosen: dict[str, Any] = OmegaConf.to_container(cfg.model, resolve=True)
-    known = data.input.columns
+    known, given = data.input.columns, data.input.sample_rate
+    if (rate := getattr(models.class_of(chosen), "sample_rate", given)) != given:
+        raise EarshotError(f"model={chosen['name']} takes {rate} Hz, and the input {data.recipe['input']} has {given}")
     if name := chosen.get("backbone"):
         card, known = backbones.load_card(name), backbones.load(name).classes
-        if data.input.sample_rate != card.sample_rate:
+        if given != card.sample_rate:
             raise EarshotError(
                 f"model={chosen['name']}: the backbone {name} takes {card.sample_rate} Hz, and the input "
-                f"{data.recipe['input']} has {data.input.sample_rate}: use one of {card.sample_rate} Hz"
+                f"{data.recipe['input']} has {given}: use one of {card.sample_rate} Hz"
             )
         chosen["width"] = backbones.width_of(card)
     return models.completed(chosen, labels_of(cfg, data.card.task), data.classes, known)
