@@ -64,7 +64,7 @@ events: $(READY)  ## measure how well events are found in real recordings, and w
 dashboard: $(READY)  ## open the MLflow dashboard on this machine
 	@$(BIN)/earshot dashboard
 
-screenshots: $(READY)  ## take the pictures of dashboard, explore and serve in docs anew; needs chromium
+screenshots: $(READY)  ## take the pictures in README and docs anew; needs chromium
 	@$(BIN)/python -m tools.screenshots
 
 docs: $(READY)  ## draw the pictures of docs/architecture.md and rewrite the command output in docs/experiments.md

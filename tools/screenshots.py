@@ -1,7 +1,7 @@
 """Take the pictures in docs/images of the dashboard, the pages of `earshot` and the tour: `make screenshots`.
 
 The runs are made once, in build/screenshots, by the pipeline on a synthetic dataset and by a sweep. They take some
-three minutes; the pictures, which need chromium, take one more.
+three minutes; the pictures, which need chromium, take one more. That of the report is of what `make repro` made here.
 """
 
 from __future__ import annotations
@@ -171,6 +171,17 @@ def take_tour(page: Page, folder: Path) -> None:
     keep(page, "tour")
 
 
+def take_report(page: Page) -> None:
+    """Show the beginning of the report that `make repro` has made in this project."""
+    report = PROJECT / "data" / "report" / "index.html"
+    if not report.exists():
+        print("docs/images/report.png stays as it is: `make repro` first", file=sys.stderr)
+        return
+    page.set_viewport_size({"width": 1100, "height": 1740})
+    page.goto(report.as_uri())
+    keep(page, "report")
+
+
 def street(folder: Path) -> Path:
     """Write half a minute of the synthetic street, with a siren in its middle."""
     raw = COPY / "data" / "raw" / "synthetic_sirens"
@@ -202,6 +213,7 @@ def main() -> None:
         with started("serve") as address:
             take_served(page, address, street(Path(folder)))
         take_tour(page, Path(folder))
+        take_report(page)
         browser.close()
 
 
