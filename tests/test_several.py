@@ -59,7 +59,8 @@ def tunes(tmp_path_factory):
         project = Project(root)
         params = project.params(datasets=["tunes"], audio={"sample_rate": RATE})
         summary = params["features"]["summary"] | {"sample_rate": RATE, "n_fft": 512, "hop_length": 256}
-        project.params(features=params["features"] | {"summary": summary})
+        log_mel = params["features"]["log_mel"] | {"n_fft": 512, "hop_length": 500, "n_mels": 16}
+        project.params(features=params["features"] | {"summary": summary, "log_mel": log_mel})
         project.card("tunes", task="genres", source={"folder": "."}, layout={"kind": "class_folders"})
         for number in range(12):
             label = "high" if number % 2 else "low"
@@ -219,6 +220,20 @@ class EndAfter(pl.Callback):
     def on_train_epoch_end(self, trainer, pl_module):
         if pl_module.epoch["epoch"] == self.epoch:
             raise Ended
+
+
+@pytest.mark.process
+def test_a_network_of_pictures_that_was_killed_goes_on_to_the_same_bytes(tunes, tmp_path, monkeypatch):
+    monkeypatch.setattr("earshot.training.unfinished.SECONDS", 0.0)
+    invoke(features_stage.main, "tunes", "log_mel", "--workers", "1")
+    small = ["model.channels=[4,6]", "model.halvings=2", "model.training.max_epochs=3", "model.training.batch_size=3"]
+    cfg = compose(["dataset=tunes", "task=genres", "input=log_mel", "model=crnn", *small])
+    data = prepare.load(cfg)
+    parts = [prepare.part(cfg, data, part) for part in ("train", "validation")]
+    with pytest.raises(Ended):
+        fit.fit(cfg, data, *parts, callbacks=[EndAfter(2)], state=tmp_path / "state")
+    result = fit.fit(cfg, data, *parts, state=tmp_path / "state")
+    assert len(result.epochs) == 3 and fit.digest(result) == fit.digest(fit.fit(cfg, data, *parts))
 
 
 @pytest.mark.process

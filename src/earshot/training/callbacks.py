@@ -51,7 +51,12 @@ class History(pl.Callback):
         self.epochs.append(epoch)
         if self.checkpoint == "last" or epoch["val_loss"] < best_before or not self.weights:
             self.weights_epoch = trainer.current_epoch + 1
-            self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.chosen.state_dict().items()}
+            self.weights = {name: copied(value) for name, value in pl_module.chosen.state_dict().items()}
+
+
+def copied(value: torch.Tensor) -> torch.Tensor:
+    """Return a copy on the CPU, in the order of its dimensions, whatever the layout is that it is computed with."""
+    return value.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 class StopEarly(pl.Callback):

@@ -30,7 +30,7 @@ from earshot.processes import keep_memory
 from earshot.settings import PADS, WIRINGS, pad_of, window_of
 from earshot.trained import model_folder, predict
 from earshot.training import augmenting, options, pretrained, several
-from earshot.training.callbacks import History, StopEarly
+from earshot.training.callbacks import History, StopEarly, copied
 from earshot.training.classifier import Classifier, takes_steps
 from earshot.training.loss import Loss, balanced
 from earshot.training.options import Training
@@ -162,7 +162,7 @@ def _descend(
     resuming = [Unfinished(state, history, batches)] if state else []
     loss = _loss(how, training, len(data.classes), augmenter is not None and augmenter.mixes)
     classifier = Classifier(net, _optimizer(cfg), layers, how, loss, augmenter if steps else None)
-    before = {name: value.clone() for name, value in net.state_dict().items()} if how.interpolation < 1 else {}
+    before = {name: copied(value) for name, value in net.state_dict().items()} if how.interpolation < 1 else {}
     with group.joined():
         trainer = pl.Trainer(
             max_epochs=how.max_epochs,
