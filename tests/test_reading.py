@@ -120,6 +120,7 @@ def test_what_is_there_is_read_whatever_the_header_says(tmp_path, name):
     assert files.find(tmp_path).recordings == [path]
 
 
+CAF = encoded(format="CAF", subtype="PCM_16")
 REFUSED = {
     "size-0.wav": (riff(0, 0), "header says 0 samples but sound follows"),
     "size-0.au": (changed(encoded(format="AU", subtype="PCM_16"), b".snd", 8, bytes(4)), "header says 0 samples but"),

@@ -193,6 +193,8 @@ def _caf(file: BinaryIO) -> Samples | None:
         return None
     rate, code, flags, _, _, channels, bits = struct.unpack(">d4s5I", _content(file, chunks[b"desc"], 32))
     start, declared = chunks[b"data"]
+    if not 0 <= rate < UNKNOWN:
+        return None
     is_float = {32: "FLOAT", 64: "DOUBLE"} if flags & 1 else SIGNED
     subtype = is_float.get(bits, ENCODED) if code == b"lpcm" else ENCODED
     endian = "LITTLE" if flags & 2 else "BIG"

@@ -27,6 +27,7 @@ FULL_SCALE = 2**15  # of 16 bit
 BLOCK = 2**19  # samples that are decoded at a time
 # Sample rates in Hz that a sound has; others are a fault of the header, by which 40 kB would become gigabytes
 SLOWEST, FASTEST = 100, 768_000
+MOST_CHANNELS = 1024  # that libsndfile reads
 UNRECOGNISED = "Format not recognised"  # libsndfile's words for what is no sound that it knows
 ENDLESS = 2**62  # samples; libsndfile's number for a length that is not known is larger
 
@@ -64,9 +65,13 @@ def blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
     kind = kind_of_ffmpeg(path)
     decoded = _with_audioread(path, kind) if kind else _with_soundfile(path)
     sample_rate, first = next(decoded)
+    _check_rate(sample_rate)
+    return sample_rate, itertools.chain([first], (block for _, block in decoded))
+
+
+def _check_rate(sample_rate: int) -> None:
     if not SLOWEST <= sample_rate <= FASTEST:
         raise ValueError(f"header says a sample rate of {sample_rate} Hz, and {SLOWEST} to {FASTEST} are read")
-    return sample_rate, itertools.chain([first], (block for _, block in decoded))
 
 
 def _with_soundfile(path: Path) -> Iterator[tuple[int, np.ndarray]]:
@@ -118,12 +123,20 @@ def _open(file: Path | Pieces, **raw: Any) -> soundfile.SoundFile:
     return _Endless(named, **raw)
 
 
+def _open_plain(path: Path, samples: containers.Samples) -> soundfile.SoundFile:
+    """Open plain samples by a header that libsndfile has not judged, whose numbers may be beyond all that it takes."""
+    _check_rate(samples.sample_rate)
+    if samples.channels > MOST_CHANNELS:
+        raise ValueError(f"header says {samples.channels} channels")
+    return _open(**containers.as_raw(path, samples))
+
+
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open a file so that all its sound is read: one part after the other where it has several."""
     try:
         file = _open(path)
     except soundfile.LibsndfileError as error:
-        yield _open(**containers.as_raw(path, _unopened(path, error)))
+        yield _open_plain(path, _unopened(path, error))
         return
     if file.format == "MP3":
         yield from _mp3(path, file)
@@ -135,7 +148,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
             yield _open(Pieces(path, [(start, stop)]))
     elif (samples := containers.samples_of(path)) and (unsaid := _unsaid(path, samples)):
         file.close()
-        yield _open(**containers.as_raw(path, unsaid))
+        yield _open_plain(path, unsaid)
     else:
         yield file
 
@@ -145,8 +158,6 @@ def _unopened(path: Path, error: soundfile.LibsndfileError) -> containers.Sample
     samples = containers.samples_of(path)
     if not samples:
         raise error
-    if not samples.sample_rate:
-        raise ValueError("header says a sample rate of 0 Hz")
     if samples.subtype == containers.ENCODED or not samples.channels:
         raise error
     return _unsaid(path, samples) or samples
