@@ -50,10 +50,13 @@ def test_good_files_are_read(folder):
     assert list(rows["group"]) == list(rows.index), "without a table of groups each recording is its own"
 
 
-def put_nan(path):
-    samples = noise(2.5, 8000)
-    samples[7] = np.nan
-    write_audio(path, samples, 8000, subtype="FLOAT")
+def put(value):
+    def write(path):
+        samples = noise(2.5, 8000)
+        samples[7] = value
+        write_audio(path, samples, 8000, subtype="FLOAT")
+
+    return write
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,8 @@ def put_nan(path):
             "shorter than a window: 1.90 s, and windows.birds.length is 2.0",
         ),
         ("crow/x.wav", lambda path: write_audio(path, np.zeros(24000), 8000), "silent"),
-        ("crow/x.wav", put_nan, "not finite"),
+        ("crow/x.wav", put(np.nan), "not finite"),
+        ("crow/x.wav", put(3e38), "not finite"),  # resampled, it would be infinite
         (
             "crow/wren.3.wav",
             lambda path: write_audio(path, noise(2.5, 8000, seed=9), 8000),

@@ -8,6 +8,7 @@ import numpy as np
 
 from earshot.audio import decode
 
+LOUDEST = 2.0**40  # times full scale: beyond all integers that were taken for floats, and spectra of it are finite
 CANCELLED = 0.01  # of the channels' peak: a mix below this has lost what the channels hold
 
 
@@ -15,7 +16,7 @@ class Level:
     """What was measured of the blocks that went through `watch`.
 
     samples, channels : how many there are, of each channel
-    finite : whether all samples are numbers
+    finite : whether all samples are numbers, none of them beyond `LOUDEST`
     peak : of the one channel that models get, or the mean of all; full scale is 1
     loudest : the peak of all channels
     """
@@ -38,7 +39,7 @@ class Level:
 
     def _measure(self, block: np.ndarray) -> None:
         highest = _highest(block)
-        self.finite = self.finite and bool(np.isfinite(highest))
+        self.finite = self.finite and highest <= LOUDEST
         self.loudest = max(self.loudest, highest)
         narrow = decode.mono(block, self.channel)
         self.peak = max(self.peak, highest if block.shape[1] == 1 else _highest(narrow))

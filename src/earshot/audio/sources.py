@@ -90,14 +90,15 @@ def blocks(path: Path, sample_rate: int, level: Level | None = None) -> Iterator
     Raises
     ------
     EarshotError
-        If it can't be decoded, a sample is not a number, or its channels cancel out when they are mixed.
+        If it can't be decoded, a sample is not a number or far beyond full scale, or its channels cancel out when they
+        are mixed.
     """
     level = level or Level()
     try:
         recorded_at, decoded = decode.blocks(path)
         for block in decode.at_rate(recorded_at, level.watch(decoded), sample_rate, level.channel):
             if not level.finite:
-                raise EarshotError("holds samples that are not numbers")
+                raise EarshotError("holds samples that are not numbers, or far beyond full scale")
             yield block
     except (ValueError, MemoryError) as error:
         raise EarshotError(f"does not decode: {str(error) or 'not enough memory'}") from None
