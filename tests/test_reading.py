@@ -128,6 +128,15 @@ REFUSED = {
     "rate-0.wav": (riff(36 + N, N, fmt=struct.pack("<HHIIHH", 1, 1, 0, 0, 2, 16)), "sample rate of 0 Hz"),
     "rate-1.wav": (riff(36 + N, N, fmt=struct.pack("<HHIIHH", 1, 1, 1, 2, 2, 16)), "sample rate of 1 Hz"),
     "rate-huge.wav": (riff(36 + N, N, fmt=struct.pack("<HHIIHH", 1, 1, 2 * 10**9, 2, 2, 16)), "rate of 2000000000 Hz"),
+    "rate-beyond.wav": (
+        riff(36 + N, N, fmt=struct.pack("<HHIIHH", 1, 1, 2**32 - 1, 2, 2, 16)),
+        "rate of 4294967295 Hz",
+    ),
+    "rate-infinite.caf": (changed(CAF, b"desc", 12, struct.pack(">d", float("inf"))), "incomplete"),
+    "channels-beyond.au": (
+        changed(encoded(format="AU", subtype="PCM_16"), b".snd", 20, b"\xff" * 4),
+        "4294967295 channels",
+    ),
     "channels-0.wav": (riff(36 + N, N, fmt=struct.pack("<HHIIHH", 1, 0, RATE, 2, 2, 16)), "Channel count is zero"),
     "two-files.wav": (WHOLE["plain.wav"] * 2, "another file begins where its sound ends"),
     "two-files.flac": (bytes(encoded(format="FLAC")) * 2, "another file begins where its sound ends"),
@@ -200,6 +209,15 @@ def test_the_frames_of_a_flac_say_its_length(tmp_path_factory, n, channels, rate
     path.write_bytes(path.read_bytes() + b"tail" * behind)
     counted = flac.count(path)
     assert (counted.declared, counted.samples, counted.whole, counted.begins_anew) == (n, n, True, False)
+
+
+def test_only_as_much_as_a_frame_can_have_is_looked_through_for_the_end_of_a_flac(tmp_path, monkeypatch):
+    path = write_audio(tmp_path / "a.flac", SOUND, RATE)
+    path.write_bytes(path.read_bytes() + bytes(2**23))
+    looked_through, end_of_frame = [], flac._end_of_frame
+    monkeypatch.setattr(flac, "_end_of_frame", lambda some: looked_through.append(len(some)) or end_of_frame(some))
+    assert flac.count(path).samples == len(SOUND)
+    assert sum(looked_through) < 2**18
 
 
 MP3S = {

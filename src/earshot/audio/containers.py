@@ -14,6 +14,7 @@ from earshot.audio.pieces import Pieces
 LEAST = 0.1  # seconds behind the declared end that count as sound; less is a remainder of whatever wrote the file
 UNKNOWN = 0xFFFFFFFF  # as a size: to the end of the file
 W64 = bytes.fromhex("2e91cf11a5d628db04c10000"), bytes.fromhex("f3acd3118cd100c04f8edb8a")  # of `riff`, of the chunks
+MOST_CHUNKS = 10_000  # before the samples; many megabytes of zeros look like empty ones
 SOUGHT = 2**16  # bytes that are looked at behind the samples
 WAV_CODES = {3: {32: "FLOAT", 64: "DOUBLE"}, 6: {8: "ALAW"}, 7: {8: "ULAW"}}
 WAV_CODES[1] = {8: "PCM_U8", 16: "PCM_16", 24: "PCM_24", 32: "PCM_32"}
@@ -118,7 +119,9 @@ def _chunks(file: BinaryIO, order: str, first: int, wide: bool = False) -> dict[
     head, size_of = (12, f"{order}4sq") if wide else (8, f"{order}4sI")
     end = os.fstat(file.fileno()).st_size
     place = first
-    while place + head <= end:
+    for _ in range(MOST_CHUNKS):
+        if place + head > end:
+            break
         file.seek(place)
         name, size = struct.unpack(size_of, file.read(head))
         if size % 2 and not wide:
@@ -207,7 +210,9 @@ def _w64(file: BinaryIO) -> Samples | None:
     if head[4:16] != W64[0]:
         return None
     end, place, content = os.fstat(file.fileno()).st_size, 40, b""
-    while place + 24 <= end:
+    for _ in range(MOST_CHUNKS):
+        if place + 24 > end:
+            break
         file.seek(place)
         name, size = struct.unpack("<16sQ", file.read(24))
         if name == b"data" + W64[1] and content:

@@ -16,6 +16,8 @@ from earshot.audio.pieces import Pieces
 BEGIN = b"fLaC"
 INFO = 34  # bytes of STREAMINFO, the first block of metadata
 ANEW = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")  # how another file begins: the mark, and the head of its STREAMINFO
+LARGEST = 8 * 4  # bytes for a sample: 8 channels of 32 bit, where a frame saves nothing
+AROUND = 256  # bytes of a frame's heads and its checksum, with room to spare
 TAG = 128  # bytes of an ID3v1 tag at the end of a file
 
 
@@ -66,8 +68,8 @@ def count(path: Path) -> Counted | None:
         last = _last_frame(data, first, end)
         if last is None:
             return None
-        stop = _end_of_frame(data[last:end])
         before, own = _numbers(data, last, block)
+        stop = _end_of_frame(data[last : min(end, last + LARGEST * own + AROUND)])
         anew = any(data.find(mark, first) >= 0 for mark in ANEW)
         return Counted(begin, packed & 0xFFFFFFFFF, before + own * bool(stop), last + stop, bool(stop), anew)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ KBIT = {  # of the bit rate's index 1 to 14, by whether it is MPEG 1, and layer
 }
 RATES = (44100, 48000, 32000)  # of MPEG 1; MPEG 2 has half of them, MPEG 2.5 a quarter
 SAME = 0xFFFE0C00  # the bits of a header that all frames share: sync, version, layer, sample rate
+FRAME = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]")  # how one may begin
 ROOMY = 9 << 12  # a bit rate whose frames have room for a Xing header
 FRAMES, BYTES = 1, 2  # flags of a Xing header: what it holds
 
@@ -116,9 +118,10 @@ def _next(data: mmap.mmap, place: int, like: int | None) -> int | None:
             then = place + one.size
             if then == len(data) or (then < len(data) and (_header(data, then) ^ bits) & SAME == 0):
                 return place
-        place = data.find(b"\xff", place + 1)
-        if place < 0:
+        may_be = FRAME.search(data, place + 1)
+        if not may_be:
             return None
+        place = may_be.start()
     return None
 
 
