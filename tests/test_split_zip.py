@@ -102,6 +102,13 @@ def test_fault_of_parts_is_one_line(choose, told, zip64, tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_fault_of_a_member_with_a_line_end_in_its_name_is_one_line(tmp_path):
+    first, *others = split_zip(zipped({"a\nb": bytes(range(256)) * 9}), 200)
+    with pytest.raises(UnpackError, match=r"'a\\nb' is not where it is said to be") as error:
+        unpacked(tmp_path, [first[::-1], *others])
+    assert "\n" not in str(error.value)
+
+
 def test_a_part_of_another_archive_with_members_in_the_same_places_is_noticed(tmp_path):
     changed = split_zip(zipped({name: content[::-1] for name, content in FILES.items()}, zipfile.ZIP_STORED), 900)
     parts = split_zip(zipped(method=zipfile.ZIP_STORED), 900)

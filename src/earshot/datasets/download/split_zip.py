@@ -140,7 +140,7 @@ def _directory(parts: _Parts, data: bytes) -> tuple[bytes, int]:
 
 def _member(parts: _Parts, fields: list, name: bytes, extra: bytes, comment: bytes) -> bytes:
     """Return a member's entry, on disk 0 and with all of its numbers in the extra field of zip64 (4.5.3)."""
-    told = f"'{name.decode('utf-8', 'backslashreplace')}'"
+    told = repr(name.decode("utf-8", "backslashreplace"))
     packed, size, disk, offset = fields[8], fields[9], fields[13], fields[16]
     wide, others = _extras(extra, told)
     try:
