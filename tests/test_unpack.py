@@ -197,6 +197,16 @@ def test_changed_byte_in_a_zip_is_noticed(tmp_path, guarded):
         unpack(path, guarded / "target", most_bytes=100)
 
 
+@pytest.mark.parametrize("kind", ["tar.gz", "tar.bz2", "tar.xz"])
+def test_checksum_at_the_end_of_a_compressed_tar_is_read(kind, tmp_path, guarded):
+    archive = make(tmp_path / f"x.{kind}", [("a.wav", b"a" * 5000)])
+    content = bytearray(archive.read_bytes())
+    content[-8] ^= 1
+    archive.write_bytes(content)
+    with pytest.raises(UnpackError, match="can't be read"):
+        unpack(archive, guarded / "target", most_bytes=10000)
+
+
 def test_target_must_be_new(tmp_path):
     archive = make(tmp_path / "x.zip", [("a.wav", b"a")])
     elsewhere = tmp_path / "cross_dataset"

@@ -150,6 +150,8 @@ def _tar_members(file: BinaryIO, magic: bytes, target: Path, most_bytes: int) ->
                     raise UnpackError(f"'{name}' is a link, a device or sparse")
                 if info.isreg():
                     yield name, info.size, partial(_extract_tarred, opened, info, target)
+        while bounded.read(tarfile.RECORDSIZE):  # a checksum of all stands behind the end of the tar
+            pass
 
 
 def _extract_tarred(opened: tarfile.TarFile, info: tarfile.TarInfo, target: Path, name: str) -> None:
