@@ -71,6 +71,8 @@ BAD_NAMES = [
     "a\nb.wav",
     "a\x1b[2Jb.wav",
     "a\u202eb.wav",
+    "a" * 256,
+    "a/" * 500 + "x.wav",
 ]
 
 

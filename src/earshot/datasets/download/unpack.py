@@ -25,6 +25,7 @@ from earshot.datasets.download import joined, split_zip
 from earshot.datasets.names import plain_relative
 
 MOST_MEMBERS = 100_000
+LONGEST, LONGEST_PART = 1000, 255  # letters of a name, and bytes of a part of it, which most file systems take
 ZIP_HEADER_BYTES = 30  # before each member of a zip, without its name
 TAR_HEADER_BYTES = 1 << 26  # all headers of a tar together; extended ones have no limit of their own
 DECOMPRESSORS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
@@ -173,6 +174,8 @@ class _Bounded:
 
 
 def _checked(name: str) -> str:
+    if len(name) > LONGEST or any(len(part.encode("utf-8", "replace")) > LONGEST_PART for part in name.split("/")):
+        raise UnpackError(f"{name[:60]!r}… is too long a name")
     try:
         return "." if name in (".", "./") else plain_relative(name)
     except ValueError as error:
