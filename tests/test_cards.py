@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,31 @@ def test_keys_that_yaml_takes_for_something_else_are_told_with_their_line(write_
     path.write_text(path.read_text() + "layout:\n  kind: long_recordings\n  recordings: {yes: a.wav, no: b.wav}\n")
     with pytest.raises(EarshotError, match=r"line 8: the key yes is true or false to YAML: write it in quotes, 'yes'"):
         load_card("ours")
+
+
+BOMB = "[&a [x, x, x, x, x, x, x, x, x, x]"
+for before, name in pairwise("abcdef"):
+    BOMB += f", &{name} [{', '.join(10 * [f'*{before}'])}]"
+BOMB += "]"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (f"known_bad: {BOMB}", "holds more than 100000 values, perhaps by aliases"),
+        ("known_bad: &a [*a]", "holds more than 100000 values"),
+        ("known_bad: !!timestamp x", "not what its tag"),
+        ("known_bad: !!bool x", "not what its tag"),
+        ('"a\\nb": x', r"line 6: the key 'a\\nb' has a character that doesn't print"),
+    ],
+)
+def test_what_yaml_makes_of_little_is_bounded_and_told_in_a_line(line, told, write_card, tmp_path):
+    write_card()
+    path = tmp_path / "conf" / "cards" / "ours.yaml"
+    path.write_text(path.read_text() + line)
+    with pytest.raises(EarshotError, match=told) as error:
+        load_card("ours")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["garden.v2", "my garden", "-a", "a+b", "so'a"])

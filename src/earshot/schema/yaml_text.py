@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+MOST_VALUES = 100_000  # that a file holds, where each alias stands for all that it names
 MOST_SHOWN = 60  # characters of a wrong value
 _PASSWORD = re.compile(r"(://[^\s/:@]*):[^\s/@]+(?=@)")  # in an address: what precedes it, and the password
 
@@ -27,6 +28,9 @@ class _Yaml(yaml.SafeLoader):
                 instead = f"write it in quotes, '{plain}'" if plain else "write a name"
                 problem = f"the key {plain or ''} is {told_type(name)} to YAML: {instead}"
                 raise yaml.MarkedYAMLError(problem=" ".join(problem.split()), problem_mark=key.start_mark)
+            if not name.isprintable():
+                problem = f"the key {name!r} has a character that doesn't print"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             if name in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {name} stands twice", problem_mark=key.start_mark)
             seen.add(name)
@@ -52,7 +56,10 @@ def read_yaml(path: Path) -> Any:
                 f"line {line}: the address has a password, and whoever gets this file would have it: take it out, and "
                 "set it in the environment"
             )
-        return yaml.load(text, _Yaml)
+        content = yaml.load(text, _Yaml)
+        if _count(content, {}) > MOST_VALUES:
+            raise ValueError(f"it holds more than {MOST_VALUES} values, perhaps by aliases such as *name: write less")
+        return content
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not in UTF-8 (byte {error.start})") from None
     except yaml.MarkedYAMLError as error:
@@ -60,6 +67,24 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(f"line {mark.line + 1 if mark else 1}: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(" ".join(str(error).split())) from None
+    except (AttributeError, LookupError, TypeError):  # PyYAML's
+        raise ValueError("a value is not what its tag, such as !!timestamp, says: leave the tag out") from None
+
+
+def _count(value: Any, known: dict[int, int]) -> int:
+    """Return how many values one is and holds; of one that holds itself more than `MOST_VALUES`.
+
+    Parameters
+    ----------
+    known : counts by identity, so that what many aliases name is counted once
+    """
+    if not isinstance(value, dict | list | tuple):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = MOST_VALUES + 1  # until it has been counted
+        inside = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count(one, known) for one in inside)
+    return known[id(value)]
 
 
 def without_password(address: str) -> str:

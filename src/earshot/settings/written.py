@@ -7,7 +7,7 @@ from typing import Any
 
 from earshot import project
 from earshot.errors import EarshotError
-from earshot.schema.yaml_text import read_yaml
+from earshot.schema.yaml_text import read_yaml, shown
 
 # a model as the tutorial's code connects its layers, and as the tutorial's text describes it
 WIRINGS = ("as_coded", "as_described")
@@ -67,8 +67,8 @@ def _contrasts(params: Mapping[str, Any]) -> list[dict[str, list[str]]]:
     wrong = [each for each in contrasts if not _is_contrast(each)] if isinstance(contrasts, list) else [contrasts]
     if wrong:
         raise EarshotError(
-            f"contrasts in params.yaml: {wrong[0]} does not set two inputs or two models against each other. Write a "
-            "list of items such as {model: [cnn, lstm]} or {input: [waveform, log_mel]}"
+            f"contrasts in params.yaml: {shown(wrong[0])} does not set two inputs or two models against each "
+            "other. Write a list of items such as {model: [cnn, lstm]} or {input: [waveform, log_mel]}"
         )
     return contrasts
 
