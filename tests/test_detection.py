@@ -452,6 +452,7 @@ def test_a_model_with_any_wrong_setting_is_used_or_told_of(model, tmp_path):
     del settings[model_folder.DIGEST], settings["layers"]
     settings["operating_point"] = {"label": "horn", "step": 1.0, "rule": {"threshold": 0.5, "release": 0.4}}
     settings["calibration"] = {"method": "temperature", "temperature": 1.5}
+    settings["pad"] = {"how": "zero", "seconds": 2.0}
     shutil.copy(model / "model.safetensors", tmp_path)
     config, sound = tmp_path / "config.json", tone(900, 3, 16000).astype(np.float32)
     config.write_text(json.dumps(settings))
@@ -470,6 +471,9 @@ def test_a_model_with_any_wrong_setting_is_used_or_told_of(model, tmp_path):
             except EarshotError as error:
                 assert str(config) in str(error) and "\n" not in str(error), (above, key, wrong)
                 told += 1
+    config.write_text("[" * 10**5)
+    with pytest.raises(EarshotError, match="recursion"):
+        Detector.load(tmp_path)
     assert told > 300 and used > 300  # what only training read may be anything
 
 

@@ -72,6 +72,13 @@ class Isotonic(BaseModel):
     maps: list[Map]
 
 
+class Pad(BaseModel):
+    """How recordings that are shorter than a window were padded."""
+
+    how: Literal["none", "zero", "repeat", "center"]
+    seconds: Length
+
+
 class Grid(BaseModel):
     """The times of a model of frames."""
 
@@ -90,6 +97,7 @@ class Described(Part):
     seconds: Length
     hop: Step
     frames: Grid | None = None
+    pad: Pad | None = None
     thresholds: list[Share] | None = None
     calibration: Annotated[Temperature | Isotonic, Field(discriminator="method")] | None = None
     operating_point: Point | None = None

@@ -124,7 +124,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         settings, weights = json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
         if isinstance(settings, dict) and settings.pop(DIGEST, None) not in (None, _digest(settings, digest(folder))):
             raise EarshotError(f"{folder} has changed since it was written. {files.MEND}")
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise EarshotError(f"{folder} holds no trained model ({error}). Run `dvc repro`") from None
     settings, weights = former.updated(settings, weights)
     try:
