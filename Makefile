@@ -55,8 +55,10 @@ bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md, docs
 	@for part in features training loading scale growth audit repro latency; do $(BIN)/python benchmarks/$$part.py || exit 1; done
 	@$(BIN)/python -m tools.pages benchmarks scale growth audit
 
-faults: $(READY)  ## corrupt every kind of file that is kept, and write docs/reliability.md
-	@PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/corruption.py && $(BIN)/python -m tools.pages reliability
+faults: $(READY)  ## corrupt what is kept, read what is hostile (hours), and write docs/reliability.md
+	@PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/corruption.py
+	@PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/inputs.py
+	@$(BIN)/python -m tools.pages reliability
 
 events: $(READY)  ## measure how well events are found in real recordings, and write docs/events.md; needs EARSHOT_MIRROR
 	@$(BIN)/python benchmarks/events.py && $(BIN)/python -m tools.pages events

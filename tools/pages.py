@@ -21,7 +21,7 @@ PAGES = {  # what each is written from
     "growth": ["growth"],
     "audit": ["audit"],
     "events": ["events"],
-    "reliability": ["faults"],
+    "reliability": ["faults", "inputs"],
 }
 
 
@@ -35,7 +35,7 @@ def read(name: str) -> dict[str, Any]:
     """
     path = OUT / f"{name}.json"
     if not path.exists():
-        maker = "make faults" if name == "faults" else f"python benchmarks/{name}.py"
+        maker = "make faults" if name in PAGES["reliability"] else f"python benchmarks/{name}.py"
         raise SystemExit(f"error: {path.relative_to(PROJECT)} is missing. Run `{maker}`")
     return json.loads(path.read_text("utf-8"))
 
