@@ -85,7 +85,7 @@ def build(
     try:
         model = made(n_rows, n_bins, n_classes, **arguments)
     except (TypeError, ValueError) as error:
-        raise EarshotError(f"{where}: {error}") from None
+        raise EarshotError(f"{where}: {' '.join(str(error).split())}") from None
     first = {"standardiser": Standardiser(n_bins)} if standardised else {}
     return nn.Sequential(OrderedDict(**first, model=model))
 
