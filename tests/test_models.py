@@ -97,11 +97,13 @@ def test_a_model_that_makes_no_sense_of_an_input_says_so(name, shape, said):
         ({"_target_": "custom.nobody.Net"}, "can't be imported: No module named 'custom.nobody'"),
         ({"wiring": "both"}, "must be one of"),
         ({"kernel": 3}, "kernel"),
+        ({"dense": 10**30}, "conf/model/cnn.yaml: .*"),
     ],
 )
 def test_a_wrong_setting_is_named(changes, said):
-    with pytest.raises(EarshotError, match=said):
+    with pytest.raises(EarshotError, match=said) as error:
         models.build(settings("cnn", **changes), False, 199, 161, 2)
+    assert "\n" not in str(error.value)
 
 
 def test_weights_start_as_in_keras():
