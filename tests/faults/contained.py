@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from conftest import PROJECT
 from earshot.errors import EarshotError
+from earshot.processes import leave_with_parent
 
 SECONDS = 10  # of a processor, for one try
 BYTES = 2**30  # above what a child begins with
@@ -85,8 +86,11 @@ def _outcomes(kind: Kind, folder: Path, tries: int) -> Iterator[tuple[int, Outco
         reading, writing = os.pipe()
         child = os.fork()
         if not child:
-            os.close(reading)
-            _work(kind, folder, range(number, tries), writing)
+            try:
+                os.close(reading)
+                _work(kind, folder, range(number, tries), writing)
+            finally:
+                os._exit(1)  # whatever happens, it does not go on as its parent would
         os.close(writing)
         with open(reading) as lines:
             for line in lines:
@@ -95,12 +99,13 @@ def _outcomes(kind: Kind, folder: Path, tries: int) -> Iterator[tuple[int, Outco
         status = os.waitpid(child, 0)[1]
         if number < tries:
             ended = signal.Signals(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None
-            yield number, Outcome(BAD if ended in ENDS else CRASH, ENDS.get(ended, str(ended or status)))
+            yield number, Outcome(BAD if ended in ENDS else CRASH, ENDS.get(ended, ended.name if ended else "ends"))
             number += 1
 
 
 def _work(kind: Kind, folder: Path, numbers: range, writing: int) -> None:
     """Write a line for each number, and leave."""
+    leave_with_parent()
     most = psutil.Process().memory_info().vms + BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     pa.set_memory_pool(pa.system_memory_pool())  # pyarrow's own begins with a gigabyte of addresses
