@@ -436,7 +436,7 @@ def test_a_class_that_the_model_does_not_know(model, tmp_path):
     assert done.exit_code == 1 and "the model's classes are horn, other" in done.stderr
 
 
-WRONG = [None, True, -1, 0, 1e-9, 1e300, float("nan"), 10**12, "", "../..", [], [1] * 5, {}, {"a": 1}]
+WRONG = [None, True, -1, 0, 1e-9, 1e300, float("nan"), 10**12, "", "../..", "a\nb", [], [1] * 5, {}, {"a": 1}]
 
 
 def places(settings, above=()):

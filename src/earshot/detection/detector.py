@@ -81,7 +81,7 @@ class Detector:
             _ = found.classes, found.sample_rate, found.length, found.rules()
             found.try_silence()
         except Exception as error:  # whatever settings and weights of a stranger make of input and network
-            said = error if isinstance(error, EarshotError) else f"{error!r}. Train it again"
+            said = " ".join(str(error).split()) if isinstance(error, EarshotError) else f"{error!r}. Train it again"
             raise EarshotError(f"{folder / 'config.json'} does not describe a model that takes sound: {said}") from None
         return found
 

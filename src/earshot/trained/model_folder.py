@@ -130,7 +130,8 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
         described.check(settings)
     except EarshotError as error:
-        raise EarshotError(f"{folder / 'config.json'} does not describe a model: {error}") from None
+        said = " ".join(str(error).split())  # values of a stranger's are in it
+        raise EarshotError(f"{folder / 'config.json'} does not describe a model: {said}") from None
     return _with_its_backbone(settings, folder), weights
 
 
