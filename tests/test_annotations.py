@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,6 +147,15 @@ def test_a_csv_has_the_columns_that_are_named(tmp_path):
     path = put(tmp_path, "clip,from,to,what\na.wav,0.5,1.5,dog\n")
     columns = {"file": "clip", "start": "from", "end": "to", "label": "what"}
     assert read(path, "csv", columns).events == [Annotation(0.5, 1.5, "dog", file="a.wav")]
+
+
+@pytest.mark.parametrize("label", ["=1+2", "+1", "-quiet", "@home", "'=1", "''=1", "wren's", "'quoted'"])
+def test_no_spreadsheet_computes_the_name_of_a_class(label, tmp_path):
+    event = Annotation(0.5, 1.5, label, file="a.wav")
+    [row] = csv.DictReader(io.StringIO(write("csv", [event])))
+    assert row["label"][0] not in "=+-@"
+    assert read(put(tmp_path, write("csv", [event])), "csv").events == [event]
+    assert read(put(tmp_path, "file,start,end,label\na.wav,0,1,=1+2\n"), "csv").events[0].label == "=1+2"
 
 
 def test_a_table_in_utf_16_or_cp1252_is_read(tmp_path):

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from earshot.datasets.annotations import audioset
 from earshot.datasets.annotations.annotation import Annotation
 from earshot.datasets.annotations.formats import FORMATS
+from earshot.datasets.annotations.plain_table import FORMULA
 from earshot.detection.answer import Answer
 from earshot.detection.detector import Window
 from earshot.detection.events import Event
@@ -19,7 +20,6 @@ from earshot.files import rounded
 
 MOST_SHOWN = 10  # classes in a line for people; of more, the FEW highest
 FEW = 5
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
 
 
 class Format:
@@ -190,7 +190,7 @@ OUTPUTS = {
 
 def no_formula(path: str) -> str:
     """Return a path that no spreadsheet computes: `=1+2.wav` is `./=1+2.wav`, which is the same file."""
-    return f"./{path}" if path.startswith(FORMULA) else path
+    return f"./{path}" if path.startswith(tuple(FORMULA)) else path
 
 
 def in_words(scores: Iterable[tuple[str, float]]) -> str:

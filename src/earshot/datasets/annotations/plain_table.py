@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from earshot.files import rounded
 COLUMNS = {"file": "file", "start": "start", "end": "end", "label": "label", "score": "confidence"}
 NEEDED = ("start", "end", "label")
 HEADER = list(COLUMNS.values())
+FORMULA = "=+-@\t\r"  # what a spreadsheet takes for the beginning of one
+COMPUTED = rf"'*[{re.escape(FORMULA)}]"
 
 
 def read(path: Path, columns: Mapping[str, str]) -> Labels:
@@ -31,11 +34,21 @@ def read(path: Path, columns: Mapping[str, str]) -> Labels:
             silent[found["file"]] = line
             continue
         needed = (found.pop(key) for key in NEEDED)
-        events.append(annotation(path, line, *needed, **found))
+        start, end, label = needed
+        events.append(annotation(path, line, start, end, _from_spreadsheet(label), **found))
     return Labels(events, silent)
 
 
 def lines(number: int, event: Annotation) -> list[list[str]]:
     """Return the row of an event, as fields."""
     score = "" if event.score is None else rounded(event.score)
-    return [[event.file or "", *map(str, rounded([event.start, event.end])), event.label, str(score)]]
+    return [[event.file or "", *map(str, rounded([event.start, event.end])), _for_spreadsheet(event.label), str(score)]]
+
+
+def _for_spreadsheet(label: str) -> str:
+    """Return a class as a spreadsheet takes it for a text: `=1+2` is `'=1+2`, as one types it there."""
+    return f"'{label}" if re.match(COMPUTED, label) else label
+
+
+def _from_spreadsheet(label: str) -> str:
+    return label[1:] if re.match(f"'{COMPUTED}", label) else label
