@@ -34,6 +34,7 @@ DEFAULTS = {  # of MLflow's own settings
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is away should not hold up training
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # of what is used, to others
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
@@ -129,6 +130,7 @@ def answering() -> Iterator[None]:
     Away
         In place of it.
     """
+    set_defaults()
     from mlflow.exceptions import MlflowException
     from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
