@@ -190,7 +190,7 @@ def test_runs_that_log_a_new_dataset_at_once_are_both_taken(project, monkeypatch
 @pytest.mark.process
 def test_a_run_whose_process_is_gone_is_ended_by_the_next(project):
     with started("-c", "input()", stdin=subprocess.PIPE) as child:
-        name = f"{socket.gethostname()} {child.pid} {processes.psutil.Process(child.pid).create_time():.2f}"
+        name = processes.identity(child.pid)
         client = store.connect()
         store.create(client, store.Record("task", "theirs", tags={store.PROCESS_TAG: name}))
         store.create(client, store.Record("task", "mine"))
@@ -201,6 +201,17 @@ def test_a_run_whose_process_is_gone_is_ended_by_the_next(project):
         "mine": "RUNNING",
         "next": "RUNNING",
     }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system notes the time at which a process began")
+def test_a_process_is_not_gone_when_the_clock_is_set(monkeypatch):
+    monkeypatch.setattr("psutil.Process.create_time", lambda _: time.time() - 3600)
+    name = processes.identity()
+    monkeypatch.setattr("psutil.Process.create_time", lambda _: time.time() + 3600)
+    assert processes.identity() == name and not processes.is_gone(name)
+    host, number, start = name.split()
+    assert processes.is_gone(f"{host} {number} {start}1"), "one of the same number before it"
+    assert not processes.is_gone(f"{host}2 {number} {start}1") and not processes.is_gone("of another version")
 
 
 def test_a_run_can_be_watched_while_it_trains(project, monkeypatch):

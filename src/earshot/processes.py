@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -101,9 +102,18 @@ def keep_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 2**30)
 
 
-def identity() -> str:
-    """Return an identifier of this process: host, process id and start time."""
-    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
+def identity(process: int | None = None) -> str:
+    """Return an identifier of a process of this machine, by default this one: host, process id and start."""
+    number = process or os.getpid()
+    return f"{socket.gethostname()} {number} {_start(number)}"
+
+
+def _start(number: int) -> str:
+    """Return when a process began, whatever is done to the clock: on Linux the boot, and the ticks from there on."""
+    if sys.platform != "linux":
+        return f"{psutil.Process(number).create_time():.2f}"  # as the system has noted it
+    ticks = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{ticks}"
 
 
 def is_gone(name: str) -> bool:
@@ -112,9 +122,8 @@ def is_gone(name: str) -> bool:
     if host != socket.gethostname():
         return False
     try:
-        found = psutil.Process(int(number))
-        return found.status() == psutil.STATUS_ZOMBIE or abs(found.create_time() - float(started)) >= 0.1
-    except psutil.NoSuchProcess:
+        return _start(int(number)) != started or psutil.Process(int(number)).status() == psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return True
 
 
