@@ -168,6 +168,34 @@ def test_a_run_that_was_sent_twice_is_one_run(project, tmp_path):
     assert len(client.get_metric_history(found.info.run_id, "loss")) == 2
 
 
+def test_a_run_that_is_to_be_logged_once_is_that_also_by_sync(project, tmp_path):
+    tags = {store.WEIGHTS_TAG: "abc", store.SWEEP_TAG: "rates"}
+    nothing = tmp_path / "none"
+    nothing.mkdir()
+    client = store.connect()
+    for name in ("first", "second"):
+        record = store.Record("task", name, once=True, started=1, ended=2, status="FINISHED", tags=tags)
+        outbox.store(record, nothing)
+    assert CliRunner().invoke(main.main, ["sync"]).exit_code == 0 and not outbox.unsent()
+    other = store.Record(
+        "task", "other", once=True, started=1, ended=2, status="FINISHED", tags=tags | {"dvc.exp": "a"}
+    )
+    store.send(client, other, nothing)
+    store.send(client, other, nothing)
+    failed = store.Record("task", "failed", once=True, started=1, ended=2, status="FAILED", tags=tags)
+    store.send(client, failed, nothing)
+    found = client.search_runs([client.get_experiment_by_name("task").experiment_id])
+    assert sorted(run.info.run_name for run in found) == ["failed", "first", "other"]
+
+
+def test_who_waits_too_long_for_the_store_keeps_its_run(project, monkeypatch, capsys):
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0.1)
+    with store._locked(), logger.run("task", "late", {}, once=True) as run:  # held by a process that was paused
+        run.params({"seed": 7})
+    told = capsys.readouterr().err
+    assert "could not be acquired" in told and "Traceback" not in told and len(outbox.unsent()) == 1
+
+
 def test_runs_that_log_a_new_dataset_at_once_are_both_taken(project, monkeypatch, tmp_path):
     dataset = {"name": "birds", "digest": "1", "source": "{}", "context": "train"}
     records = [store.Record("task", name, started=1, ended=2, status="FINISHED", datasets=[dataset]) for name in "ab"]

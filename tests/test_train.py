@@ -360,6 +360,26 @@ def test_a_run_is_trained_once_and_again_where_anything_changed(trained_on, monk
     model.write_text(before)
 
 
+def test_of_two_that_train_a_run_at_once_one_logs_it(trained_on, monkeypatch):
+    cfg = compose(["experiment=sirens-summary-ann", *QUICK])
+    data, first = prepare.load(cfg), fit.fit
+    folders = []
+
+    def meanwhile(*arguments):
+        """Train and log the run as another process does, after this one has found that it is not there."""
+        monkeypatch.setattr(fit, "fit", first)
+        folders.append(runs.once(cfg, data))
+        return first(*arguments)
+
+    monkeypatch.setattr(fit, "fit", meanwhile)
+    folder = runs.once(cfg, data)
+    assert folders == [folder] and run_cache.is_whole(folder)
+    _, [run] = runs_of("sirens")
+    assert run.info.status == "FINISHED" and run.data.tags[store.WEIGHTS_TAG] == model_folder.digest(folder)
+    runs.train(cfg, data, folder)
+    assert len(runs_of("sirens")[1]) == 2, "who asks for one run by its name gets it"
+
+
 def test_what_decides_a_runs_weights_is_in_its_key(trained_on):
     cfg = compose(["dataset=tunes", "task=genres", "input=summary", "model=ann", "protocol=published"])
     data = prepare.load(cfg)

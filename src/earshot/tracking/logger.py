@@ -166,7 +166,9 @@ def _warn_without(error: Exception) -> None:
 
 
 @contextmanager
-def run(experiment: str, name: str, tags: Mapping[str, str], system_metrics: bool = False) -> Iterator[Run]:
+def run(
+    experiment: str, name: str, tags: Mapping[str, str], system_metrics: bool = False, once: bool = False
+) -> Iterator[Run]:
     """Open a run that ends as FINISHED with the block, or as FAILED after an error.
 
     Parameters
@@ -175,9 +177,10 @@ def run(experiment: str, name: str, tags: Mapping[str, str], system_metrics: boo
     name : the run's name
     tags : the run's tags
     system_metrics : log processor, memory and network every second
+    once : see `store.Record`
     """
     with tempfile.TemporaryDirectory() as artifacts:
-        opened = Run(Record(experiment, name, started=_now(), tags=dict(tags)), Path(artifacts))
+        opened = Run(Record(experiment, name, once=once, started=_now(), tags=dict(tags)), Path(artifacts))
         opened.begin()
         try:
             with opened.system_metrics() if system_metrics else nullcontext():

@@ -39,6 +39,7 @@ DEFAULTS = {  # of MLflow's own settings
 }
 MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
 MOST_ALIKE = 1000  # runs of the same weights, in several sweeps
+LOCK_SECONDS = 300.0  # whoever waits longer, for a process that was paused, goes on without the store
 _begun: set[str] = set()  # the databases whose tables this process has seen
 
 
@@ -47,12 +48,14 @@ class Record:
     """What is logged to MLflow for one run, except its artifacts; times in milliseconds since 1970.
 
     adds_to : of a record that adds to a run that was logged before: the tags of that run, see `run_tags`
+    once : it is not logged where another process has meanwhile logged a run with the same `run_tags`
     metrics : name, value, time, step
     """
 
     experiment: str
     name: str = ""
     adds_to: dict[str, str | None] | None = None
+    once: bool = False
     run_id: str | None = None
     started: int = 0
     ended: int | None = None
@@ -193,7 +196,7 @@ def _locked() -> AbstractContextManager:
         return postgres.held(uri(), "earshot: MLflow")
     lock = project.mlflow(".lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(lock)
+    return FileLock(lock, timeout=LOCK_SECONDS)
 
 
 def create(client: MlflowClient, record: Record) -> None:
@@ -293,7 +296,20 @@ def send(client: MlflowClient, record: Record, artifacts: Path, first_metric: in
     if any(artifacts.iterdir()):
         client.log_artifacts(record.run_id, str(artifacts))
     if record.adds_to is None:
+        _end(client, record)
+
+
+def _end(client: MlflowClient, record: Record) -> None:
+    """End a record's run; where it is to be logged once, and another process was quicker, delete it instead."""
+    if not record.once or record.status != "FINISHED":
         client.set_terminated(record.run_id, record.status, record.ended)
+        return
+    alike = {tag: record.tags.get(tag) for tag in (WEIGHTS_TAG, SWEEP_TAG, EXPERIMENT_TAG)}
+    with _locked():
+        if find(client, record.experiment, alike) in (None, record.run_id):
+            client.set_terminated(record.run_id, record.status, record.ended)
+        else:
+            client.delete_run(record.run_id)
 
 
 def send_params(client: MlflowClient, record: Record) -> None:

@@ -29,18 +29,19 @@ LOGGED = ("task", "input", "protocol", "fold", "seed", "model", "optimizer", "tr
 def once(cfg: DictConfig, data: Data) -> Path:
     """Train as the config says unless the cache has the run; return the run's folder in the cache.
 
-    A cached run is logged again where MLflow doesn't have it, or not for this sweep.
+    A cached run is logged again where MLflow doesn't have it, or not for this sweep. Of two processes that train it at
+    once the first to end logs it.
     """
     folder = run_cache.folder(cfg, data)
     cached = run_cache.is_whole(folder)
     if not cached or not _is_logged(cfg, data, folder):
-        trained = train(cfg, data, folder, verbose=False)
+        trained = train(cfg, data, folder, verbose=False, once=True)
         if not cached:
             run_cache.complete(folder, trained)
     return folder
 
 
-def train(cfg: DictConfig, data: Data, out: Path, verbose: bool = True) -> Trained:
+def train(cfg: DictConfig, data: Data, out: Path, verbose: bool = True, once: bool = False) -> Trained:
     """Train as the config says, or read the whole run in `out`; log it to MLflow.
 
     A training that was killed goes on after its last epoch that was kept, see `unfinished`.
@@ -49,11 +50,12 @@ def train(cfg: DictConfig, data: Data, out: Path, verbose: bool = True) -> Train
     ----------
     out : the folder for the weights and their settings
     verbose : print the model's layers and the epochs, those as a progress bar in a terminal and as lines elsewhere
+    once : do not log it where MLflow has it by its end
     """
     options.of(cfg), augmenting.asked(cfg)  # a mistake in them makes no run
     state = project.cache("unfinished", f"{run_cache.folder(cfg, data).name}.safetensors")
     parts = {part: prepare.part(cfg, data, part) for part in ("train", "validation")}
-    with logger.run(data.card.task, _title(cfg, data), _tags(cfg, data), cfg.mlflow.system_metrics) as run:
+    with logger.run(data.card.task, _title(cfg, data), _tags(cfg, data), cfg.mlflow.system_metrics, once) as run:
         _log_settings(run, cfg, data, out, parts)
         if run_cache.is_whole(out):
             trained = run_cache.read(out)
