@@ -239,12 +239,13 @@ def serve(
     ports.check(host, port)
     import uvicorn
 
+    from earshot.web.bounded import Bounded
     from earshot.web.listening import app
 
     print(f"listening on http://{host}:{port} with {len(offered)} models; stop with Ctrl-C", flush=True)
     served = app(offered, models, round(most_mb * 1e6), [LOOPBACK, "localhost", host, *names])
     # uvicorn's other HTTP parser fails where a refused body continues to arrive
-    uvicorn.run(served, http="httptools", host=host, port=port, log_level="warning", server_header=False)
+    uvicorn.run(served, http=Bounded, host=host, port=port, log_level="warning", server_header=False)
 
 
 def _loaders(folders: dict[str, Path], backbone: str | None, by_default: bool) -> dict[str, Callable[[], Detector]]:
