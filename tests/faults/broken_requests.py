@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 MOST_SECONDS = 60.0  # until a server that says nothing is taken for one that hangs
-METHODS = "GET POST PUT DELETE HEAD OPTIONS PATCH TRACE get BREW".split()
+METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "get", "BREW"]
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
 
@@ -123,7 +123,7 @@ def _body(rng: random.Random) -> tuple[bytes, bytes]:
         (b'{"dataframe_records": [' + noise, b"application/json"),
         (b'{"dataframe_records": [{"audio": "%s"}]}' % noise.hex().encode(), b"application/json"),
         (b"[" * 3000, b"application/json"),
-        (b"--a\r\nContent-Disposition: form-data; name=\"x\r\n\r\n" + noise, b"multipart/form-data; boundary=a"),
+        (b'--a\r\nContent-Disposition: form-data; name="x\r\n\r\n' + noise, b"multipart/form-data; boundary=a"),
         (noise, b"multipart/form-data"),
         (_sound(rng), b"audio/wav"),
     ]
