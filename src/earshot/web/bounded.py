@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, with heads of limited size: its parser would take gigabytes, in a time that grows faster."""
+"""HTTP as uvicorn speaks it, with heads of limited size: those without end would keep it busy for good."""
 
 from __future__ import annotations
 
