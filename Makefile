@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro check lint test real bench faults events dashboard screenshots docs notebook constraints clean
+.PHONY: help install repro check lint test real bench faults advisories events dashboard screenshots docs notebook constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -59,6 +59,11 @@ faults: $(READY)  ## corrupt what is kept, read what is hostile (hours), and wri
 	@PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/corruption.py
 	@PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/inputs.py
 	@$(BIN)/python -m tools.pages reliability
+
+OSV := advisories
+
+advisories: $(READY)  ## tell which pins an advisory affects; OSV=FILE is OSV's export for PyPI, a zip
+	@$(BIN)/python -m tools.advisories $(OSV)
 
 events: $(READY)  ## measure how well events are found in real recordings, and write docs/events.md; needs EARSHOT_MIRROR
 	@$(BIN)/python benchmarks/events.py && $(BIN)/python -m tools.pages events
