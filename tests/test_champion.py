@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
@@ -122,6 +123,15 @@ def test_a_setting_needs_every_fold_and_seed_that_there_is_to_be(trained_on):
 
 
 @pytest.mark.process
+def test_of_two_that_select_a_champion_at_once_one_registers_it(trained_on):
+    for fold in range(3):
+        trained(f"fold={fold}")
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(champion.select_champion, "horns") for _ in range(2)]
+    assert sorted(one.result().moved for one in found) == [False, True]
+    assert len(MlflowClient(store.uri()).search_model_versions("name = 'horns'")) == 1
+
+
 def test_a_champion_in_postgres_and_s3_is_had_on_another_machine(shared, runs_elsewhere, bucket_in_s3, tmp_path):
     folders = [trained(f"fold={fold}", "seed=8") for fold in range(3)]
     assert "version 1 of model horns (the first one)" in invoke(main.main, "champion", "horns")

@@ -190,10 +190,20 @@ def test_a_run_that_is_to_be_logged_once_is_that_also_by_sync(project, tmp_path)
 
 def test_who_waits_too_long_for_the_store_keeps_its_run(project, monkeypatch, capsys):
     monkeypatch.setattr(store, "LOCK_SECONDS", 0.1)
-    with store._locked(), logger.run("task", "late", {}, once=True) as run:  # held by a process that was paused
+    with store.locked(store.ALL), logger.run("task", "late", {}, once=True) as run:  # held by a process that was paused
         run.params({"seed": 7})
     told = capsys.readouterr().err
     assert "could not be acquired" in told and "Traceback" not in told and len(outbox.unsent()) == 1
+
+
+def test_of_two_syncs_at_once_one_is_refused(project, tmp_path):
+    (tmp_path / "none").mkdir()
+    outbox.store(store.Record("task", "run", started=1, ended=2, status="FINISHED"), tmp_path / "none")
+    with outbox.alone():
+        done = CliRunner().invoke(main.main, ["sync"])
+    assert done.exit_code == 1 and done.stderr == "error: another `earshot sync` is at work: wait for it, or end it\n"
+    assert CliRunner().invoke(main.main, ["sync"]).exit_code == 0 and not outbox.unsent()
+    assert len(all_runs()[1]) == 1
 
 
 def test_runs_that_log_a_new_dataset_at_once_are_both_taken(project, monkeypatch, tmp_path):

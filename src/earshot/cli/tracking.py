@@ -22,6 +22,13 @@ def dashboard(port: int) -> None:
 @without_traceback
 def sync() -> None:
     """Send MLflow the runs that it could not receive when they were trained."""
+    from earshot.tracking import outbox
+
+    with outbox.alone():
+        _send()
+
+
+def _send() -> None:
     from earshot.tracking import address, outbox, store
 
     waiting = len(outbox.unsent())

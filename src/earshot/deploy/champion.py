@@ -63,6 +63,11 @@ def select_champion(dataset: str) -> Selection:
         If MLflow has no setting that was trained on all folds, or the weights of the best one are missing.
     """
     client = store.connect()
+    with store.locked("champion"):  # of two at once the second finds the champion of the first
+        return _select(client, dataset)
+
+
+def _select(client: MlflowClient, dataset: str) -> Selection:
     runs, left_out = _runs(client, dataset)
     lacking = _lacking(runs, list(run_cache.splits(dataset, "grouped")), read_params()["seeds"])
     table = settings(runs[~runs["setting"].isin(lacking)])

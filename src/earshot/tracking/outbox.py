@@ -6,12 +6,15 @@ import contextlib
 import json
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from earshot import files, project
+from earshot.errors import EarshotError
 from earshot.tracking.store import Record, connect, send
 
 if TYPE_CHECKING:
@@ -32,6 +35,23 @@ def store(record: Record, artifacts: Path) -> Path:
 def unsent() -> list[Path]:
     """List the folders that `store` made, the oldest first."""
     return sorted(path.parent for path in project.mlflow("unsent").glob("*/record.json"))
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Let no other process of this folder `sync` within the block: two would send a run twice.
+
+    Raises
+    ------
+    EarshotError
+        If another one is at it.
+    """
+    project.mlflow("unsent").mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(project.mlflow("unsent", ".lock"), timeout=0):
+            yield
+    except Timeout:
+        raise EarshotError("another `earshot sync` is at work: wait for it, or end it") from None
 
 
 def sync(report: Callable[[Record], Any]) -> None:

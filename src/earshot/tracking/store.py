@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from tenacity import Retrying, retry_if_exception_message, stop_after_attempt
 
 from earshot import processes, project
@@ -40,6 +40,7 @@ DEFAULTS = {  # of MLflow's own settings
 MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
 MOST_ALIKE = 1000  # runs of the same weights, in several sweeps
 LOCK_SECONDS = 300.0  # whoever waits longer, for a process that was paused, goes on without the store
+ALL = "MLflow"  # the lock of what may break the store: two processes that start on a new one at once would, for good
 _begun: set[str] = set()  # the databases whose tables this process has seen
 
 
@@ -114,7 +115,7 @@ def connect() -> MlflowClient:
         from mlflow import MlflowClient
 
         address.keep_out_of_logs()
-        with nullcontext() if uri() in _begun else _locked():
+        with nullcontext() if uri() in _begun else locked(ALL):
             client = MlflowClient(uri())
             client.get_experiment("0")
         if postgres.is_one(uri()):
@@ -140,7 +141,7 @@ def answering() -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, RequestException, SQLAlchemyError, *_errors_of_s3()) as error:
+    except (MlflowException, RequestException, SQLAlchemyError, Timeout, *_errors_of_s3()) as error:
         raise Away(error) from None
 
 
@@ -190,11 +191,11 @@ def restore(name: str) -> bool:
         return True
 
 
-def _locked() -> AbstractContextManager:
-    """Return a lock: two processes that start on a new store at once would break it for good."""
+def locked(what: str) -> AbstractContextManager:
+    """Return a lock of the store by its name, which ends with the process; of a server's, one of this folder."""
     if postgres.is_one(uri()):
-        return postgres.held(uri(), "earshot: MLflow")
-    lock = project.mlflow(".lock")
+        return postgres.held(uri(), f"earshot: {what}")
+    lock = project.mlflow(".lock" if what == ALL else f".{what}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(lock, timeout=LOCK_SECONDS)
 
@@ -209,7 +210,7 @@ def create(client: MlflowClient, record: Record) -> None:
     """
     known = experiment_id(client, record.experiment)
     if known is None:
-        with _locked():
+        with locked(ALL):
             known = experiment_id(client, record.experiment)
             known = known or _new_experiment(client, record.experiment)
     _end_orphans(client, known)
@@ -305,7 +306,7 @@ def _end(client: MlflowClient, record: Record) -> None:
         client.set_terminated(record.run_id, record.status, record.ended)
         return
     alike = {tag: record.tags.get(tag) for tag in (WEIGHTS_TAG, SWEEP_TAG, EXPERIMENT_TAG)}
-    with _locked():
+    with locked(ALL):
         if find(client, record.experiment, alike) in (None, record.run_id):
             client.set_terminated(record.run_id, record.status, record.ended)
         else:
