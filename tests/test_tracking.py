@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as MlflowStore
 
 from conftest import new_store, noise, started, write_audio
-from earshot import processes
+from earshot import files, processes
 from earshot.cli import main
 from earshot.tracking import logger, outbox, store
 from machines import logged
@@ -285,6 +286,44 @@ def test_a_signal_does_not_break_off_what_is_being_sent(project, monkeypatch, nu
     client, (found,) = all_runs()
     assert len(client.get_metric_history(found.info.run_id, "train_loss")) == 1
     assert found.info.status == "FINISHED"  # its training had ended
+
+
+@pytest.mark.parametrize("last", ["set_terminated", "log_artifacts"])
+def test_a_sync_that_is_killed_goes_on_with_the_run_that_it_has_begun(project, tmp_path, monkeypatch, last):
+    note = tmp_path / "artifacts" / "note.txt"
+    note.parent.mkdir()
+    note.write_text("here")
+    outbox.store(store.Record("task", "unlucky", started=1, ended=2, status="FINISHED"), note.parent)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        send = getattr(MlflowClient, last)
+
+        def killed(*args):
+            send(*args)
+            raise KeyboardInterrupt
+
+        patch.setattr(MlflowClient, last, killed)
+        outbox.sync(print)
+    outbox.sync(print)
+    client, (found,) = all_runs()
+    assert found.info.status == "FINISHED" and not outbox.unsent()
+    assert [file.path for file in client.list_artifacts(found.info.run_id)] == ["note.txt"]
+
+
+def test_a_run_that_was_sent_is_removed_in_one_step(project, tmp_path, monkeypatch):
+    outbox.store(store.Record("task", "sent", started=1, ended=2, status="FINISHED"), tmp_path / "conf")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(outbox.shutil, "rmtree", mock.Mock(side_effect=KeyboardInterrupt))
+        outbox.sync(print)
+    assert not outbox.unsent()
+    [left] = project.data("mlflow", "unsent").iterdir()
+    assert files.writer_of(left) == os.getpid(), "`earshot verify` lists it once this process is gone"
+
+
+def test_a_run_that_could_not_be_kept_leaves_nothing(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "write_text", mock.Mock(side_effect=OSError))
+    with pytest.raises(OSError):
+        outbox.store(store.Record("task", "lost"), tmp_path / "conf")
+    assert not [*project.data("mlflow", "unsent").iterdir()]
 
 
 def test_an_experiment_that_was_deleted_is_told_with_the_way_out(project, capsys):
