@@ -594,3 +594,18 @@ def test_names_that_are_no_unicode_are_found(tmp_path):
         file.write(WHOLE["plain.wav"])
     (path,) = files.find(tmp_path).recordings
     assert len(decode.read(path)[0]) == len(SOUND)
+
+
+def test_a_disk_that_does_not_give_a_recording_says_nothing_about_the_recording(tmp_path, monkeypatch):
+    path = write_audio(tmp_path / "a.wav", SOUND, RATE)
+
+    def fails(*_, **__):
+        raise soundfile.LibsndfileError(decode.SYSTEM_ERROR)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", fails)
+    with pytest.raises(OSError, match="Input/output error: .*a.wav"):
+        decode.read(path)
+    with pytest.raises(OSError, match="a.wav"):
+        examine.examine(path, examine.Rules(1.0, -80.0, "mix", "windows.length", pads=False))
+    with pytest.raises(EarshotError, match="^can't be read: Input/output error$"):
+        list(sources.blocks(path, RATE))

@@ -7,6 +7,7 @@ the rest is decoded all the same, or the error says what follows.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
 import mmap
 import os
@@ -29,6 +30,7 @@ BLOCK = 2**19  # samples that are decoded at a time
 SLOWEST, FASTEST = 100, 768_000
 MOST_CHANNELS = 1024  # that libsndfile reads
 UNRECOGNISED = "Format not recognised"  # libsndfile's words for what is no sound that it knows
+SYSTEM_ERROR = 2  # libsndfile's code for what the system does not do, such as reading; no damaged file has it
 ENDLESS = 2**62  # samples; libsndfile's number for a length that is not known is larger
 
 Channel = int | Literal["mix"]  # a channel's number, from 0, or the mean of all
@@ -61,6 +63,8 @@ def blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
     ------
     ValueError
         If nothing at hand decodes the file, perhaps only when its damaged part is reached; the message says why.
+    OSError
+        If the disk does not give it, which says nothing about the file.
     """
     kind = kind_of_ffmpeg(path)
     decoded = _with_audioread(path, kind) if kind else _with_soundfile(path)
@@ -91,9 +95,9 @@ def _with_soundfile(path: Path) -> Iterator[tuple[int, np.ndarray]]:
                     n = len(block)
                     yield file.samplerate, _as_float(block)
     except soundfile.LibsndfileError as error:
+        if error.code == SYSTEM_ERROR:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path)) from None
         raise ValueError(_words(error)) from None
-    except OSError as error:
-        raise ValueError(error.strerror or str(error)) from None
 
 
 def _words(error: soundfile.LibsndfileError) -> str:

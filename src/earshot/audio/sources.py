@@ -90,8 +90,8 @@ def blocks(path: Path, sample_rate: int, level: Level | None = None) -> Iterator
     Raises
     ------
     EarshotError
-        If it can't be decoded, a sample is not a number or far beyond full scale, or its channels cancel out when they
-        are mixed.
+        If it can't be read or decoded, a sample is not a number or far beyond full scale, or its channels cancel out
+        when they are mixed.
     """
     level = level or Level()
     try:
@@ -102,6 +102,8 @@ def blocks(path: Path, sample_rate: int, level: Level | None = None) -> Iterator
             yield block
     except (ValueError, MemoryError) as error:
         raise EarshotError(f"does not decode: {str(error) or 'not enough memory'}") from None
+    except OSError as error:
+        raise EarshotError(f"can't be read: {error.strerror or error}") from None
     if level.cancels:
         raise EarshotError(
             "its channels cancel out when they are mixed: take one of them with `earshot predict --channel`"
