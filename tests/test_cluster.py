@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import distributed
@@ -51,6 +52,14 @@ def test_nothing_else_starts_processes_or_threads_to_share_work():
     own = {package / "processes.py", *(package / "cluster").glob("*.py")}
     for path in {*package.rglob("*.py")} - own:
         assert not re.search(r"PoolExecutor|processes\.pool\(|import joblib", path.read_text()), path
+
+
+def test_an_error_of_the_disk_names_what_was_read():
+    def fails():
+        raise OSError(errno.EIO, "Input/output error")
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(OSError, match="song.wav"):
+        list(each(pool, fails, [()], "", names=["song.wav"]))
 
 
 @pytest.fixture(scope="module")

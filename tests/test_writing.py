@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import resource
 import shutil
@@ -64,6 +65,12 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert [one.read_text() for one in tmp_path.iterdir()] == ["before"]
+
+
+def test_a_write_that_fails_names_the_file(tmp_path):
+    path = tmp_path / "kept"
+    with pytest.raises(OSError, match="kept"), files.replacing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.process

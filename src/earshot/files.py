@@ -65,6 +65,7 @@ def replacing(path: Path, synced: bool = True) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None:  # numpy's, which says how many bytes it could not write
             raise OSError(errno.EIO, f"{error}: is the disk full?", str(path)) from None
+        error.filename = error.filename or str(path)  # a write names none
         raise
     finally:
         temporary.unlink(missing_ok=True)

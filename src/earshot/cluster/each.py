@@ -231,6 +231,8 @@ class _Round:
         for number, error in sorted(self.failed.items()):
             if not isinstance(error, EarshotError):
                 error.add_note(f"({self.names[number]})")
+                if isinstance(error, OSError) and error.errno and error.filename is None:  # of a file that was open
+                    error.filename = str(self.names[number])
                 return error
         told = [self._told(number) for number in sorted(self.failed)]
         more = [f"and {len(told) - MOST_TOLD} more failed"] if len(told) > MOST_TOLD else []

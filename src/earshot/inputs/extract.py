@@ -91,14 +91,18 @@ def extract_one(cached: Path, path: Path, built: inputs.Input, reading: Reading,
 
     Raises
     ------
+    OSError
+        If the disk does not do its part.
     EarshotError
-        Whatever happens; it names the recording.
+        Whatever else happens; it names the recording.
     """
     begin()
     place.check_one(path, known)
     try:
         if not seal.is_whole(cached):
             extract_to(cached, path, built, reading)
+    except OSError:
+        raise
     except Exception as error:
         raise EarshotError(f"{path}: its features can't be computed ({error!r})") from error
 
