@@ -55,9 +55,8 @@ bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md, docs
 	@for part in features training loading scale growth audit repro latency; do $(BIN)/python benchmarks/$$part.py || exit 1; done
 	@$(BIN)/python -m tools.pages benchmarks scale growth audit
 
-faults: $(READY)  ## corrupt what is kept, read what is hostile (hours), and write docs/reliability.md
-	@PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/corruption.py
-	@PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/inputs.py
+faults: $(READY)  ## corrupt what is kept, have calls fail, kill, send what is hostile (hours); write docs/reliability.md
+	@for part in corruption machine inputs; do PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/$$part.py || exit 1; done
 	@$(BIN)/python -m tools.pages reliability
 
 OSV := advisories
