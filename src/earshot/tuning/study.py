@@ -249,7 +249,7 @@ class Search:
             "before": float(first[metric]),
             "best": float(best[metric]),
             "trial": int(best["trial"]),
-            "settings": self.study.get_trials(deepcopy=False)[best["trial"]].params,
+            "settings": self.study.get_trials(deepcopy=False)[int(best["trial"])].params,
         }
 
     def _models_plan(self) -> str:
