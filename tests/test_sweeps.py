@@ -12,6 +12,7 @@ import zlib
 from contextlib import AbstractContextManager
 from types import SimpleNamespace
 
+import optuna
 import pandas as pd
 import psutil
 import pytest
@@ -32,6 +33,7 @@ from earshot.trained import model_folder
 from earshot.training import run_cache, runs
 from earshot.tuning import promote, study
 from earshot.tuning.study import Search
+from earshot.tuning.trials import Trials, scores_of
 from shared_stores import *  # noqa: F403 (its fixtures)
 
 SUMMARY = "genres-summary-ann"
@@ -178,6 +180,19 @@ def plan(root, **changes) -> None:
     (root / "conf" / "sweep" / "quick.yaml").write_text(yaml.safe_dump(PLAN | changes))
 
 
+def test_a_line_of_the_journal_that_a_full_disk_has_cut_short_spoils_no_other(tmp_path):
+    journal = tmp_path / "trials.journal"
+    trial = optuna.create_study().ask({"lr": optuna.distributions.FloatDistribution(0.1, 1)})
+    Trials(str(journal), "search", "minimize").add(trial)
+    with journal.open("ab") as file:
+        file.write(b'{"op_code":8,"worker_id":"')
+    Trials(str(journal), "search", "minimize").put(0, [{"loss": 1.0}])
+    again = Trials(str(journal), "search", "minimize")
+    again.put(0, [{"loss": 1.0}, {"loss": 2.0}])
+    [found] = again.read()
+    assert scores_of(found) == [{"loss": 1.0}, {"loss": 2.0}]
+
+
 @pytest.fixture(scope="module")
 def searched(shared) -> str:
     """Search in one go, in two processes; return the table of trials."""
@@ -255,6 +270,15 @@ def test_a_search_is_the_same_wherever_it_is_interrupted_and_over_how_many_calls
     assert searched_in(*[(12, 5)] * 8) == (whole, states)
     assert searched_in((4, 1000), (7, 5), (12, 1000)) == (whole, states)
     assert searched_in((12, 1000), (2, 0)) == (whole, states), "fewer trials than there are take none away"
+
+
+def test_a_search_among_numbers_alone_ends_with_a_summary(trained_on, monkeypatch):
+    plan(trained_on.root, space={"optimizer.lr": {"low": 0.0001, "high": 0.01, "log": True}})
+    scores = {"accuracy": 0.5, "macro_f1": 0.5, "loss": 1.0}
+    monkeypatch.setattr(study, "each", lambda pool, work, todo, label, unit: [scores] * len(todo))
+    search = Search(SUMMARY, [], "quick")
+    search.run(2, 1)
+    assert list(search.summary()["settings"]) == ["optimizer.lr"]
 
 
 class Machines:

@@ -140,7 +140,7 @@ class Trials:
 
     def _storage(self) -> BaseStorage:
         if self._is_file:
-            return JournalStorage(JournalFileBackend(self._where, _Lock(self._file_lock("journal"))))
+            return JournalStorage(JournalFileBackend(self._where, _Lock(self._file_lock("journal"), Path(self._where))))
         with create_engine(self._where, poolclass=NullPool).begin() as connection:
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         options = {"pool_size": 1, "pool_pre_ping": True, "connect_args": {"options": f"-csearch_path={SCHEMA}"}}
@@ -171,12 +171,20 @@ class Trials:
 class _Lock:
     """A lock of a journal file that ends with its process; after a kill, Optuna's own are waited for half a minute."""
 
-    def __init__(self, lock: FileLock) -> None:
-        self._lock = lock
+    def __init__(self, lock: FileLock, journal: Path) -> None:
+        self._lock, self._journal = lock, journal
 
     def acquire(self) -> bool:
         self._lock.acquire()
+        _end_at_a_line(self._journal)
         return True
 
     def release(self) -> None:
         self._lock.release()
+
+
+def _end_at_a_line(journal: Path) -> None:
+    """Cut off what a full disk has left of a line: the next one would be added to it, and nothing be read any more."""
+    with journal.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
