@@ -233,6 +233,23 @@ def test_a_terminated_run_is_failed_and_a_killed_one_is_by_the_next(trained_on, 
     assert sorted(run.info.status for run in runs_of("sirens")[1]) == ["FAILED", "FAILED", "FINISHED"]
 
 
+@pytest.mark.process
+@pytest.mark.parametrize("kept_by", ["Hydra", "earshot"])
+def test_a_disk_that_does_not_take_a_training_is_told_in_a_line(trained_on, tmp_path, kept_by):
+    out = tmp_path / "out"
+    if kept_by == "Hydra":
+        out.write_text("and no folder")
+    else:
+        (out / "config.json" / "is a folder").mkdir(parents=True)
+    with start(
+        "model.training.max_epochs=1", f"hydra.run.dir={out}", "mlflow.artifacts=false", cwd=trained_on.root
+    ) as run:
+        said, _ = run.communicate()
+    lines = said.splitlines()
+    assert run.returncode == 1 and [line for line in lines if "rror" in line or "HYDRA" in line] == lines[-1:], said
+    assert lines[-1].startswith(f"error: {out}")
+
+
 def has_metrics() -> bool:
     """Whether the latest run of the test's store has logged an epoch."""
     path = store.uri().removeprefix("sqlite:///")

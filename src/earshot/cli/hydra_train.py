@@ -5,7 +5,9 @@ A module of its own, since importing Hydra takes longer than the other commands 
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from earshot import project
-from earshot.errors import EarshotError
+from earshot.errors import EarshotError, without_traceback
 from earshot.processes import leave_in_order
 from earshot.schema import conf
 from earshot.settings import check_overrides, compose, run_name
@@ -71,13 +73,27 @@ def train_one(cfg: DictConfig, out: Path) -> float:
     return scores["loss"]
 
 
+def begin() -> None:
+    """Have Hydra read `sys.argv` and call `main`.
+
+    Raises
+    ------
+    EarshotError
+        If it can't make sense of the line.
+    OSError
+        If it can't write what it keeps of a run.
+    """
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # it raises errors, where it would print them with a traceback
+    try:
+        main()
+    except HydraException as error:
+        raise EarshotError(conf.of_composition(error, sys.argv[1:])) from None
+
+
 @hydra.main(version_base="1.3", config_path=str(project.root() / "conf"), config_name="config")
 def main(cfg: DictConfig) -> float:
     """Train one run; return the validation loss, which Hydra's sweepers minimise."""
     signal.signal(signal.SIGTERM, leave_in_order)
     job = HydraConfig.get()
     train = sweep.train_job if job.mode == RunMode.MULTIRUN else train_one
-    try:
-        return train(cfg, Path(job.runtime.output_dir))
-    except EarshotError as error:
-        raise SystemExit(f"error: {error}") from None  # Hydra would add lines of its own to an exception
+    return without_traceback(train)(cfg, Path(job.runtime.output_dir))  # Hydra would add lines of its own

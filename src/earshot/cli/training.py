@@ -36,7 +36,7 @@ def train(overrides: tuple[str, ...]) -> None:
 
     hydra_train.check(overrides)
     sys.argv = ["earshot train", *overrides]
-    hydra_train.main()
+    hydra_train.begin()
 
 
 @click.command(short_help="Search for better settings of an experiment.")
