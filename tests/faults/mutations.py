@@ -167,7 +167,7 @@ def indent_line(some: list[str], at: int, rng: Random) -> None:
 
 
 def rename_key(some: list[str], at: int, rng: Random) -> None:
-    some[at] = re.sub(r"[\w-]+(?=:)", lambda _: rng.choice(KEYS), some[at], count=1)
+    some[at] = re.sub(r"\b[\w-]+(?=:)", lambda _: rng.choice(KEYS), some[at], count=1)
 
 
 def change_value(some: list[str], at: int, rng: Random) -> None:
