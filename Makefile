@@ -56,7 +56,7 @@ bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md, docs
 	@$(BIN)/python -m tools.pages benchmarks scale growth audit
 
 faults: $(READY)  ## corrupt what is kept, have calls fail, kill, send what is hostile (hours); write docs/reliability.md
-	@for part in corruption machine inputs; do PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/$$part.py || exit 1; done
+	@for part in corruption machine inputs load; do PYTHONPATH=tests:benchmarks $(BIN)/python tests/faults/$$part.py || exit 1; done
 	@$(BIN)/python -m tools.pages reliability
 
 OSV := advisories

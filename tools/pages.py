@@ -21,7 +21,7 @@ PAGES = {  # what each is written from
     "growth": ["growth"],
     "audit": ["audit"],
     "events": ["events"],
-    "reliability": ["faults", "machine", "inputs"],
+    "reliability": ["faults", "machine", "inputs", "load"],
 }
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 
@@ -28,6 +29,7 @@ COMMANDS = (  # in this order
     ("earshot.cli", "sync"),
 )
 NOT_COMPARED = {"cache", "mlflow", "raw"}  # what is kept, the store, and what is given
+NOT_THE_SAME = (".lock", ".journal")  # the second, of the trials of a search, says when they were
 UNSENT = 3  # runs that wait for `earshot sync`
 
 
@@ -48,6 +50,12 @@ def project_of(root: Path) -> None:
     )
     made.card("tunes", task="genres", source={"folder": "."}, layout={"kind": "class_folders"})
     class_folders(made.data("raw", "tunes"), THREE, 15)
+    for name, before, after in (
+        ("model", "max_epochs: 100", "max_epochs: 3"),
+        ("sweep", "max_epochs: {low: 10, high: 150}", "max_epochs: {low: 2, high: 4}"),
+    ):
+        path = root / "conf" / name / "ann.yaml"
+        path.write_text(path.read_text().replace(before, after))
     new_store(made.data("mlflow", "mlflow.db"))
     (root / "nothing").mkdir()
     for number in range(UNSENT):
@@ -74,7 +82,7 @@ def run(root: Path, times: int) -> Iterator[str]:
 def outputs(root: Path) -> dict[str, str]:
     """Return the digest of each file that the commands have made."""
     data = root / "data"
-    found = (path for path in sorted(data.rglob("*")) if path.is_file() and path.suffix != ".lock")
+    found = (path for path in sorted(data.rglob("*")) if path.is_file() and path.suffix not in NOT_THE_SAME)
     return {
         str(path.relative_to(data)): hashlib.sha256(path.read_bytes().replace(bytes(root), b"")).hexdigest()
         for path in found
@@ -89,3 +97,23 @@ def logged(root: Path) -> dict[str, int]:
     names = (f"{run.info.run_name}, {run.info.status}, tested: {'test_accuracy' in run.data.metrics}" for run in runs)
     versions = (f"version {found.version} of {found.name}" for found in client.search_model_versions())
     return dict(collections.Counter([*names, *versions]))
+
+
+def two_at_once(root: Path) -> dict[str, Any]:
+    """Run each command alone on one project and twice at once on another; return what differs."""
+    found = {}
+    for times in (1, 2):
+        place = root / str(times)
+        place.mkdir()
+        project_of(place)
+        wrong = list(run(place, times))
+        found[times] = {"wrong": wrong, "files": outputs(place), "runs": logged(place)}
+    alone, together = found[1], found[2]
+    return {
+        "commands": len(COMMANDS),
+        "files": len(alone["files"]),
+        "runs": len(alone["runs"]),
+        "wrong": alone["wrong"] + together["wrong"],
+        "unlike": sorted(key for key, _ in set(alone["files"].items()) ^ set(together["files"].items())),
+        "runs_unlike": sorted(str(entry) for entry in set(alone["runs"].items()) ^ set(together["runs"].items())),
+    }
