@@ -155,7 +155,8 @@ class Workers(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes of this pool; what they are doing is given up."""
-        with contextlib.suppress(OSError, RuntimeError, ValueError):  # no scheduler, no workers
+        closed = importlib.import_module("distributed.client").ClosedClientError
+        with contextlib.suppress(OSError, RuntimeError, ValueError, closed):  # no scheduler, no workers
             self._executor.shutdown(wait=False)
             self._client.run(worker.end, self._session.name, on_error="ignore")
 

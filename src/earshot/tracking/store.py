@@ -49,7 +49,7 @@ class Record:
     """What is logged to MLflow for one run, except its artifacts; times in milliseconds since 1970.
 
     adds_to : of a record that adds to a run that was logged before: the tags of that run, see `run_tags`
-    once : it is not logged where another process has meanwhile logged a run with the same `run_tags`
+    once : it is not logged where another process has meanwhile logged a run of the same folder, with its `run_tags`
     metrics : name, value, time, step
     """
 
@@ -305,7 +305,8 @@ def _end(client: MlflowClient, record: Record) -> None:
     if not record.once or record.status != "FINISHED":
         client.set_terminated(record.run_id, record.status, record.ended)
         return
-    alike = {tag: record.tags.get(tag) for tag in (WEIGHTS_TAG, SWEEP_TAG, EXPERIMENT_TAG)}
+    # the folder too: with another operating point a run may come to the same weights
+    alike = {tag: record.tags.get(tag) for tag in (WEIGHTS_TAG, FOLDER_TAG, SWEEP_TAG, EXPERIMENT_TAG)}
     with locked(ALL):
         if find(client, record.experiment, alike) in (None, record.run_id):
             client.set_terminated(record.run_id, record.status, record.ended)

@@ -30,18 +30,22 @@ def completed(cfg: DictConfig, data: Data) -> dict[str, Any]:
         If they don't fit, or the input has another sample rate than the model or its backbone takes.
     """
     chosen: dict[str, Any] = OmegaConf.to_container(cfg.model, resolve=True)
-    known, given = data.input.columns, data.input.sample_rate
-    if (rate := getattr(models.class_of(chosen), "sample_rate", given)) != given:
-        raise EarshotError(f"model={chosen['name']} takes {rate} Hz, and the input {data.recipe['input']} has {given}")
+    known = data.input.columns
+    if rate := getattr(models.class_of(chosen), "sample_rate", None):
+        _check_rate(f"model={chosen['name']}", rate, data)
     if name := chosen.get("backbone"):
         card, known = backbones.load_card(name), backbones.load(name).classes
-        if given != card.sample_rate:
-            raise EarshotError(
-                f"model={chosen['name']}: the backbone {name} takes {card.sample_rate} Hz, and the input "
-                f"{data.recipe['input']} has {given}: use one of {card.sample_rate} Hz"
-            )
+        _check_rate(f"model={chosen['name']}: the backbone {name}", card.sample_rate, data)
         chosen["width"] = backbones.width_of(card)
     return models.completed(chosen, labels_of(cfg, data.card.task), data.classes, known)
+
+
+def _check_rate(whose: str, rate: int, data: Data) -> None:
+    if data.input.sample_rate != rate:
+        name = data.recipe["input"]
+        raise EarshotError(
+            f"{whose} takes {rate} Hz, and the input {name} has {data.input.sample_rate}: use one of {rate} Hz"
+        )
 
 
 def facts(cfg: DictConfig, task: str) -> dict[str, Any]:
