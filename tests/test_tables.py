@@ -43,6 +43,16 @@ def test_every_value_is_text_and_only_an_empty_field_is_missing(put):
     assert list(table.index) == [2, 3, 4, 5, 6]
 
 
+def test_what_is_told_of_names_and_fields_with_line_ends_is_one_line(put):
+    with pytest.raises(EarshotError, match="has no column file; it has a file, bird$"):
+        read(put('"a\nfile",bird\na.wav,wren\n'))
+    path = put('file,at\na.wav,"1\n2"\n')
+    with pytest.raises(EarshotError, match=r"at is '1\\n2', and must be a number"):
+        numbers(path, read(path, ["file", "at"]), "at")
+    with pytest.raises(EarshotError, match="line 4: a b has a row already"):
+        read(put('file,bird\n"a\nb",x\n"a\nb",y\n'), unique=["file"])
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"])
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])

@@ -28,6 +28,7 @@ NO_TABLES = {
     b"PAR1": "a parquet file",
     b"%PDF": "a PDF",
 }
+LINE_END = re.compile(r"\s*[\r\n]\s*")  # which a field in double quotes may hold
 AS_TEXT = "Save it as CSV with a header, in UTF-8"
 
 
@@ -82,7 +83,7 @@ def numbers(path: Path, table: pd.DataFrame, column: str) -> pd.Series:
     wrong = ~np.isfinite(found)
     if wrong.any():
         line = wrong.idxmax()
-        raise EarshotError(f"{path}, line {line}: {column} is '{texts[line]}', and must be a number")
+        raise EarshotError(f"{path}, line {line}: {column} is {texts[line]!r}, and must be a number")
     return found
 
 
@@ -140,7 +141,7 @@ def _header(line: str, separator: str) -> list[str]:
 def _split(path: Path, text: str, separator: str) -> tuple[list[str], dict[int, list[str]]]:
     """Return the names of the columns, and each row that isn't blank by the line it begins in."""
     lines = _lines(path, text, separator)
-    names = next(lines, (0, []))[1]
+    names = [LINE_END.sub(" ", name) for name in next(lines, (0, []))[1]]
     while names and not names[-1]:
         names.pop()
     if twice := sorted({name for name in names if name and names.count(name) > 1}):
@@ -188,7 +189,7 @@ def _unique(path: Path, table: pd.DataFrame, columns: list[str], keys: list[str]
     again = given.duplicated(keys)
     if again.any():
         line = again.idxmax()
-        key = ", ".join(given.loc[line, keys])
+        key = LINE_END.sub(" ", ", ".join(given.loc[line, keys]))
         first = (given[keys] == given.loc[line, keys]).all(axis=1).idxmax()
         raise EarshotError(f"{path}, line {line}: {key} has a row already, line {first}, which says otherwise")
     return kept

@@ -122,7 +122,7 @@ def number(where: str, name: str, part: str) -> float:
         If it is none; `where` names the file and the line.
     """
     if not is_number(part):
-        raise EarshotError(f"{where}: {name} is '{part}', and must be a number")
+        raise EarshotError(f"{where}: {name} is {part!r}, and must be a number")
     return float(part.replace(",", "."))
 
 
