@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -324,6 +326,17 @@ def test_a_run_that_could_not_be_kept_leaves_nothing(project, tmp_path, monkeypa
     with pytest.raises(OSError):
         outbox.store(store.Record("task", "lost"), tmp_path / "conf")
     assert not [*project.data("mlflow", "unsent").iterdir()]
+
+
+def test_an_error_of_the_database_is_told_in_a_line(project, capfd):
+    with logger.run("birds", "first", {}):
+        pass
+    with contextlib.closing(sqlite3.connect(project.data("mlflow", "mlflow.db"))) as database:
+        database.execute("DROP TABLE metrics")
+    with logger.run("birds", "second", {}) as run:
+        run.metrics({"loss": 1.0})
+    [told] = capfd.readouterr().err.splitlines()
+    assert told.startswith("warning: MLflow at ") and "no such table" in told
 
 
 def test_an_experiment_that_was_deleted_is_told_with_the_way_out(project, capsys):

@@ -21,6 +21,7 @@ TRIALS = "OPTUNA_STORAGE"  # Optuna's own, which its commands read
 EXTRAS = {"psycopg": "postgres", "psycopg2": "postgres", "boto3": "s3", "botocore": "s3"}  # by the module they bring
 LEAST_SECRET = 3  # characters; a shorter one is only hidden where it stands in an address
 HIDDEN = "***"
+BESIDE = "(raised as a result of"  # how SQLAlchemy begins a line about itself, before that with the cause
 NOISY = ("mlflow", "alembic", "sqlalchemy", "urllib3")  # loggers that may write an address
 
 
@@ -71,7 +72,7 @@ def _secrets() -> list[str]:
 
 def told(error: BaseException) -> str:
     """Return what an error says in a line, without passwords."""
-    lines = str(error).splitlines()
+    lines = [line for line in str(error).splitlines() if not line.startswith(BESIDE)]
     if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
         lines = [f"{error}: pip install 'earshot[{EXTRAS[error.name]}]'"]
     return without_passwords(lines[0][:200] if lines else repr(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,7 @@ DEFAULTS = {  # of MLflow's own settings
     "MLFLOW_DISABLE_TELEMETRY": "true",  # of what is used, to others
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+DATABASE = "mlflow.store.db.utils"  # the logger that writes with a traceback what is raised as well, and told in a line
 MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
 MOST_ALIKE = 1000  # runs of the same weights, in several sweeps
 LOCK_SECONDS = 300.0  # whoever waits longer, for a process that was paused, goes on without the store
@@ -115,6 +117,7 @@ def connect() -> MlflowClient:
         from mlflow import MlflowClient
 
         address.keep_out_of_logs()
+        logging.getLogger(DATABASE).setLevel(logging.CRITICAL)
         with nullcontext() if uri() in _begun else locked(ALL):
             client = MlflowClient(uri())
             client.get_experiment("0")
