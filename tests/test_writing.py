@@ -13,6 +13,7 @@ import pytest
 
 from conftest import PROJECT
 from earshot import files
+from earshot.errors import without_traceback
 
 PACKAGE = PROJECT / "src" / "earshot"
 IN_PLACE = re.compile(
@@ -100,3 +101,31 @@ def test_a_disk_that_is_full_ends_a_stage_with_a_line(trained_on, tmp_path, line
     changed = {path for path, content in before.items() if path.read_bytes() != content}
     assert not changed, "what was there stays"
     assert not list((root / "data").rglob("*.tmp")), "and nothing half is left"
+
+
+@pytest.mark.parametrize("raised", [MemoryError("Unable to allocate\n2 GiB"), MemoryError()])
+def test_too_little_memory_is_told_in_a_line(capsys, raised):
+    def work():
+        raise raised
+
+    with pytest.raises(SystemExit):
+        without_traceback(work)()
+    assert re.fullmatch(r"error: not enough memory( Unable to allocate 2 GiB)?\n", capsys.readouterr().err)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("made", ["processes.pool(1)", "pools.forked(1, int)._pool"])
+def test_a_worker_that_waits_ends_quietly_with_ctrl_c(made):
+    code = f"""
+import os, signal
+from earshot import processes
+from earshot.cluster import pools
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if __name__ == "__main__":
+    pool = {made}
+    worker = pool._processes[pool.submit(os.getpid).result()]
+    os.kill(worker.pid, signal.SIGINT)
+    worker.join()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

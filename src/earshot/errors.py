@@ -26,7 +26,7 @@ def printable(text: str) -> str:
 def without_traceback(main: Callable[..., None]) -> Callable[..., None]:
     """Wrap a command so that what a user or a disk has done is printed to stderr, and the exit code is 1.
 
-    That is an `EarshotError`, or an error of the operating system: no space, no permission, no such file.
+    That is an `EarshotError`, or an error of the operating system: no space, no memory, no permission, no such file.
     """
 
     @functools.wraps(main)
@@ -35,6 +35,8 @@ def without_traceback(main: Callable[..., None]) -> Callable[..., None]:
             return main(*args, **kwargs)
         except EarshotError as error:
             told = str(error)
+        except MemoryError as error:
+            told = " ".join(["not enough memory", *str(error).split()])
         except BrokenPipeError:  # click's: who reads the output has enough of it
             raise
         except OSError as error:

@@ -45,6 +45,18 @@ def leave_in_order(*_: Any) -> None:
     raise SystemExit("error: ended by SIGTERM")
 
 
+def leave_quietly_on_ctrl_c() -> None:
+    """Have Ctrl-C end this worker without a traceback: its parent, which gets it too, says what there is to say."""
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
+
+
+def begin_forked() -> None:
+    """Prepare a worker that is forked from the process that made the pool."""
+    leave_quietly_on_ctrl_c()
+    leave_with_parent()
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Delay SIGTERM and Ctrl-C until the block ends, for example until a database transaction is done.
@@ -149,6 +161,7 @@ def _begin(environment: dict[str, str]) -> None:
 
     The kernel can't see to the end (`leave_with_parent`), since the worker is the child of another process.
     """
+    leave_quietly_on_ctrl_c()
     os.environ.clear()
     os.environ.update(environment)
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()

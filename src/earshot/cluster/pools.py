@@ -76,7 +76,7 @@ def forked(workers: int, load: Callable[[], None], *modules: str) -> Executor:
     load()
     # Forking is what makes a worker cheap; where it isn't safe (macOS) workers start afresh.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    return Lasting(workers, lambda slots: ProcessPoolExecutor(slots, context, initializer=processes.leave_with_parent))
+    return Lasting(workers, lambda slots: ProcessPoolExecutor(slots, context, initializer=processes.begin_forked))
 
 
 def threads(tasks: int, *modules: str) -> Executor:
