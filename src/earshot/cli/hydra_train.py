@@ -88,6 +88,10 @@ def begin() -> None:
         main()
     except HydraException as error:
         raise EarshotError(conf.of_composition(error, sys.argv[1:])) from None
+    except ValueError as error:  # of logging, where it can't open its file
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None
+        raise
 
 
 @hydra.main(version_base="1.3", config_path=str(project.root() / "conf"), config_name="config")
