@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 from click.testing import CliRunner
 from dvc.repo import Repo
 
@@ -217,3 +219,11 @@ def test_what_is_damaged_is_found_and_removed(trained_on):
         for path, content in zip(damaged, contents, strict=True):
             path.write_bytes(content)
         shutil.rmtree(trained_on.root / ".dvc")
+
+
+@pytest.mark.parametrize("raised", [MemoryError("no memory"), RuntimeError("unable to mmap\n4 bytes")])
+def test_a_model_that_memory_does_not_hold_is_told_in_a_line(tmp_path, monkeypatch, raised):
+    model_folder.write(tmp_path, {}, b"")
+    monkeypatch.setattr(safetensors.torch, "load_file", mock.Mock(side_effect=raised))
+    with pytest.raises(EarshotError, match=f"^{tmp_path} can't be read: (no memory|unable to mmap 4 bytes)$"):
+        model_folder.read(tmp_path)

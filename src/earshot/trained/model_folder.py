@@ -115,7 +115,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     Raises
     ------
     EarshotError
-        If one of them is missing, damaged, or not as it was written.
+        If one of them is missing, damaged, or not as it was written, or there is no memory for them.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -126,6 +126,8 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             raise EarshotError(f"{folder} has changed since it was written. {files.MEND}")
     except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise EarshotError(f"{folder} holds no trained model ({error}). Run `dvc repro`") from None
+    except (MemoryError, RuntimeError) as error:  # torch's own, where it can't map the file
+        raise EarshotError(f"{folder} can't be read: {' '.join(str(error).split())}") from None
     settings, weights = former.updated(settings, weights)
     try:
         described.check(settings)
