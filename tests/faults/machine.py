@@ -94,7 +94,7 @@ def judged(tried: Tried, step: Step, ended: Ended, by_signal: bool) -> Iterator[
     elif by_signal and len(ended.lines) <= 1:
         yield "ended by the signal"
     else:
-        yield "a line" if len(ended.lines) == 1 and ended.lines[0].startswith("error: ") else "traceback"
+        yield "a line" if len(ended.lines) == 1 and ended.lines[0].startswith(("error: ", "damaged: ")) else "traceback"
     again = tried.run(step.command, step.arguments)
     if again.code or tried.made(step.name, again) != step.made:
         print(f"then: exit code {again.code}, {again.err[-1000:]}", file=sys.stderr)

@@ -68,9 +68,10 @@ class Ended:
 
     @property
     def lines(self) -> list[str]:
-        """What it says on standard error, but for warnings and what a file has failed while others are done."""
-        said = (line for line in self.err.splitlines() if line)
-        return [line for line in said if not (line.startswith("warning: ") or line.endswith(FIRST))]
+        """What it says of errors: on standard error, but warnings and which file has failed, and of what is damaged."""
+        said = [line for line in self.err.splitlines() if line and not line.startswith("warning: ")]
+        damaged = [line for line in self.out.splitlines() if line.startswith("damaged: ")]
+        return [line for line in said if not line.endswith(FIRST)] + damaged
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def _work(command: click.Command, arguments: list[str], out: int, err: int, begu
     """Run a command as a process of its own does."""
     global _loaded
     _loaded = loaded
+    os.environ["EARSHOT_COMMIT"] = "tried"  # each run would ask git for it
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(out, 1)
