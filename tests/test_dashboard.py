@@ -234,6 +234,18 @@ def test_what_is_no_run_is_refused(shown):
         assert answer.status_code == status and answer.headers["content-type"].startswith("text/plain")
 
 
+def test_before_there_is_a_report_its_files_are_not_found_either(project):
+    new_store(project.data("mlflow", "mlflow.db"))
+    with dashboard(project.root) as (address, _):
+        for method, path, status in (("GET", "a.png", 404), ("GET", "", 404), ("POST", "", 405)):
+            assert requests.request(method, f"{address}{links.REPORT}{path}", timeout=60).status_code == status
+        try:
+            found = requests.get(address, headers={"X": "a" * 10_000_000}, timeout=60).status_code
+        except requests.ConnectionError:
+            found = None
+        assert found in (400, 431, None), "headers without end are refused"
+
+
 def test_windows_of_what_is_not_there_are_refused(shown):
     there = dict(zip(("dataset", "input", "model", "wiring"), ROW, strict=True))
     cell = {**there, "protocol": "grouped", "true": "low", "predicted": "low"}

@@ -61,7 +61,8 @@ def start(port: int) -> None:
     print(f"the dashboard is at {at} (stop with Ctrl-C)\nthe report is at    {at}{links.REPORT}", flush=True)
     # one worker is enough for one person: it starts in half the time and the memory that MLflow's four take
     command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--workers", "1"]
-    command += ["--host", "127.0.0.1", "--app-name", "earshot", "--uvicorn-opts", "--log-level warning"]
+    # uvicorn's parser in Python refuses headers without end; the other one would take gigabytes
+    command += ["--host", "127.0.0.1", "--app-name", "earshot", "--uvicorn-opts", "--log-level warning --http h11"]
     # earshot uses none of the server's jobs, whose runner takes several times the memory; and no telemetry is sent
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     environment |= {"MLFLOW_BACKEND_STORE_URI": uri}  # as an argument, all users of the machine would see its password
@@ -74,12 +75,15 @@ def app() -> FastAPI:
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
+    class Files(StaticFiles):  # leave their folder neither by .. nor by a link
+        async def check_config(self) -> None:
+            """Take a folder that is not there as one without files: there is no report yet."""
+
     served.router.routes[:0] = [  # before MLflow's last route, which takes everything
         Route(links.RUNS, _runs),
         Route(links.WINDOWS, _windows),
         Route(links.REPORT, _report),
-        # it leaves its folder neither by .. nor by a link
-        Mount(links.REPORT, StaticFiles(directory=project.report(), check_dir=False)),
+        Mount(links.REPORT, Files(directory=project.report(), check_dir=False)),
     ]
     return served
 
