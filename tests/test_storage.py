@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 from mlflow import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from conftest import invoke
 from earshot.cli.main import main
@@ -16,10 +17,23 @@ from earshot.datasets.card import load_card
 from earshot.errors import EarshotError
 from earshot.settings import read_params
 from earshot.tracking import address, logger, outbox, store
+from earshot.tracking import postgres as locks
 from machines import RUNS, STEPS, log_runs
 from shared_stores import *  # noqa: F403 (its fixtures)
 
 PROCESSES = 8
+
+
+def test_nobody_waits_for_good_for_a_lock_in_postgres(database, monkeypatch):
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 0.1)
+    with (
+        locks.held(database, "a"),  # by a process that was paused
+        pytest.raises(SQLAlchemyError, match="lock timeout"),
+        locks.held(database, "a"),
+    ):
+        pass
+    with locks.held(database, "a"):
+        pass
 
 
 @pytest.mark.process

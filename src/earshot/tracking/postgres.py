@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
+LOCK_SECONDS = 300.0  # whoever waits longer for a lock, behind a process that was paused, goes on without the store
+
 
 def is_one(address: str) -> bool:
     """Tell whether an address is one of Postgres, such as postgresql://anna@db.example.org/runs."""
@@ -20,7 +22,7 @@ def held(address: str, name: str) -> Iterator[None]:
     Raises
     ------
     SQLAlchemyError
-        If the database doesn't answer.
+        If the database doesn't answer, or another process holds the lock for `LOCK_SECONDS`.
     """
     with _connected(address) as ask:
         ask("pg_advisory_lock", name)
@@ -47,6 +49,7 @@ def _connected(address: str) -> Iterator[Callable[[str, str], bool]]:
 
     engine = create_engine(address, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
+        connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS * 1000:.0f}ms'"))
 
         def ask(function: str, name: str) -> bool:
             number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)

@@ -18,6 +18,7 @@ from earshot import processes, project
 from earshot.errors import EarshotError
 from earshot.tracking import address, postgres
 from earshot.tracking.address import uri
+from earshot.tracking.postgres import LOCK_SECONDS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,7 +42,6 @@ DEFAULTS = {  # of MLflow's own settings
 DATABASE = "mlflow.store.db.utils"  # the logger that writes with a traceback what is raised as well, and told in a line
 MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes in one call
 MOST_ALIKE = 1000  # runs of the same weights, in several sweeps
-LOCK_SECONDS = 300.0  # whoever waits longer, for a process that was paused, goes on without the store
 ALL = "MLflow"  # the lock of what may break the store: two processes that start on a new one at once would, for good
 _begun: set[str] = set()  # the databases whose tables this process has seen
 
