@@ -34,7 +34,9 @@ def main() -> None:
         servers = {}
         with many_requests.served(root / "served") as started:
             for server, (address, process, paths) in started.items():
-                servers[server] = many_requests.asked(address, process, paths, round(REQUESTS[server] * share))
+                left_out = many_requests.OF_MLFLOW if server != "earshot serve" else ()
+                number = round(REQUESTS[server] * share)
+                servers[server] = many_requests.asked(address, process, paths, number, left_out)
                 print(server, servers[server], flush=True)
     write("load", {"metrics": logs, "pairs": commands, "servers": servers})
     bad = [f"metrics: {logs}"] if logs["lost"] or logs["doubled"] or logs["unlike"] else []
