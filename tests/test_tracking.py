@@ -176,8 +176,8 @@ def test_a_run_that_is_to_be_logged_once_is_that_also_by_sync(project, tmp_path)
     nothing = tmp_path / "none"
     nothing.mkdir()
     client = store.connect()
-    for name in ("first", "second"):
-        record = store.Record("task", name, once=True, started=1, ended=2, status="FINISHED", tags=tags)
+    for ended, name in enumerate(("first", "second"), start=2):  # sent in this order
+        record = store.Record("task", name, once=True, started=1, ended=ended, status="FINISHED", tags=tags)
         outbox.store(record, nothing)
     assert CliRunner().invoke(main.main, ["sync"]).exit_code == 0 and not outbox.unsent()
     other = store.Record(
