@@ -264,7 +264,7 @@ def serving(*command: str, **where) -> Iterator[tuple[str, subprocess.Popen]]:
         server = subprocess.Popen(whole, start_new_session=True, stdout=said, stderr=said, **where)
         try:
             address = f"http://127.0.0.1:{port}"
-            deadline = time.monotonic() + 90
+            deadline = time.monotonic() + 300
             while True:
                 try:
                     requests.get(address, timeout=5)
