@@ -45,16 +45,35 @@ def leave_in_order(*_: Any) -> None:
     raise SystemExit("error: ended by SIGTERM")
 
 
+@contextmanager
+def begun_quietly() -> Iterator[None]:
+    """Keep Ctrl-C from the workers that are started in the block until they heed it, see `leave_quietly_on_ctrl_c`.
+
+    One that isn't ready for it would end with a traceback. This process gets it after the block.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def leave_quietly_on_ctrl_c() -> None:
-    """Have Ctrl-C end this worker without a traceback: its parent, which gets it too, says what there is to say."""
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    """Have Ctrl-C end this worker without a traceback: its parent, which gets it too, says what there is to say.
+
+    The last thing that prepares a worker: a pool tells of an exception in what does so, and of one in a task it doesn't.
+    """
+    if (heeded := signal.getsignal(signal.SIGINT)) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(1))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    if heeded != signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
 
 
 def begin_forked() -> None:
     """Prepare a worker that is forked from the process that made the pool."""
-    leave_quietly_on_ctrl_c()
     leave_with_parent()
+    leave_quietly_on_ctrl_c()
 
 
 @contextmanager
@@ -161,10 +180,10 @@ def _begin(environment: dict[str, str]) -> None:
 
     The kernel can't see to the end (`leave_with_parent`), since the worker is the child of another process.
     """
-    leave_quietly_on_ctrl_c()
     os.environ.clear()
     os.environ.update(environment)
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+    leave_quietly_on_ctrl_c()
 
 
 def _end_with(parent: Any) -> None:

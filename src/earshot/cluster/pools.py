@@ -108,12 +108,13 @@ class Lasting(Executor):
 
     def submit(self, work: Callable[..., Any], /, *args: Any) -> Future:
         """Have a process call `work`; its future has a `BrokenProcessPool` if any process of the pool is killed."""
-        try:
-            return self._pool.submit(work, *args)
-        except BrokenProcessPool:
-            self._pool.shutdown()
-            self._pool = self._make(self.slots)
-            return self._pool.submit(work, *args)
+        with processes.begun_quietly():
+            try:
+                return self._pool.submit(work, *args)
+            except BrokenProcessPool:
+                self._pool.shutdown()
+                self._pool = self._make(self.slots)
+                return self._pool.submit(work, *args)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes."""

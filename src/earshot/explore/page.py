@@ -33,10 +33,10 @@ def plots(figures: dict[str, Figure], folder: Path) -> dict[str, Markup]:
 
 def _plot(figure: Figure, folder: Path, title: str) -> str:
     name = title.lower().replace(" ", "-")
+    drawn = inline(figure, name, title)
     with files.replacing(folder / f"{name}.png") as temporary:
-        figure.savefig(temporary, format="png")
-    figure.set_layout_engine("none")  # the SVG keeps the layout of the PNG
-    return inline(figure, name, title)
+        figure.savefig(temporary, format="png")  # as `inline` has laid it out
+    return drawn
 
 
 def mp3_address(samples: np.ndarray, sample_rate: int) -> str:

@@ -19,7 +19,7 @@ VARIABLES = {colour: f"var(--{name})" for name, colour in LIGHT.items()}
 
 
 def inline(figure: Figure, prefix: str, label: str) -> str:
-    """Return a figure as an `<svg>` that can stand in an HTML page beside others.
+    """Return a figure, which it lays out, as an `<svg>` that can stand in an HTML page beside others.
 
     Parameters
     ----------
@@ -30,6 +30,7 @@ def inline(figure: Figure, prefix: str, label: str) -> str:
     label
         What the plot shows, for those who can't see it.
     """
+    _lay_out(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", transparent=True)
     root = ElementTree.fromstring(buffer.getvalue())
@@ -43,6 +44,17 @@ def inline(figure: Figure, prefix: str, label: str) -> str:
         root.attrib.pop(size, None)
     root.attrib.update({"role": "img", "aria-label": label, "class": "plot"})
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _lay_out(figure: Figure) -> None:
+    """Have a figure's axes where its layout puts them, to a millionth of its size, and stay there.
+
+    What is beyond differs between processes, since the solver of a constrained layout goes by addresses in memory.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(float(bound), 6) for bound in axes.get_position(original=True).bounds])
 
 
 def _drop(root: ElementTree.Element, tags: set[str]) -> None:
