@@ -61,7 +61,7 @@ def begun_quietly() -> Iterator[None]:
 def leave_quietly_on_ctrl_c() -> None:
     """Have Ctrl-C end this worker without a traceback: its parent, which gets it too, says what there is to say.
 
-    The last thing that prepares a worker: a pool tells of an exception in what does so, and of one in a task it doesn't.
+    The last thing that prepares a worker: a pool tells of an exception in what does so, but not of one in a task.
     """
     if (heeded := signal.getsignal(signal.SIGINT)) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: os._exit(1))
