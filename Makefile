@@ -44,9 +44,9 @@ lint: $(READY)  ## part of check: the style, the order of the rooms (lint-import
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 
-# Three files at a time on two cores, since tests wait for servers, kills and queues.
-test: $(READY)  ## before a commit (some fifteen minutes): all tests, three files at a time
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Four files at a time on two cores, since tests wait for servers, kills and queues.
+test: $(READY)  ## before a commit (some fifteen minutes): all tests, four files at a time
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (gtzan_mini, sirens_standin)
 	@$(BIN)/python benchmarks/real.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import multiprocessing
@@ -166,18 +167,28 @@ def project(tmp_path, monkeypatch) -> Project:
     return Project(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """A tiny project (see tiny.py) that the tests of a module share."""
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Project:
+    """A tiny project (see tiny.py) as it is made, which is copied for each module."""
     from tiny import tiny_project
 
-    root = tmp_path_factory.mktemp("tiny")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("EARSHOT_ROOT", str(root))
-    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    new_store(root / "data" / "mlflow" / "mlflow.db")
-    yield tiny_project(root)
-    patch.undo()
+    root = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EARSHOT_ROOT", str(root))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        new_store(root / "data" / "mlflow" / "mlflow.db")
+        return tiny_project(root)
+
+
+@pytest.fixture(scope="module")
+def shared(tiny, tmp_path_factory):
+    """A tiny project (see tiny.py) that the tests of a module share."""
+    made = copy.copy(tiny)
+    made.root = shutil.copytree(tiny.root, tmp_path_factory.mktemp("tiny"), dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EARSHOT_ROOT", str(made.root))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield made
 
 
 @pytest.fixture

@@ -39,8 +39,10 @@ def project(project):
     return project
 
 
-def log_runs(first: int, start) -> None:
-    """Log some runs."""
+def log_runs(environment: dict[str, str], first: int, start) -> None:
+    """Log some runs, in a process that is forked from one that has imported what it needs."""
+    os.environ.clear()
+    os.environ.update(environment)
     start.wait()
     for number in range(first, first + RUNS):
         with logged(number, STEPS):
@@ -103,9 +105,9 @@ def test_nothing_is_lost_where_many_processes_log(store, project, request, capfd
     if store == "server":
         request.getfixturevalue("server")
     project.data("mlflow", "mlflow.db").unlink()
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     start = context.Barrier(PROCESSES)  # all of them meet a store that was never used
-    workers = [context.Process(target=log_runs, args=(n * RUNS, start)) for n in range(PROCESSES)]
+    workers = [context.Process(target=log_runs, args=(dict(os.environ), n * RUNS, start)) for n in range(PROCESSES)]
     for worker in workers:
         worker.start()
     for worker in workers:
