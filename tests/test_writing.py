@@ -163,3 +163,33 @@ if __name__ == "__main__":
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("ended\n", "")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("where", ["processes.pool(1).submit(interrupted.work).result()", "interrupted.work()"])
+def test_ctrl_c_while_c_code_calls_back_is_not_lost(tmp_path, where):
+    """It could raise nothing through such code, as numba's is when it compiles, and Python would print a traceback."""
+    interrupted = """
+import ctypes, signal, time
+call = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))
+def work():
+    call()
+    while True:
+        time.sleep(0.01)
+"""
+    (tmp_path / "interrupted.py").write_text(interrupted)
+    code = f"""
+import signal
+from concurrent.futures import BrokenExecutor
+import interrupted
+from earshot import processes
+signal.signal(signal.SIGINT, signal.default_int_handler)
+processes.heed_dropped()
+if __name__ == "__main__":
+    try:
+        {where}
+    except (BrokenExecutor, KeyboardInterrupt):
+        print("ended")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("ended\n", "")

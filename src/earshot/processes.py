@@ -58,6 +58,22 @@ def begun_quietly() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def heed_dropped() -> None:
+    """Have a signal come again whose exception was dropped: what C code calls back can't raise one through it.
+
+    numba compiles and libsndfile reads with such calls.
+    """
+    sys.unraisablehook = _come_again
+
+
+def _come_again(dropped: Any) -> None:
+    again = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(dropped.exc_type)
+    if again is None:
+        sys.__unraisablehook__(dropped)
+    else:  # a little later, when the call may have returned
+        threading.Timer(0.01, os.kill, (os.getpid(), again)).start()
+
+
 def leave_quietly_on_ctrl_c() -> None:
     """Have Ctrl-C end this worker without a traceback: its parent, which gets it too, says what there is to say.
 
@@ -68,6 +84,7 @@ def leave_quietly_on_ctrl_c() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if heeded != signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
+    heed_dropped()
 
 
 def begin_forked() -> None:
