@@ -40,8 +40,8 @@ def served(root: Path) -> Iterator[dict[str, tuple[str, Any, tuple[str, ...]]]]:
     os.environ["EARSHOT_ROOT"] = str(root)
     with (
         serving("earshot.cli", "serve", "--model", str(folder), **where) as listening,
-        serving("mlflow", "models", "serve", *packaged, **where) as package,
-        dashboard(root) as board,
+        serving("mlflow", "models", "serve", *packaged, may_log=True, **where) as package,
+        dashboard(root, may_log=True) as board,
     ):
         heard = f"/listen?model={folder}"
         yield {
