@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro check lint test real bench faults advisories events dashboard screenshots docs notebook constraints clean
+.PHONY: help install repro check lint test long real bench faults advisories events dashboard screenshots docs notebook constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -47,6 +47,9 @@ lint: $(READY)  ## part of check: the style, the order of the rooms (lint-import
 # Four files at a time on two cores, since tests wait for servers, kills and queues.
 test: $(READY)  ## before a commit (some fifteen minutes): all tests, four files at a time
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+long: $(READY)  ## the tests that take many minutes each: whole pipelines on clusters
+	@$(BIN)/python -m pytest -m long
 
 real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (gtzan_mini, sirens_standin)
 	@$(BIN)/python benchmarks/real.py

@@ -94,6 +94,13 @@ class Pipeline(Project):
             ["dvc", "repro", *targets], cwd=self.root, env=self.environment, stdout=subprocess.DEVNULL
         )
 
+    def forget(self) -> None:
+        """Remove all that stages have made and kept, in DVC's cache, too, but for MLflow's runs."""
+        made = [path for path in self.data().iterdir() if path.name not in ("mlflow", ".gitignore")]
+        for folder in (*made, self.root / ".dvc" / "cache"):
+            shutil.rmtree(folder, ignore_errors=True)
+        (self.root / "dvc.lock").unlink(missing_ok=True)
+
     @property
     def lock(self) -> bytes:
         return (self.root / "dvc.lock").read_bytes()

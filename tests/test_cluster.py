@@ -297,6 +297,18 @@ def test_what_the_documents_type_ends_in_the_same_lock(tmp_path, scheduler):
     assert len(locks) == 1 and b"data/manifest/tunes.parquet" in locks.pop()
 
 
+@pytest.mark.long
+@pytest.mark.process
+def test_the_whole_pipeline_ends_in_the_same_lock_with_any_number_of_workers(tmp_path):
+    pipeline = Pipeline(tmp_path)
+    pipeline.repro()
+    lock = pipeline.lock
+    for workers in (1, 2, 4):
+        pipeline.forget()
+        pipeline.run("earshot", "cluster", "--workers", str(workers), "dask", "dvc", "repro")
+        assert pipeline.lock == lock, f"{workers} workers"
+
+
 @pytest.mark.process
 def test_ctrl_c_cancels_what_waits_and_ends_what_runs(cluster, tmp_path):
     code = (

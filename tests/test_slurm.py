@@ -37,6 +37,20 @@ class Cancels(Waveform):
 """
 
 
+def on_slurm(pipeline: Pipeline, *targets: str) -> None:
+    """Run a pipeline in jobs of a Slurm of its own, one worker in each."""
+    path = pipeline.root / "conf" / "cluster" / "slurm.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["options"] |= {"interface": "lo", "job_directives_skip": ["--mem="]}
+    path.write_text(yaml.safe_dump(settings))
+    line = [BIN / "earshot", "cluster", "--workers", "1", "slurm", "earshot", "repro", *targets]
+    with tempfile.TemporaryDirectory() as folder, slurm.running(Path(folder)) as environment:
+        path = f"{BIN}:{environment['PATH']}"
+        where = {"cwd": pipeline.root, "env": environment | pipeline.environment | {"PATH": path}}
+        done = subprocess.run(line, capture_output=True, text=True, check=False, **where)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_pipeline_ends_in_the_same_lock_although_a_job_is_cancelled(tmp_path):
     pipeline = Pipeline(tmp_path, datasets=("tunes",))
     (pipeline.root / "custom" / "cancels.py").write_text(CANCELS)
@@ -52,14 +66,15 @@ def test_a_pipeline_ends_in_the_same_lock_although_a_job_is_cancelled(tmp_path):
         shutil.rmtree(path)
     for path in (marker, pipeline.root / "dvc.lock"):
         path.unlink()
-    path = pipeline.root / "conf" / "cluster" / "slurm.yaml"
-    settings = yaml.safe_load(path.read_text())
-    settings["options"] |= {"interface": "lo", "job_directives_skip": ["--mem="]}
-    path.write_text(yaml.safe_dump(settings))
-    line = [BIN / "earshot", "cluster", "--workers", "1", "slurm", "earshot", "repro", "features@tunes"]
-    with tempfile.TemporaryDirectory() as folder, slurm.running(Path(folder)) as environment:
-        path = f"{BIN}:{environment['PATH']}"
-        where = {"cwd": pipeline.root, "env": environment | pipeline.environment | {"PATH": path}}
-        done = subprocess.run(line, capture_output=True, text=True, check=False, **where)
-    assert done.returncode == 0, done.stdout + done.stderr
+    on_slurm(pipeline, "features@tunes")
     assert marker.read_text() and pipeline.lock == lock
+
+
+@pytest.mark.long
+def test_the_whole_pipeline_ends_in_the_same_lock(tmp_path):
+    pipeline = Pipeline(tmp_path)
+    pipeline.repro()
+    lock = pipeline.lock
+    pipeline.forget()
+    on_slurm(pipeline)
+    assert pipeline.lock == lock
