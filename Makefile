@@ -44,11 +44,11 @@ lint: $(READY)  ## part of check: the style, the order of the rooms (lint-import
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 
-# Four files at a time on two cores, since tests wait for servers, kills and queues.
-test: $(READY)  ## before a commit (some fifteen minutes): all tests, four files at a time
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+# Three files at a time on two cores, since tests wait for servers and kills.
+test: $(READY)  ## before a commit (some ten minutes): all tests but those of `make long`
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-long: $(READY)  ## the tests that take many minutes each: whole pipelines on clusters
+long: $(READY)  ## tests of whole pipelines that are killed, queued or spread (an hour)
 	@$(BIN)/python -m pytest -m long
 
 real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (gtzan_mini, sirens_standin)

@@ -82,7 +82,7 @@ def ours(folder: Path, samples: np.ndarray) -> np.ndarray:
     return predict.of_samples(settings, model_folder.restore(settings, weights), samples)
 
 
-@pytest.mark.parametrize("kind", ["zero_shot", "mn"])
+@pytest.mark.parametrize("kind", [pytest.param("zero_shot", marks=pytest.mark.long), "mn"])
 def test_an_exported_model_of_a_backbone_gives_earshots_probabilities(small, tmp_path, kind):
     folder, samples = model(tmp_path, kind), sounds()
     expected = ours(folder, samples)

@@ -273,6 +273,7 @@ def test_a_folder_is_predicted_as_here(finished, scheduler, monkeypatch, tmp_pat
         assert "a.wav" in here
 
 
+@pytest.mark.long
 @pytest.mark.process
 def test_the_runs_of_a_line_are_trained_on_the_cluster(finished, cluster):
     line = [BIN / "earshot", "train", "-m", "experiment=genres-summary-ann", "fold=0,1,7"]
@@ -282,6 +283,7 @@ def test_the_runs_of_a_line_are_trained_on_the_cluster(finished, cluster):
     assert "fold=7 is not in" in done.stderr and {0, 1} == set(pd.read_csv(table)["fold"])
 
 
+@pytest.mark.long
 @pytest.mark.process
 def test_what_the_documents_type_ends_in_the_same_lock(tmp_path, scheduler):
     pipeline = Pipeline(tmp_path, datasets=("tunes",))

@@ -282,6 +282,7 @@ def sources(project, card) -> pd.DataFrame:
     return grouped_spans(card, frame, project.params(), project.data("raw", "sirens_standin"))
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_the_audit_finds_the_leaks_of_real_recordings_without_the_segments(standin):
     card = load_card("sirens_standin")

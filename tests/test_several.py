@@ -222,6 +222,7 @@ class EndAfter(pl.Callback):
             raise Ended
 
 
+@pytest.mark.long
 @pytest.mark.process
 def test_a_network_of_pictures_that_was_killed_goes_on_to_the_same_bytes(tunes, tmp_path, monkeypatch):
     monkeypatch.setattr("earshot.training.unfinished.SECONDS", 0.0)

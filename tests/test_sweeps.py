@@ -85,6 +85,7 @@ def test_a_refused_line_trains_nothing_and_shows_no_traceback(trained_on):
     assert said.strip().splitlines()[-1].startswith("error: 'features.summary.n_mfcc' decides what is made before")
 
 
+@pytest.mark.long
 @pytest.mark.process
 def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
     line = ["earshot.cli", "train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=40", "seed=range(10)"]
@@ -224,6 +225,7 @@ def test_a_search_tries_the_present_settings_first_and_gives_up_what_is_hopeless
     )
 
 
+@pytest.mark.long
 @pytest.mark.process
 def test_a_search_is_the_same_when_it_was_killed_and_for_any_number_of_processes(shared, searched, tmp_path):
     root = tmp_path / "copy"

@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 
 from conftest import PROJECT
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.long]
 
 TOUR = PROJECT / "docs" / "tour.ipynb"
 MOST_BYTES = 1_000_000

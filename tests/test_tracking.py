@@ -99,7 +99,7 @@ def server(tmp_path, monkeypatch):
         made.stop()
 
 
-@pytest.mark.parametrize("store", ["sqlite", "server"])
+@pytest.mark.parametrize("store", ["sqlite", pytest.param("server", marks=pytest.mark.long)])
 @pytest.mark.process
 def test_nothing_is_lost_where_many_processes_log(store, project, request, capfd):
     if store == "server":

@@ -217,6 +217,7 @@ def start(*overrides: str, cwd) -> AbstractContextManager[subprocess.Popen]:
     return started("-m", "earshot.cli", "train", "experiment=sirens-log_mel-cnn", *overrides, cwd=cwd, text=True)
 
 
+@pytest.mark.long
 @pytest.mark.process
 def test_a_terminated_run_is_failed_and_a_killed_one_is_by_the_next(trained_on, tmp_path):
     for sent, status in ((signal.SIGTERM, "FAILED"), (signal.SIGKILL, "RUNNING")):
@@ -316,6 +317,7 @@ def test_a_wrong_choice_is_named(trained_on, overrides, said):
         prepare.part(cfg, prepare.load(cfg), "train")
 
 
+@pytest.mark.long
 @pytest.mark.process
 def test_the_stage_makes_the_runs_of_the_command(trained_on, tmp_path):
     trained_on.params(

@@ -8,7 +8,11 @@ gigabyte must not be, and is kept in build/bench/inputs/. Writes build/bench/inp
 from __future__ import annotations
 
 import argparse
+import itertools
+import multiprocessing
+import os
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 
 from measure import write
 
@@ -19,8 +23,10 @@ RECORDINGS, ARCHIVES, OTHERS = 1_000_000, 5000, 2000  # of all formats together;
 
 
 def shared(kinds: list[Kind], tries: int) -> dict[str, Counter[str]]:
-    """Try so many inputs, the kinds alike; return the outcomes of each."""
-    return {kind.name: shown(kind, max(1, tries // len(kinds))) for kind in kinds}
+    """Try so many inputs, the kinds alike, a kind on each core; return the outcomes of each."""
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("fork")) as pool:
+        outcomes = pool.map(shown, kinds, itertools.repeat(max(1, tries // len(kinds))))
+        return dict(zip((kind.name for kind in kinds), outcomes, strict=True))
 
 
 def shown(kind: Kind, tries: int) -> Counter[str]:
@@ -37,10 +43,11 @@ def main() -> None:
     parser.add_argument("--archives", type=int, default=ARCHIVES)
     parser.add_argument("--others", type=int, default=OTHERS)
     given = parser.parse_args()
+    others = [*hostile_models.kinds(), *hostile_texts.kinds()]
     found = {
         "recordings": shared([*hostile_audio.kinds()], given.recordings),
         "archives": shared([*hostile_archives.kinds()], given.archives),
-        "others": {kind.name: shown(kind, given.others) for kind in (*hostile_models.kinds(), *hostile_texts.kinds())},
+        "others": shared(others, len(others) * given.others),
     }
     write("inputs", found)
     if bad := [name for of_kind in found.values() for name, counts in of_kind.items() if counts[BAD] or counts[CRASH]]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import errno
 import itertools
+import multiprocessing
 import os
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from math import ceil
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
@@ -43,6 +45,7 @@ FAILURES = (  # by kind
     Failure("mmap", errno.ENOMEM),
     Failure("read", errno.EIO),
 )
+FEW = 4  # steps, for which one project is enough: to make another takes longer
 GOOD = ("a line", "as if nothing had happened", "ended by the signal")
 BAD = ("traceback", "other bytes", "left over", "left running")
 MEMORY = Path("/dev/shm")  # where fsync takes no time
@@ -121,22 +124,35 @@ def tried_out(tried: Tried, step: Step, calls: int, kills: int, endings: int, se
     return found
 
 
+def of_steps(names: list[str], calls: int, kills: int, endings: int, seed: int) -> dict[str, dict[str, dict[str, int]]]:
+    """Try everything with steps, in a project of their own, so many times in all of them; return it by step."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        tried = Tried(Path(folder).resolve())
+        steps = [*tried.steps({*names})]
+        pace = 1 / sum(1 / step.seconds for step in steps)  # so that all steps are tried for the same time
+        found = {}
+        for number, step in enumerate(steps):
+            shares = (ceil(n * pace / step.seconds) for n in (calls, kills, endings))
+            found[step.name] = tried_out(tried, step, *shares, seed + number)
+        os.chdir(Path(__file__).parent)  # the folder goes
+    return found
+
+
 def main() -> None:
-    """Make the project, try, print and write."""
+    """Try the steps, in a project for each core; print and write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("steps", nargs="*", help="stages and commands; all by default")
     for name, default in (("--calls", CALLS), ("--kills", KILLS), ("--endings", ENDINGS)):
         parser.add_argument(name, type=int, default=default)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        tried = Tried(Path(folder).resolve())
-        steps = [*tried.steps({*(asked.steps or [*STAGES, *COMMANDS])})]
-        pace = 1 / sum(1 / step.seconds for step in steps)  # so that all steps are tried for the same time
-        found = {}
-        for seed, step in enumerate(steps):
-            shares = (ceil(n * pace / step.seconds) for n in (asked.calls, asked.kills, asked.endings))
-            found[step.name] = tried_out(tried, step, *shares, seed)
-        os.chdir(Path(__file__).parent)  # the folder goes
+    steps = [name for name in (*STAGES, *COMMANDS) if name in asked.steps or not asked.steps]
+    n_parts = min(os.cpu_count(), ceil(len(steps) / FEW))
+    parts = [steps[n::n_parts] for n in range(n_parts)]
+    counts = [ceil(n / len(parts)) for n in (asked.calls, asked.kills, asked.endings)]
+    with ProcessPoolExecutor(len(parts), multiprocessing.get_context("fork")) as pool:
+        running = [pool.submit(of_steps, part, *counts, len(steps) * n) for n, part in enumerate(parts)]
+        made = {name: ways for part in running for name, ways in part.result().items()}
+    found = {name: made[name] for name in steps}
     if not asked.steps:
         write("machine", {"tries": found})
     if bad := [name for name, ways in found.items() if any(counts[one] for counts in ways.values() for one in BAD)]:
