@@ -45,22 +45,28 @@ hypothesis.settings.load_profile("reproducible")
 LONGEST = (
     "test_pipeline",
     "test_experiments",
+    "test_tour",
     "test_sweeps",
     "test_cluster",
-    "test_tracking",
-    "test_slurm",
-    "test_train",
-    "test_dashboard",
-    "test_detection",
-    "test_tour",
     "test_real",
-    "test_memory",
-    "test_events",
-    "test_extending",
-    "test_cross_dataset",
+    "test_train",
+    "test_detection",
     "test_compare",
+    "test_memory",
+    "test_dashboard",
     "test_onnx",
+    "test_pretrained",
+    "test_extending",
+    "test_tracking",
+    "test_several",
+    "test_slurm",
     "test_backbone_models",
+    "test_trust",
+    "test_events",
+    "test_operating_point",
+    "test_explore",
+    "test_cross_dataset",
+    "test_cli",
 )
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -283,7 +289,7 @@ def serving(*command: str, may_log: bool = False, **where) -> Iterator[tuple[str
             deadline = time.monotonic() + 300
             while True:
                 try:
-                    requests.get(address, timeout=5)
+                    requests.get(address, timeout=300)
                     break
                 except requests.ConnectionError:
                     if server.poll() is not None or time.monotonic() > deadline:
@@ -296,7 +302,7 @@ def serving(*command: str, may_log: bool = False, **where) -> Iterator[tuple[str
         finally:
             if server.poll() is None:
                 os.killpg(server.pid, signal.SIGTERM)
-                server.wait(timeout=30)
+                server.wait(timeout=300)
 
 
 @contextmanager

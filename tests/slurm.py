@@ -61,7 +61,7 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
         for command in (munge, ["slurmctld", "-D"], ["slurmd", "-D"]):
             daemon = stack.enter_context(subprocess.Popen(command, **quiet))
             stack.callback(daemon.terminate)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while _asked(environment, "sinfo", "-h", "-o", "%T") != "idle":
             assert time.monotonic() < deadline, "Slurm's node is not idle"
             time.sleep(0.2)

@@ -96,6 +96,7 @@ def test_an_exported_model_of_a_backbone_gives_earshots_probabilities(small, tmp
     assert (about["backbone"], about["backbone_licence"], about["sample_rate"]) == ("small", "none", "32000")
 
 
+@pytest.mark.long
 def test_an_exported_model_of_clips_hears_their_beginning(small, tmp_path):
     folder = model(tmp_path, "linear", clips=True)
     assert np.ptp(ours(folder, sounds()), axis=0).max() > 0.1

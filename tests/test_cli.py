@@ -121,10 +121,10 @@ def test_the_dashboard_shows_runs_on_loopback_alone(project):
         logged.metrics({"val_loss": 0.5}, step=1)
     with dashboard(project.root) as (address, server):
         experiments = requests.post(
-            f"{address}/api/2.0/mlflow/experiments/search", json={"max_results": 10}, timeout=10
+            f"{address}/api/2.0/mlflow/experiments/search", json={"max_results": 10}, timeout=300
         )
         assert "sirens" in {experiment["name"] for experiment in experiments.json()["experiments"]}
-        assert "<html" in requests.get(address, timeout=10).text.lower()
+        assert "<html" in requests.get(address, timeout=300).text.lower()
         family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
         listening = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
         assert listening == {"127.0.0.1"}

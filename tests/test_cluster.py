@@ -82,7 +82,7 @@ def scheduler(tmp_path_factory):
         started("-m", *schedule.split(), at_most=1800, **where),  # all tests of this file, on a busy machine
         started("-m", *work.split(), at_most=1800, **where) as workers,
     ):
-        with distributed.Client(scheduler_file=str(file), timeout=60) as client:
+        with distributed.Client(scheduler_file=str(file), timeout=300) as client:
             client.wait_for_workers(2)
         children = psutil.Process(workers.pid).children(recursive=True)
         yield file
@@ -441,7 +441,7 @@ def test_what_a_paused_worker_has_waits_and_the_others_are_done(cluster, tmp_pat
     done.mkdir()
 
     def go_on() -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while len([*done.iterdir()]) < n - 2 and time.monotonic() < deadline:  # a worker has at most two at a time
             time.sleep(0.05)
         paused.resume()

@@ -524,7 +524,7 @@ def follower(model: Path, *arguments: str, **streams) -> AbstractContextManager[
     command = ["-m", "earshot.cli", "predict", "--model", str(model), "--json", "--follow", *arguments]
     # whoever started the tests may have Ctrl-C ignored
     heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    return started(*command, at_most=120, stderr=None, **heeds, **streams)
+    return started(*command, at_most=300, stderr=None, **heeds, **streams)
 
 
 def pcm(seconds: float, rate: int = RATE) -> bytes:

@@ -79,6 +79,7 @@ def long_project(tmp_path, monkeypatch) -> Project:
     return project
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on a process's data is Linux's")
 def test_a_dataset_ten_times_larger_than_the_memory_trains(long_project):
     command = [sys.executable, "-c", UNDER_A_LIMIT, str(LIMIT_MIB)]

@@ -154,6 +154,7 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
+@pytest.mark.long
 def test_one_file_more_is_the_only_one_that_is_extracted(pipeline):
     path = pipeline.recordings / "tunes" / "low" / "low.99.wav"
     write_audio(path, tone(350, 4, RATE, seed=99), RATE)

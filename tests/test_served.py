@@ -41,7 +41,7 @@ def server(shared, tmp_path_factory):
 
 
 def ask(server, *rows: dict, **more) -> requests.Response:
-    return requests.post(f"{server[0]}/invocations", json={"dataframe_records": rows, **more}, timeout=60)
+    return requests.post(f"{server[0]}/invocations", json={"dataframe_records": rows, **more}, timeout=300)
 
 
 @pytest.fixture

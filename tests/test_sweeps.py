@@ -80,7 +80,7 @@ def test_a_sweep_that_would_choose_by_the_test_is_refused(override):
 def test_a_refused_line_trains_nothing_and_shows_no_traceback(trained_on):
     line = ["earshot.cli", "train", "-m", f"experiment={SUMMARY}", "seed=0,1", "features.summary.n_mfcc=13,20"]
     with start(trained_on.root, *line) as process:
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=300)
     assert process.returncode == 1 and "Traceback" not in said
     assert said.strip().splitlines()[-1].startswith("error: 'features.summary.n_mfcc' decides what is made before")
 
@@ -101,7 +101,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
         assert len(MlflowClient(store.uri()).get_metric_history(run.info.run_id, "val_loss")) == 40
 
     with start(trained_on.root, *line) as again:
-        said, _ = again.communicate(timeout=120)
+        said, _ = again.communicate(timeout=300)
     assert again.returncode == 0 and "validation, best first (10 of 10)" in said, said
     assert said.count("(kept)") >= len(whole)
     found = logged(sweep=" ".join(line[3:]))
@@ -117,7 +117,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
 def test_a_run_that_fails_does_not_end_the_others(trained_on):
     line = ["earshot.cli", "train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=2", "fold=0,7"]
     with start(trained_on.root, *line) as process:
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=300)
     assert process.returncode == 1 and "Traceback" not in said
     assert "fold=7 is not in" in said and "validation, best first (1 of 1)" in said
     assert "error: 1 of 2 runs failed, see above" in said
@@ -338,7 +338,7 @@ def searched_alone(shared, tmp_path_factory) -> str:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("store", ["postgres", "journal"])
+@pytest.mark.parametrize("store", [pytest.param("postgres", marks=pytest.mark.long), "journal"])
 def test_two_machines_search_together_and_go_on_after_a_kill(
     store, searched_alone, trained_on, tmp_path, monkeypatch, request
 ):

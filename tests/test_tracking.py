@@ -75,10 +75,10 @@ class MlflowServer:
             self.process = subprocess.Popen(
                 self.command, env=environment, stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             try:
-                urllib.request.urlopen(f"{self.address}/health", timeout=5)
+                urllib.request.urlopen(f"{self.address}/health", timeout=300)
                 return
             except OSError:
                 time.sleep(0.2)

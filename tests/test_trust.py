@@ -106,7 +106,7 @@ def test_export(trained, watched, tmp_path):
 def test_serve_has_the_socket_that_it_listens_on(trained, watched, recording):
     with serving("earshot.cli", "serve", "--model", str(trained), env=watched) as (address, _):
         asked = {"model": str(trained)}
-        requests.post(f"{address}/listen", params=asked, data=recording.read_bytes(), timeout=120).raise_for_status()
+        requests.post(f"{address}/listen", params=asked, data=recording.read_bytes(), timeout=300).raise_for_status()
     assert told(watched) == {("socket.bind", address.removeprefix("http://").replace(":", " "))}
 
 

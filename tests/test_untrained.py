@@ -148,10 +148,10 @@ def test_serve_offers_it_and_fetches_it_when_it_is_first_asked_for(backbone, str
     kept = project.data("cache", "backbones", untrained.DEFAULT, f"{untrained.DEFAULT}.pt")
     where = {"cwd": project.root, "env": os.environ}
     with serving("earshot.cli", "serve", **where) as (address, _):
-        (name,) = requests.get(f"{address}/models", timeout=60).json()["models"]
+        (name,) = requests.get(f"{address}/models", timeout=300).json()["models"]
         assert name == "mn04_as, untrained on your data" and not kept.exists()
         asked = {"model": name, "threshold": 0, "release": 0}
-        done = requests.post(f"{address}/listen", params=asked, data=street.read_bytes(), timeout=120)
+        done = requests.post(f"{address}/listen", params=asked, data=street.read_bytes(), timeout=300)
         (heard,) = done.json()["heard"]
     assert kept.exists() and list(heard["timeline"]["scores"]) == CLASSES
     assert heard["scores"] == pytest.approx(json.loads(predict("--json", street).stdout)["scores"], abs=1e-4)
