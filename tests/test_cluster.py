@@ -173,7 +173,10 @@ def test_what_fails_is_named_and_the_others_are_done(where, request, tmp_path):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(("where", "whom"), [("here", "process"), ("cluster", "process"), ("cluster", "worker")])
+@pytest.mark.parametrize(
+    ("where", "whom"),
+    [("here", "process"), ("cluster", "process"), pytest.param("cluster", "worker", marks=pytest.mark.long)],
+)
 def test_what_kills_each_time_is_named_and_the_others_are_done(where, whom, request, tmp_path):
     if where == "cluster":
         request.getfixturevalue("cluster")

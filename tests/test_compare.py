@@ -557,6 +557,7 @@ def test_a_contrast_that_can_not_be_read_is_one_clear_error(sample, capsys, cont
     assert "contrasts in params.yaml: " in message and "{model: [cnn, lstm]}" in message
 
 
+@pytest.mark.long
 def test_inputs_and_models_of_any_name_are_drawn(sample):
     inputs, models = ["cqt", "stft", "mfcc", "chroma", "tempogram"], ["resnet", "gru", "svm"]
     sample.experiments = [f"{name}-{model}" for name in inputs for model in models]

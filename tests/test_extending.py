@@ -93,6 +93,7 @@ def test_the_new_input_and_model_stand_in_the_comparison(extended):
     assert extended.data("metrics", "horns", f"{NEW}.json").exists()
 
 
+@pytest.mark.long
 def test_the_line_of_the_document_trains(extended):
     (line,) = re.findall(r"^earshot (train .*)$", (PROJECT / "docs" / "extending.md").read_text(), re.MULTILINE)
     with started(

@@ -114,6 +114,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(trained_on):
     assert sorted(pd.read_csv(table)["seed"]) == list(range(10))
 
 
+@pytest.mark.long
 def test_a_run_that_fails_does_not_end_the_others(trained_on):
     line = ["earshot.cli", "train", "-m", f"experiment={SUMMARY}", "model.training.max_epochs=2", "fold=0,7"]
     with start(trained_on.root, *line) as process:
