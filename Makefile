@@ -48,7 +48,7 @@ lint: $(READY)  ## part of check: the style, the order of the rooms (lint-import
 test: $(READY)  ## before a commit (some ten minutes): all tests but those of `make long`
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-long: $(READY)  ## tests of whole pipelines that are killed, queued or spread (an hour)
+long: $(READY)  ## before a release (an hour): the longest tests, most of whole pipelines that are killed, queued or spread
 	@$(BIN)/python -m pytest -m long
 
 real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (gtzan_mini, sirens_standin)

@@ -44,8 +44,6 @@ hypothesis.settings.load_profile("reproducible")
 # Files that take a minute or more begin first: else the last of them would keep one worker busy and the other idle.
 LONGEST = (
     "test_pipeline",
-    "test_experiments",
-    "test_tour",
     "test_sweeps",
     "test_cluster",
     "test_real",

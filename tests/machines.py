@@ -17,13 +17,13 @@ from earshot.tracking import logger
 RUNS, STEPS = 25, 3
 
 
-def log_runs(environment: dict[str, str], first: int, start) -> None:
+def log_runs(environment: dict[str, str], first: int, start, runs: int = RUNS, steps: int = STEPS) -> None:
     """Log some runs, as a training does, from a machine with a project of its own."""
     os.environ.clear()
     os.environ.update(environment)
     start.wait()
-    for number in range(first, first + RUNS):
-        with logged(number, STEPS) as run:
+    for number in range(first, first + runs):
+        with logged(number, steps) as run:
             run.dataset("birds", f"{number - first}", "{}", "train")  # which all machines meet as a new one
             if number % 5 == 0:
                 run.text(f"seed: {number}", "config.yaml")

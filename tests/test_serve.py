@@ -67,7 +67,7 @@ def street(tmp_path_factory) -> Path:
 
 
 def listen(server, body, **asked) -> requests.Response:
-    return requests.post(f"{server[0]}/listen", params=asked, data=body, timeout=300)
+    return requests.post(f"{server[0]}/listen", params=asked, data=body, timeout=120)
 
 
 def test_it_hears_what_predict_hears(server, models, street):
@@ -116,7 +116,7 @@ def test_an_upload_of_two_gigabytes_is_refused_without_being_read(server, models
     told = b"Transfer-Encoding: chunked\r\n" if chunked else f"Content-Length: {size}\r\n".encode()
     address = requests.Request("POST", f"{server[0]}/listen", params={"model": str(models[0])}).prepare().path_url
     sent, part = 0, bytes(2**16)
-    with socket.create_connection((host, int(port)), timeout=300) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(f"POST {address} HTTP/1.1\r\nHost: {host}\r\n".encode() + told + b"\r\n")
         answered = b""
         connection.setblocking(False)
@@ -154,7 +154,7 @@ def test_uploads_that_do_not_go_on_keep_nobody_waiting(server, models, street):
     address = requests.Request("POST", f"{server[0]}/listen", params={"model": str(models[0])}).prepare().path_url
     with contextlib.ExitStack() as stack:
         for _ in range(2 * (AT_ONCE + WAITING)):
-            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=300))
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
             connection.sendall(f"POST {address} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\r\nRIFF".encode())
         assert listen(server, street.read_bytes(), model=str(models[0])).status_code == 200
 
@@ -175,13 +175,13 @@ def test_a_page_of_another_site_can_not_send_recordings(server, models, street, 
     port = server[0].rpartition(":")[2]
     headers = {name: value.format(port=port) for name, value in sent.items()}
     body, asked = street.read_bytes(), {"model": str(models[0])}
-    done = requests.post(f"{server[0]}/listen", params=asked, data=body, headers=headers, timeout=300)
+    done = requests.post(f"{server[0]}/listen", params=asked, data=body, headers=headers, timeout=120)
     assert done.status_code == status
 
 
 def test_all_answers_have_the_headers_of_a_safe_page(server, models):
-    answers = [requests.get(f"{server[0]}{path}", timeout=300) for path in ("/", "/models", "/none")]
-    answers.append(requests.get(server[0], headers={"Host": "evil.example"}, timeout=300))
+    answers = [requests.get(f"{server[0]}{path}", timeout=60) for path in ("/", "/models", "/none")]
+    answers.append(requests.get(server[0], headers={"Host": "evil.example"}, timeout=60))
     answers.append(listen(server, b"no sound", model=str(models[0])))
     assert [done.status_code for done in answers] == [200, 200, 404, 400, 422]
     for done in answers:
@@ -206,10 +206,10 @@ def test_it_is_for_this_machine_alone(server):
     assert {c.laddr.ip for c in psutil.Process(server[1].pid).net_connections() if c.status == "LISTEN"} == {
         "127.0.0.1"
     }
-    assert requests.get(server[0], headers={"Host": "evil.example"}, timeout=300).status_code == 400
-    assert "default-src 'none'" in requests.get(server[0], timeout=300).headers["Content-Security-Policy"]
+    assert requests.get(server[0], headers={"Host": "evil.example"}, timeout=10).status_code == 400
+    assert "default-src 'none'" in requests.get(server[0], timeout=10).headers["Content-Security-Policy"]
     for path in ("/../app.py", "/app.py", "/docs", "/%2e%2e/cli.py"):
-        assert requests.get(server[0] + path, timeout=300).status_code == 404
+        assert requests.get(server[0] + path, timeout=10).status_code == 404
 
 
 @pytest.mark.parametrize(

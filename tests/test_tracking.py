@@ -27,7 +27,7 @@ from conftest import new_store, noise, started, write_audio
 from earshot import files, processes
 from earshot.cli import main
 from earshot.tracking import logger, outbox, store
-from machines import logged
+from machines import log_runs
 
 PROCESSES, RUNS, STEPS = 4, 50, 100
 
@@ -37,16 +37,6 @@ def project(project):
     """A project whose MLflow store has its tables already."""
     new_store(project.data("mlflow", "mlflow.db"))
     return project
-
-
-def log_runs(environment: dict[str, str], first: int, start) -> None:
-    """Log some runs, in a process that is forked from one that has imported what it needs."""
-    os.environ.clear()
-    os.environ.update(environment)
-    start.wait()
-    for number in range(first, first + RUNS):
-        with logged(number, STEPS):
-            pass
 
 
 def all_runs() -> tuple[MlflowClient, list]:
@@ -78,7 +68,7 @@ class MlflowServer:
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             try:
-                urllib.request.urlopen(f"{self.address}/health", timeout=300)
+                urllib.request.urlopen(f"{self.address}/health", timeout=5)
                 return
             except OSError:
                 time.sleep(0.2)
@@ -107,7 +97,10 @@ def test_nothing_is_lost_where_many_processes_log(store, project, request, capfd
     project.data("mlflow", "mlflow.db").unlink()
     context = multiprocessing.get_context("forkserver")
     start = context.Barrier(PROCESSES)  # all of them meet a store that was never used
-    workers = [context.Process(target=log_runs, args=(dict(os.environ), n * RUNS, start)) for n in range(PROCESSES)]
+    workers = [
+        context.Process(target=log_runs, args=(dict(os.environ), n * RUNS, start, RUNS, STEPS))
+        for n in range(PROCESSES)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

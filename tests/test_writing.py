@@ -183,8 +183,9 @@ import signal
 from concurrent.futures import BrokenExecutor
 import interrupted
 from earshot import processes
+from earshot.errors import heed_dropped
 signal.signal(signal.SIGINT, signal.default_int_handler)
-processes.heed_dropped()
+heed_dropped()
 if __name__ == "__main__":
     try:
         {where}

@@ -6,8 +6,12 @@ Kept separate because every room raises `EarshotError`, and this module imports 
 from __future__ import annotations
 
 import functools
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
+from typing import Any
 
 
 class EarshotError(Exception):
@@ -23,14 +27,32 @@ def printable(text: str) -> str:
     return "".join(plain)
 
 
+def heed_dropped() -> None:
+    """Have a signal come again whose exception was dropped: what C code calls back can't raise one through it.
+
+    numba compiles with such calls. Python would go on, and tell of it with a traceback.
+    """
+    sys.unraisablehook = _come_again
+
+
+def _come_again(dropped: Any) -> None:
+    again = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(dropped.exc_type)
+    if again is None:
+        sys.__unraisablehook__(dropped)
+    else:  # a little later, when the call may have returned
+        threading.Timer(0.01, os.kill, (os.getpid(), again)).start()
+
+
 def without_traceback(main: Callable[..., None]) -> Callable[..., None]:
     """Wrap a command so that what a user or a disk has done is printed to stderr, and the exit code is 1.
 
     That is an `EarshotError`, or an error of the operating system: no space, no memory, no permission, no such file.
+    Ctrl-C and SIGTERM are not lost in what C code calls back.
     """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs):
+        heed_dropped()
         try:
             return main(*args, **kwargs)
         except EarshotError as error:

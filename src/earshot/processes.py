@@ -21,6 +21,8 @@ from typing import Any
 
 import psutil
 
+from earshot.errors import heed_dropped
+
 ENDING = (signal.SIGTERM, signal.SIGINT)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -56,22 +58,6 @@ def begun_quietly() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def heed_dropped() -> None:
-    """Have a signal come again whose exception was dropped: what C code calls back can't raise one through it.
-
-    numba compiles and libsndfile reads with such calls.
-    """
-    sys.unraisablehook = _come_again
-
-
-def _come_again(dropped: Any) -> None:
-    again = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(dropped.exc_type)
-    if again is None:
-        sys.__unraisablehook__(dropped)
-    else:  # a little later, when the call may have returned
-        threading.Timer(0.01, os.kill, (os.getpid(), again)).start()
 
 
 def leave_quietly_on_ctrl_c() -> None:

@@ -148,9 +148,9 @@ def main() -> None:
     steps = [name for name in (*STAGES, *COMMANDS) if name in asked.steps or not asked.steps]
     n_parts = min(os.cpu_count(), ceil(len(steps) / FEW))
     parts = [steps[n::n_parts] for n in range(n_parts)]
-    counts = [ceil(n / len(parts)) for n in (asked.calls, asked.kills, asked.endings)]
+    shares = [ceil(n / len(parts)) for n in (asked.calls, asked.kills, asked.endings)]
     with ProcessPoolExecutor(len(parts), multiprocessing.get_context("fork")) as pool:
-        running = [pool.submit(of_steps, part, *counts, len(steps) * n) for n, part in enumerate(parts)]
+        running = [pool.submit(of_steps, part, *shares, len(steps) * n) for n, part in enumerate(parts)]
         made = {name: ways for part in running for name, ways in part.result().items()}
     found = {name: made[name] for name in steps}
     if not asked.steps:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import click
 
 from earshot.cli import checks, deployment, listening, pipeline, tracking, training
-from earshot.processes import heed_dropped
 
 SECTIONS = (pipeline, checks, training, listening, deployment, tracking)
 
@@ -34,7 +33,6 @@ def main() -> None:
     Exit codes: 0 success, 1 failure (the reason is on standard error), 2 wrong usage.
     Completion: eval "$(_EARSHOT_COMPLETE=bash_source earshot)"; zsh_source and fish_source for other shells.
     """
-    heed_dropped()
 
 
 for section in SECTIONS:

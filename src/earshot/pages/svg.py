@@ -51,7 +51,7 @@ def _lay_out(figure: Figure) -> None:
 
     What is beyond differs between processes, since the solver of a constrained layout goes by addresses in memory.
     """
-    figure.draw_without_rendering()
+    figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.set_position([round(float(bound), 6) for bound in axes.get_position(original=True).bounds])

@@ -14,7 +14,7 @@ import click
 from earshot import files
 from earshot.datasets.card import Card, load_card
 from earshot.errors import without_traceback
-from earshot.processes import heed_dropped, leave_with_parent
+from earshot.processes import leave_with_parent
 
 
 def stage(work: Callable[..., None]) -> click.Command:
@@ -28,7 +28,6 @@ def stage(work: Callable[..., None]) -> click.Command:
     @functools.wraps(work)
     def run(dataset: str | None = None, **options: object) -> None:
         leave_with_parent()
-        heed_dropped()
         work(*([load_card(dataset)] if dataset else []), **options)
 
     named = click.argument("dataset")(run) if per_dataset else run
