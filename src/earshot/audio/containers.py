@@ -101,7 +101,7 @@ def as_raw(path: Path, samples: Samples) -> dict[str, Any]:
     """
     stop = None if samples.declared is None else samples.start + samples.declared
     return {
-        "file": Pieces(path, [(samples.start, stop)]),
+        "content": Pieces(path, [(samples.start, stop)]),
         "samplerate": samples.sample_rate,
         "channels": samples.channels,
         "subtype": samples.subtype,

@@ -7,22 +7,20 @@ the rest is decoded all the same, or the error says what follows.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import itertools
 import mmap
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import soundfile
 
 from earshot.audio import containers, flac, mpeg
-from earshot.audio.pieces import Pieces
+from earshot.audio.pieces import Pieces, Whole
+from earshot.audio.sound_file import SoundFile
 from earshot.audio.suffixes import kind_of_ffmpeg
-from earshot.processes import undisturbed
 
 FULL_SCALE = 2**15  # of 16 bit
 BLOCK = 2**19  # samples that are decoded at a time
@@ -30,8 +28,6 @@ BLOCK = 2**19  # samples that are decoded at a time
 SLOWEST, FASTEST = 100, 768_000
 MOST_CHANNELS = 1024  # that libsndfile reads
 UNRECOGNISED = "Format not recognised"  # libsndfile's words for what is no sound that it knows
-SYSTEM_ERROR = 2  # libsndfile's code for what the system does not do, such as reading; no damaged file has it
-ENDLESS = 2**62  # samples; libsndfile's number for a length that is not known is larger
 
 Channel = int | Literal["mix"]  # a channel's number, from 0, or the mean of all
 
@@ -90,13 +86,10 @@ def _with_soundfile(path: Path) -> Iterator[tuple[int, np.ndarray]]:
                 dtype = "int16" if file.subtype == "PCM_16" else "float32"
                 n = BLOCK
                 while n == BLOCK:
-                    with undisturbed():  # an exception in `Pieces`, which libsndfile calls, would be lost
-                        block = file.read(BLOCK, dtype=dtype, always_2d=True)
+                    block = file.block(BLOCK, dtype)
                     n = len(block)
                     yield file.samplerate, _as_float(block)
     except soundfile.LibsndfileError as error:
-        if error.code == SYSTEM_ERROR:
-            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path)) from None
         raise ValueError(_words(error)) from None
 
 
@@ -107,38 +100,18 @@ def _words(error: soundfile.LibsndfileError) -> str:
     return UNRECOGNISED if is_there else said
 
 
-class _Endless(soundfile.SoundFile):
-    """A file whose header does not say how long it is, as a FLAC from a pipe: it is read forward until it ends."""
-
-    def seekable(self) -> bool:
-        """Return False: soundfile would seek after every read."""
-        return False
-
-
-def _open(file: Path | Pieces, **raw: Any) -> soundfile.SoundFile:
-    named = os.fsencode(file) if isinstance(file, Path) else file  # whatever the bytes of its name
-    with undisturbed():
-        opened = soundfile.SoundFile(named, **raw)
-    if opened.frames < ENDLESS:
-        return opened
-    opened.close()
-    if isinstance(file, Pieces):
-        file.seek(0)
-    return _Endless(named, **raw)
-
-
-def _open_plain(path: Path, samples: containers.Samples) -> soundfile.SoundFile:
+def _open_plain(path: Path, samples: containers.Samples) -> SoundFile:
     """Open plain samples by a header that libsndfile has not judged, whose numbers may be beyond all that it takes."""
     _check_rate(samples.sample_rate)
     if samples.channels > MOST_CHANNELS:
         raise ValueError(f"header says {samples.channels} channels")
-    return _open(**containers.as_raw(path, samples))
+    return SoundFile(**containers.as_raw(path, samples))
 
 
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+def _opened(path: Path) -> Iterator[SoundFile]:
     """Open a file so that all its sound is read: one part after the other where it has several."""
     try:
-        file = _open(path)
+        file = SoundFile(Whole(path))
     except soundfile.LibsndfileError as error:
         yield _open_plain(path, _unopened(path, error))
         return
@@ -149,7 +122,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     elif file.format == "OGG" and len(starts := _links(path)) > 1:
         file.close()
         for start, stop in zip(starts, [*starts[1:], None], strict=True):
-            yield _open(Pieces(path, [(start, stop)]))
+            yield SoundFile(Pieces(path, [(start, stop)]))
     elif (samples := containers.samples_of(path)) and (unsaid := _unsaid(path, samples)):
         file.close()
         yield _open_plain(path, unsaid)
@@ -187,7 +160,7 @@ def _unsaid(path: Path, samples: containers.Samples) -> containers.Samples | Non
     return dataclasses.replace(samples, declared=None)
 
 
-def _mp3(path: Path, file: soundfile.SoundFile) -> Iterator[soundfile.SoundFile]:
+def _mp3(path: Path, file: SoundFile) -> Iterator[SoundFile]:
     """Open an mp3 with the frames that it has; a decoder ends at an estimate of their number, or at other bytes."""
     counted = mpeg.count(path)
     # with a true Xing header there are fewer samples than in its frames: it says how much of their ends is no sound
@@ -196,10 +169,10 @@ def _mp3(path: Path, file: soundfile.SoundFile) -> Iterator[soundfile.SoundFile]
         yield file
         return
     file.close()
-    yield _open(mpeg.mended(path, counted))
+    yield SoundFile(mpeg.mended(path, counted))
 
 
-def _flac(path: Path, file: soundfile.SoundFile) -> Iterator[soundfile.SoundFile]:
+def _flac(path: Path, file: SoundFile) -> Iterator[SoundFile]:
     """Open a FLAC with the frames that it has; a decoder ends where its header says, and fails where that is too far.
 
     Raises
@@ -214,7 +187,7 @@ def _flac(path: Path, file: soundfile.SoundFile) -> Iterator[soundfile.SoundFile
         yield file
         return
     file.close()
-    yield _open(flac.mended(path, counted))
+    yield SoundFile(flac.mended(path, counted))
 
 
 def _links(path: Path) -> list[int]:
@@ -261,7 +234,7 @@ def excerpt(path: Path, start: float, seconds: float) -> tuple[np.ndarray, int]:
         if len(parts) == 1 and parts[0].seekable():
             with parts[0] as file:
                 file.seek(min(first, file.frames))
-                return file.read(n, dtype="float32", always_2d=True), sample_rate
+                return file.block(n), sample_rate
     return np.concatenate(list(_between(decoded, first, first + n))), sample_rate
 
 

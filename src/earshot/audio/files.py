@@ -10,6 +10,8 @@ from pathlib import Path, PurePath
 
 import soundfile
 
+from earshot.audio.pieces import Whole
+from earshot.audio.sound_file import SoundFile
 from earshot.audio.suffixes import AUDIO_SUFFIXES, NO_SOUND_SUFFIXES, kind_of_ffmpeg
 
 SYSTEM_FOLDERS = frozenset({"__MACOSX", "System Volume Information", "$RECYCLE.BIN", "@eaDir", "lost+found"})
@@ -18,8 +20,9 @@ DANGLING = "link to nothing"
 LOOP = "link to a folder that it lies in"
 SEEN = "link to a folder that is read at another place"
 CLOSED = "folder that can't be opened"
+UNREAD = "file that can't be read"
 SPECIAL = "no regular file"
-NOT_FOLLOWED = (DANGLING, LOOP, SEEN, CLOSED)  # what may hide recordings
+NOT_FOLLOWED = (DANGLING, LOOP, SEEN, CLOSED, UNREAD)  # what may hide recordings
 
 
 @dataclass
@@ -76,19 +79,22 @@ def _why_ignored(path: Path, top: Path) -> str | None:
     if is_hidden(path.relative_to(top)):
         return HIDDEN
     suffix = path.suffix.lower()
-    if suffix in AUDIO_SUFFIXES or (may_be_recording(path.relative_to(top)) and _holds_sound(path)):
-        return None
+    try:
+        if suffix in AUDIO_SUFFIXES or (may_be_recording(path.relative_to(top)) and _holds_sound(path)):
+            return None
+    except OSError:
+        return UNREAD
     return suffix or "without a suffix"
 
 
 def _holds_sound(path: Path) -> bool:
     """Tell by its content whether a decoder knows a file."""
+    if kind_of_ffmpeg(path):
+        return True
     try:
-        if kind_of_ffmpeg(path):
+        with SoundFile(Whole(path)):
             return True
-        with soundfile.SoundFile(os.fsencode(path)):
-            return True
-    except (soundfile.LibsndfileError, TypeError, ValueError, OSError):  # TypeError: of a .raw file, without a header
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: of a .raw file, without a header
         return False
 
 

@@ -1,4 +1,4 @@
-"""Bytes in memory followed by stretches of a file, read like one file."""
+"""Files as a decoder in C reads them by way of Python, which takes a disk that fails for their end: whole, or parts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,40 @@ import io
 import os
 from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 Stretch = tuple[int, int | None]  # start and stop in bytes; None: to the end
+AT_ONCE = 2**16  # bytes
+
+
+class _Disk(io.FileIO):
+    """A file that remembers what the disk did not give, and says that it ends there."""
+
+    failed: OSError | None = None
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            self.failed = OSError(error.errno, error.strerror, self.name)
+            return 0
+
+
+class Whole(io.BufferedReader):
+    """A whole file."""
+
+    raw: _Disk
+
+    def __init__(self, path: Path):
+        super().__init__(_Disk(path), AT_ONCE)
+
+    @property
+    def failed(self) -> OSError | None:
+        """With what the disk has failed, if it has."""
+        return self.raw.failed
 
 
 class Pieces(io.RawIOBase):
@@ -23,12 +55,17 @@ class Pieces(io.RawIOBase):
 
     def __init__(self, path: Path, stretches: list[Stretch], before: bytes = b""):
         super().__init__()
-        self._file = path.open("rb")
+        self._file = Whole(path)
         end = os.fstat(self._file.fileno()).st_size
         self._before, self._place = before, 0
         self._starts = [start for start, _ in stretches]
         sizes = [(end if stop is None else min(stop, end)) - start for start, stop in stretches]
         self._edges = list(accumulate(sizes, initial=len(before)))  # where each stretch begins, and the end
+
+    @property
+    def failed(self) -> OSError | None:
+        """With what the disk has failed, if it has."""
+        return self._file.failed
 
     def readable(self) -> bool:
         """Return True."""

@@ -51,14 +51,11 @@ def kind_of_ffmpeg(path: Path) -> str | None:
 
     Raises
     ------
-    ValueError
-        If it can't be opened.
+    OSError
+        If it can't be read.
     """
-    try:
-        with path.open("rb") as file:
-            begin = file.read(12)
-    except OSError as error:
-        raise ValueError(error.strerror) from None
+    with path.open("rb") as file:
+        begin = file.read(12)
     suffix = path.suffix.lower()
     if begin[4:8] == b"ftyp":
         return suffix[1:] if suffix in FFMPEG_SUFFIXES else "m4a"
