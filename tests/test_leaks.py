@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from conftest import PROJECT, Project, invoke, noise, tone, write_audio
 from earshot import files
 from earshot.audio import decode
 from earshot.cli import main
+from earshot.cluster import pools
+from earshot.datasets import manifest
 from earshot.datasets.card import load_card
-from earshot.leaks import conditions, duplicates, heard, hints
+from earshot.leaks import conditions, duplicates, heard, hints, scan
 from earshot.leaks.fingerprint import SAMPLE_RATE
 from earshot.settings import window_of
 from earshot.splits import spans, windows
@@ -334,3 +337,23 @@ def test_a_planted_copy_of_a_real_recording_is_found(project, mirror):
     window = window_of(project.params()["windows"], "songs")
     copies = windows_of(*[("rock/planted.mp3", "x", s, s + 2) for s in windows.starts(0.3, 12, **window)])
     assert heard.flag(copies, table(("rock/2.wav", "y", 0, 12)), found)["duplicate"].all()
+
+
+@pytest.mark.process
+def test_many_short_recordings_are_described_by_several_processes_and_long_ones_one_by_one(project, monkeypatch):
+    monkeypatch.setattr(pools, "FEW", 3)
+    project.card("birds", source={"folder": "."}, layout={"kind": "class_folders"})
+    for number in range(6):
+        label = ("owl", "wren")[number % 2]
+        write_audio(project.data("raw", "birds", label, f"{number}.wav"), hiss(3, number), RATE)
+    invoke(manifest_stage.main, "birds")
+    written = []
+    for workers in ("1", "2"):
+        invoke(fingerprint_stage.main, "birds", "--workers", workers)
+        written.append([path.read_bytes() for path in sorted(project.data("fingerprint", "birds").iterdir())])
+    assert len(written[0]) == 2 and written[0] == written[1]
+    recordings = manifest.read("birds")
+    assert isinstance(scan._pool(recordings, workers=1), ThreadPoolExecutor)
+    assert isinstance(scan._pool(recordings, workers=2), pools.Lasting)
+    hours = recordings.assign(seconds=7200.0)
+    assert isinstance(scan._pool(hours, workers=2), ThreadPoolExecutor), "memory grows with a recording"

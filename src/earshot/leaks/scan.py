@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ from earshot.leaks import conditions, duplicates, equal_rows
 from earshot.leaks.fingerprint import FULL_SCALE, SAMPLE_RATE
 
 Described = tuple[np.ndarray, pd.DataFrame]
+TOGETHER = 2**26  # samples of the recordings that processes decode side by side: 256 MB
 
 
-def describe(path: Path, known: Known, out: Path, reading: Reading, window: dict[str, float]) -> pd.DataFrame:
+def describe(
+    name: str, path: Path, known: Known, out: Path, reading: Reading, window: dict[str, float]
+) -> pd.DataFrame:
     """Write a recording's samples (int16 at the fingerprint's rate) to `out`; return the conditions of its windows.
 
     What pads a window is no sound that could occur twice.
@@ -35,6 +39,7 @@ def describe(path: Path, known: Known, out: Path, reading: Reading, window: dict
     samples, sample_rate = decode.read(path)
     mono = decode.mono(samples, reading.channel)
     described = conditions.describe(reading.padded(mono, sample_rate), sample_rate, **window)
+    described.insert(0, "recording", name)
     narrow = soxr.resample(mono, sample_rate, SAMPLE_RATE)
     narrow /= max(1.0, np.abs(mono).max())  # what goes above full scale is turned down, or it would be clipped
     narrow = np.rint(narrow * (FULL_SCALE - 1)).clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
@@ -43,19 +48,25 @@ def describe(path: Path, known: Known, out: Path, reading: Reading, window: dict
     return described
 
 
+def _pool(recordings: pd.DataFrame, workers: int) -> Executor:
+    """Return the processes that describe recordings; one thread for a few, or for some that fill the memory."""
+    longest = (recordings["seconds"] * recordings["sample_rate"] * recordings["channels"]).max()
+    at_once = min(workers, int(TOGETHER // longest)) if len(recordings) > pools.FEW else 1
+    return pools.spread(at_once, __name__) if at_once > 1 else pools.one_by_one(__name__)
+
+
 def _described(
-    card: Card, recordings: pd.DataFrame, window: dict[str, float], reading: ReadingOf, folder: Path
+    card: Card, recordings: pd.DataFrame, window: dict[str, float], reading: ReadingOf, folder: Path, workers: int
 ) -> Iterator[Described]:
     """Yield each recording's samples, which pass through a file in `folder`, and the conditions of its windows."""
     place.bring(card, recordings["path"])
     raw, names = place.folder(card), recordings["recording"].tolist()
     outs = [folder / f"{number}.npy" for number in range(len(names))]
-    whole = zip(recordings["path"], place.known(card, recordings["sha256"]), outs, strict=True)
-    todo = [(raw / path, known, out, reading(path), window) for path, known, out in whole]
-    with pools.one_by_one(__name__) as pool:
+    whole = zip(names, recordings["path"], place.known(card, recordings["sha256"]), outs, strict=True)
+    todo = [(name, raw / path, known, out, reading(path), window) for name, path, known, out in whole]
+    with _pool(recordings, workers) as pool:
         found = each(pool, describe, todo, f"fingerprint {card.label}", "file", names)
-        for name, out, described in zip(names, outs, found, strict=True):
-            described.insert(0, "recording", name)
+        for out, described in zip(outs, found, strict=True):
             samples = np.load(out, allow_pickle=False)
             out.unlink()
             yield samples, described
@@ -76,6 +87,7 @@ def scan(
     search: Mapping[str, Any],
     take: Callable[[pd.DataFrame], None],
     reading: ReadingOf = lambda _: PLAIN,
+    workers: int = 1,
 ) -> pd.DataFrame:
     """Return the stretches that sound twice in a dataset (see `duplicates.find`).
 
@@ -89,13 +101,14 @@ def scan(
     search : `exact_hours` and `nprobe`, see `duplicates.find`
     take : is given the conditions of each recording's windows
     reading : how each file is read
+    workers : processes, at most; where recordings are long there are fewer
     """
     if not card.has_sound:
         take(pd.DataFrame(columns=["recording", "start"]))
         return equal_rows.find(recordings, window["length"])
 
     def narrow(folder: Path) -> Iterator[np.ndarray]:
-        for samples, rows in _described(card, recordings, window, reading, folder):
+        for samples, rows in _described(card, recordings, window, reading, folder, workers):
             take(rows)
             yield samples
 

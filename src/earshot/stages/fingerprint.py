@@ -8,16 +8,18 @@ from earshot.datasets.card import Card
 from earshot.datasets.reading import reading_of
 from earshot.leaks import scan
 from earshot.settings import read_params, window_of
-from earshot.stages import stage
+from earshot.stages import stage, workers
 
 
 @stage
-def main(card: Card) -> None:
+@workers
+def main(card: Card, workers: int) -> None:
     """Write data/fingerprint/DATASET/duplicates.parquet and conditions.parquet."""
     params = read_params()
     window, reading = dict(window_of(params["windows"], card.task)), reading_of(card, params["windows"])
     with files.writing_table(project.conditions(card.name), {"dataset": card.name}) as take:
-        duplicates = scan.scan(card, manifest.read(card.name), window, params["duplicates"], take, reading)
+        recordings = manifest.read(card.name)
+        duplicates = scan.scan(card, recordings, window, params["duplicates"], take, reading, workers)
     files.write_table(project.duplicates(card.name), duplicates, {"dataset": card.name})
     if not card.has_sound:
         print(f"{card.label}: no sound to listen to; {len(duplicates)} pairs of rows hold the same numbers")
