@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conftest import invoke, noise, write_audio
-from earshot.cli import beforehand, hydra_train, main
+from earshot.cli import hydra_train, main
+from earshot.doctor import beforehand
 from earshot.errors import EarshotError
 from earshot.tuning.plan import read_plan
 

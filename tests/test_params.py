@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from conftest import PROJECT
 from earshot import inputs, provenance, settings
-from earshot.cli import beforehand
 from earshot.datasets.card import load_card
+from earshot.doctor import beforehand
 from earshot.errors import EarshotError
 from earshot.schema import yaml_text
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earshot.cli import options
-from earshot.errors import without_traceback
+from earshot.errors import EarshotError, printable, without_traceback
 
 if TYPE_CHECKING:
     from earshot.training.reproduce import Reproduction
@@ -151,5 +151,26 @@ def verify(remove: bool) -> None:
         raise SystemExit(1)
 
 
+@click.command(short_help="Say what is wrong with this machine or project.")
+@without_traceback
+def doctor() -> None:
+    """Look at Python, programs, disk, ports, settings, DVC and MLflow, and say what mends each fault.
+
+    The exit code is 1 if commands will fail; a warning alone is no failure.
+    """
+    from itertools import chain
+
+    from earshot.doctor import in_project, machine
+    from earshot.doctor.finding import ERROR
+
+    failed = 0
+    for finding in chain(machine.examine(), in_project.examine()):
+        failed += finding.level == ERROR
+        mend = f"\n{'':9}-> {finding.mend}" if finding.mend else ""
+        print(printable(f"{finding.level:8} {finding.about}: {finding.said}{mend}"), flush=True)
+    if failed:
+        raise EarshotError(f"{failed} of these will stop commands: do what stands behind ->")
+
+
 TITLE = "Checks"
-COMMANDS = (audit, evaluate, cost, errors, reproduce, verify)
+COMMANDS = (doctor, audit, evaluate, cost, errors, reproduce, verify)

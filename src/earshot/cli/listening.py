@@ -17,6 +17,7 @@ from earshot.cli import options
 from earshot.detection.rule import Rule
 from earshot.errors import EarshotError, without_traceback
 from earshot.explore import SECONDS
+from earshot.web import ports
 
 # of detection/formats.py, whose import takes seconds
 FORMATS = ["table", "json", "csv", "windows", "audacity", "raven", "dcase", "audioset"]
@@ -216,7 +217,7 @@ def _loaded(load: functools.partial[Detector]) -> Detector:
 @click.option(
     "--backbone", metavar="NAME", help="Offer this network of conf/backbones/ as it is, with nothing trained."
 )
-@click.option("--port", default=5002, show_default=True)
+@click.option("--port", default=ports.SERVE, show_default=True)
 @click.option(
     "--host", default=LOOPBACK, show_default=True, help="0.0.0.0 allows other machines; there is no authentication."
 )
@@ -234,8 +235,6 @@ def serve(
     offered = _loaders(models, backbone, by_default=not folders)
     if not offered:
         raise EarshotError("there is no trained model here: `earshot repro` trains some, --model names one")
-    from earshot.web import ports
-
     ports.check(host, port)
     import uvicorn
 

@@ -55,7 +55,7 @@ def repro(targets: tuple[str, ...]) -> None:
     TARGETS are stages, e.g. features@synthetic_sirens. Default: all stages.
     """
     from earshot import provenance
-    from earshot.cli import beforehand
+    from earshot.doctor import beforehand
 
     beforehand.check()  # a mistake is reported here, rather than by DVC or hours later
     beforehand.check_repository()

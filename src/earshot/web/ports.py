@@ -6,6 +6,8 @@ import socket
 
 from earshot.errors import EarshotError
 
+SERVE = 5002  # of `earshot serve`
+
 
 def check(host: str, port: int) -> None:
     """Check that a server can listen on a port.
