@@ -1,8 +1,8 @@
 """What a machine does to the stages and commands: calls that fail, and kills; for docs/reliability.md.
 
 A try may end as if nothing had happened, with one line, or by its signal. After it the step runs again, undisturbed,
-and must make the bytes that it always makes: nothing half is taken for whole. Writes build/bench/machine.json, unless
-steps are named. `make faults` runs it.
+and must make the bytes that it always makes: nothing half is taken for whole. Writes build/bench/machine.json; where
+steps are named, only with `--keep`, and beside the others that it has. `make faults` runs it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import errno
 import itertools
+import json
 import multiprocessing
 import os
 import signal
@@ -28,8 +29,10 @@ from failing import Failure
 failing.load()  # before what it fails
 
 import numpy as np  # noqa: E402
-from measure import write  # noqa: E402
+from measure import OUT, write  # noqa: E402
 from trying import COMMANDS, STAGES, Ended, Step, Tried  # noqa: E402
+
+from earshot import provenance  # noqa: E402
 
 CALLS = 400  # of a kind that fail, one in a try, in all steps together
 KILLS, ENDINGS = 2000, 500  # at random moments, in all steps together: SIGKILL; SIGTERM and Ctrl-C in turn
@@ -144,6 +147,7 @@ def main() -> None:
     parser.add_argument("steps", nargs="*", help="stages and commands; all by default")
     for name, default in (("--calls", CALLS), ("--kills", KILLS), ("--endings", ENDINGS)):
         parser.add_argument(name, type=int, default=default)
+    parser.add_argument("--keep", action="store_true", help="put the tries of the steps that are named in machine.json")
     asked = parser.parse_args()
     steps = [name for name in (*STAGES, *COMMANDS) if name in asked.steps or not asked.steps]
     n_parts = min(os.cpu_count(), ceil(len(steps) / FEW))
@@ -151,12 +155,19 @@ def main() -> None:
     shares = [ceil(n / len(parts)) for n in (asked.calls, asked.kills, asked.endings)]
     with ProcessPoolExecutor(len(parts), multiprocessing.get_context("fork")) as pool:
         running = [pool.submit(of_steps, part, *shares, len(steps) * n) for n, part in enumerate(parts)]
-        made = {name: ways for part in running for name, ways in part.result().items()}
-    found = {name: made[name] for name in steps}
-    if not asked.steps:
-        write("machine", {"tries": found})
+        found = {name: ways for part in running for name, ways in part.result().items()}
+    if asked.keep or not asked.steps:
+        _write(found)
     if bad := [name for name, ways in found.items() if any(counts[one] for counts in ways.values() for one in BAD)]:
         raise SystemExit(f"error: {', '.join(bad)}")
+
+
+def _write(found: dict[str, dict[str, dict[str, int]]]) -> None:
+    """Write the tries of steps, with the commit of each, and those of others that were tried before."""
+    path = OUT / "machine.json"
+    known = json.loads(path.read_text("utf-8"))["tries"] if path.exists() else {}
+    known |= {name: {"commit": provenance.commit(), "ways": ways} for name, ways in found.items()}
+    write("machine", {"tries": {name: known[name] for name in (*STAGES, *COMMANDS) if name in known}})
 
 
 if __name__ == "__main__":
