@@ -76,8 +76,9 @@ dashboard: $(READY)  ## open the MLflow dashboard on this machine
 screenshots: $(READY)  ## take the pictures in README and docs anew; needs chromium
 	@$(BIN)/python -m tools.screenshots
 
-docs: $(READY)  ## draw the pictures of docs/architecture.md and rewrite the command output in docs/experiments.md
+docs: $(READY)  ## draw docs/architecture.md's pictures, rewrite docs/experiments.md's output, write conf/schemas/
 	@$(BIN)/python -m tools.architecture
+	@$(BIN)/python -m tools.schemas
 	@$(BIN)/cog -r -P -I . docs/experiments.md
 
 notebook: $(READY)  ## execute docs/tour.ipynb and keep its outputs in it

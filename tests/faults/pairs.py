@@ -13,11 +13,12 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from conftest import Project, new_store
+from conftest import BIN, Project, new_store
 from earshot.tracking import outbox, store
 from tiny import FEATURES, RATE, THREE, class_folders
 
 COMMANDS = (  # in this order
+    ("earshot.stages.download", "tunes"),
     ("earshot.stages.manifest", "tunes"),
     ("earshot.stages.fingerprint", "tunes"),
     ("earshot.stages.split", "tunes"),
@@ -28,6 +29,7 @@ COMMANDS = (  # in this order
     ("earshot.cli", "champion", "tunes"),
     ("earshot.cli", "sync"),
 )
+ALL_STAGES = ("earshot.cli", "repro")
 NOT_COMPARED = {"cache", "mlflow", "raw"}  # what is kept, the store, and what is given
 NOT_THE_SAME = (".lock", ".journal")  # the second, of the trials of a search, says when they were
 UNSENT = 3  # runs that wait for `earshot sync`
@@ -48,8 +50,9 @@ def project_of(root: Path) -> None:
         split=params["split"] | {"folds": {"default": 3}},
         experiments={"summarised": {"inputs": ["summary"], "models": ["ann"]}},
     )
-    made.card("tunes", task="genres", source={"folder": "."}, layout={"kind": "class_folders"})
-    class_folders(made.data("raw", "tunes"), THREE, 15)
+    made.card("tunes", task="genres", source={"folder": "recordings"}, layout={"kind": "class_folders"})
+    class_folders(root / "recordings", THREE, 15)
+    subprocess.run([BIN / "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
     for name, before, after in (
         ("model", "max_epochs: 100", "max_epochs: 3"),
         ("sweep", "max_epochs: {low: 10, high: 150}", "max_epochs: {low: 2, high: 4}"),
@@ -64,15 +67,15 @@ def project_of(root: Path) -> None:
         outbox.store(record, root / "nothing")
 
 
-def run(root: Path, times: int) -> Iterator[str]:
+def run(root: Path, times: int, commands: tuple[tuple[str, ...], ...]) -> Iterator[str]:
     """Run each command so many times at once; yield what is wrong: it neither ended well nor was refused in a line."""
-    for module, *arguments in COMMANDS:
+    for module, *arguments in commands:
         whole = [sys.executable, "-m", module, *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started = [subprocess.Popen(whole, cwd=root, env=os.environ, **pipes) for _ in range(times)]
         ended = [(process.communicate()[1], process.returncode) for process in started]
         for said, code in ended:
-            refused = [line for line in said.splitlines() if line.startswith("error: ")]
+            refused = [line for line in said.splitlines() if line.lower().startswith("error: ")]  # DVC's too
             if (code and len(refused) != 1) or "Traceback" in said or "warning: MLflow" in said:
                 yield f"{module} {' '.join(arguments)}: {said}"
         if all(code for _, code in ended):
@@ -99,18 +102,23 @@ def logged(root: Path) -> dict[str, int]:
     return dict(collections.Counter([*names, *versions]))
 
 
-def two_at_once(root: Path) -> dict[str, Any]:
-    """Run each command alone on one project and twice at once on another; return what differs."""
-    found = {}
+def two_at_once(root: Path, all_stages: bool) -> dict[str, Any]:
+    """Run each command alone on one project and twice at once on another; return what differs.
+
+    Parameters
+    ----------
+    all_stages : whether `earshot repro` is the last of them, which takes minutes
+    """
+    found, commands = {}, COMMANDS + (ALL_STAGES,) * all_stages
     for times in (1, 2):
         place = root / str(times)
         place.mkdir()
         project_of(place)
-        wrong = list(run(place, times))
+        wrong = list(run(place, times, commands))
         found[times] = {"wrong": wrong, "files": outputs(place), "runs": logged(place)}
     alone, together = found[1], found[2]
     return {
-        "commands": len(COMMANDS),
+        "commands": len(commands),
         "files": len(alone["files"]),
         "runs": len(alone["runs"]),
         "wrong": alone["wrong"] + together["wrong"],

@@ -39,7 +39,8 @@ def _by_name(union: object) -> object:
     return {name: member or {} for name, member in union.items()} if isinstance(union, dict) else union
 
 
-Union = Annotated[dict[str, Member], Field(min_length=2), BeforeValidator(_by_name)]
+Named = list[str | int] | dict[str, Member | None]
+Union = Annotated[dict[str, Member], Field(min_length=2), BeforeValidator(_by_name, json_schema_input_type=Named)]
 
 
 class Card(Part):

@@ -17,7 +17,8 @@ def _as_list(texts: object) -> object:
     return [str(text) if type(text) is int else text for text in texts]
 
 
-Texts = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)]
+OneOrMore = str | int | Annotated[list[str | int], Field(min_length=1)]
+Texts = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list, json_schema_input_type=OneOrMore)]
 
 
 def each_once(named: dict[str, list[str]]) -> dict[str, list[str]]:

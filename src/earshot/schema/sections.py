@@ -26,9 +26,16 @@ def _checked(value: Any, handler: Any, *, right: str) -> Any:
         raise PydanticCustomError("must", "{right}", {"right": right}) from None
 
 
+class _Must(WrapValidator):
+    """What a value must be, which editors show as well."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return handler(schema) | {"description": self.func.keywords["right"]}
+
+
 def must(right: str) -> WrapValidator:
     """Say in one message whatever is wrong with a value: that it must be `right`."""
-    return WrapValidator(functools.partial(_checked, right=right))
+    return _Must(functools.partial(_checked, right=right))
 
 
 def _once(values: list[Any]) -> list[Any]:
