@@ -212,6 +212,18 @@ def test_the_frames_of_a_flac_say_its_length(tmp_path_factory, n, channels, rate
     assert (counted.declared, counted.samples, counted.whole, counted.begins_anew) == (n, n, True, False)
 
 
+def test_a_flac_of_empty_blocks_or_of_heads_without_end_is_given_up(tmp_path, monkeypatch):
+    whole = bytes(encoded(format="FLAC"))
+    path = tmp_path / "a.flac"
+    path.write_bytes(whole[:4] + b"\0" + whole[5:42] + bytes(4 * flac.MOST_BLOCKS) + whole[42:])
+    assert flac.count(path) is None
+    monkeypatch.setattr(flac, "MOST_SOUGHT", 10)
+    path.write_bytes(whole + b"\xff\xf8\0" * 9)
+    assert flac.count(path).samples == len(SOUND)
+    path.write_bytes(whole + b"\xff\xf8\0" * 11)
+    assert flac.count(path) is None
+
+
 def test_only_as_much_as_a_frame_can_have_is_looked_through_for_the_end_of_a_flac(tmp_path, monkeypatch):
     path = write_audio(tmp_path / "a.flac", SOUND, RATE)
     path.write_bytes(path.read_bytes() + bytes(2**23))

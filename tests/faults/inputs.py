@@ -9,48 +9,59 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import multiprocessing
 import os
-from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
-from measure import write
+from measure import OUT, write
 
+from earshot import provenance
 from faults import hostile_archives, hostile_audio, hostile_models, hostile_texts
-from faults.contained import BAD, CRASH, Kind, tried
+from faults.contained import BAD, CRASH, TOLD, USED, Kind, tried
 
 RECORDINGS, ARCHIVES, OTHERS = 1_000_000, 5000, 2000  # of all formats together; OTHERS of each other kind
 
 
-def shared(kinds: list[Kind], tries: int) -> dict[str, Counter[str]]:
-    """Try so many inputs, the kinds alike, a kind on each core; return the outcomes of each."""
+def shared(kinds: list[Kind], tries: int, names: list[str]) -> dict[str, dict[str, Any]]:
+    """Try so many inputs, the kinds alike, a kind on each core; return the outcomes of those named, or of all."""
+    asked = [kind for kind in kinds if kind.name in names or not names]
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("fork")) as pool:
-        outcomes = pool.map(shown, kinds, itertools.repeat(max(1, tries // len(kinds))))
-        return dict(zip((kind.name for kind in kinds), outcomes, strict=True))
+        return dict(pool.map(outcomes, asked, itertools.repeat(max(1, tries // len(kinds)))))
 
 
-def shown(kind: Kind, tries: int) -> Counter[str]:
-    """Try inputs of a kind, and print what has followed."""
+def outcomes(kind: Kind, tries: int) -> tuple[str, dict[str, Any]]:
+    """Try inputs of a kind; print and return its name, and how many there were of each outcome."""
     found = tried(kind, tries)
     print(f"{kind.name:16} {dict(found)}", flush=True)
-    return found
+    return kind.name, {"commit": provenance.commit()} | {what: found[what] for what in (USED, TOLD, BAD, CRASH)}
+
+
+def known() -> dict[str, dict[str, Any]]:
+    """Return what was written before."""
+    path = OUT / "inputs.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
 def main() -> None:
-    """Try all, print and write."""
+    """Try all, or what is named, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", help="such as flac, beside what was tried before; all by default")
     parser.add_argument("--recordings", type=int, default=RECORDINGS)
     parser.add_argument("--archives", type=int, default=ARCHIVES)
     parser.add_argument("--others", type=int, default=OTHERS)
     given = parser.parse_args()
     others = [*hostile_models.kinds(), *hostile_texts.kinds()]
     found = {
-        "recordings": shared([*hostile_audio.kinds()], given.recordings),
-        "archives": shared([*hostile_archives.kinds()], given.archives),
-        "others": shared(others, len(others) * given.others),
+        "recordings": shared([*hostile_audio.kinds()], given.recordings, given.kinds),
+        "archives": shared([*hostile_archives.kinds()], given.archives, given.kinds),
+        "others": shared(others, len(others) * given.others, given.kinds),
     }
-    write("inputs", found)
-    if bad := [name for of_kind in found.values() for name, counts in of_kind.items() if counts[BAD] or counts[CRASH]]:
+    before = known() if given.kinds else {}
+    write("inputs", {part: before.get(part, {}) | kinds for part, kinds in found.items()})
+    tries = {name: counts for kinds in found.values() for name, counts in kinds.items()}
+    if bad := [name for name, counts in tries.items() if counts[BAD] or counts[CRASH]]:
         raise SystemExit(f"error: {', '.join(bad)}: see build/bench/inputs/")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from conftest import BIN, Project, new_store
+from conftest import BIN, PROJECT, Project, new_store
 from earshot.tracking import outbox, store
 from tiny import FEATURES, RATE, THREE, class_folders
 
@@ -30,7 +31,7 @@ COMMANDS = (  # in this order
     ("earshot.cli", "sync"),
 )
 ALL_STAGES = ("earshot.cli", "repro")
-NOT_COMPARED = {"cache", "mlflow", "raw"}  # what is kept, the store, and what is given
+NOT_COMPARED = {"cache", "mlflow", "raw", "repro.json"}  # what is kept, the store, what is given, and when it ran
 NOT_THE_SAME = (".lock", ".journal")  # the second, of the trials of a search, says when they were
 UNSENT = 3  # runs that wait for `earshot sync`
 
@@ -52,6 +53,7 @@ def project_of(root: Path) -> None:
     )
     made.card("tunes", task="genres", source={"folder": "recordings"}, layout={"kind": "class_folders"})
     class_folders(root / "recordings", THREE, 15)
+    shutil.copytree(PROJECT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     subprocess.run([BIN / "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
     for name, before, after in (
         ("model", "max_epochs: 100", "max_epochs: 3"),

@@ -19,6 +19,8 @@ ANEW = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")  # how another file begins: the 
 LARGEST = 8 * 4  # bytes for a sample: 8 channels of 32 bit, where a frame saves nothing
 AROUND = 256  # bytes of a frame's heads and its checksum, with room to spare
 TAG = 128  # bytes of an ID3v1 tag at the end of a file
+MOST_BLOCKS = 10_000  # of metadata; many megabytes of zeros look like empty ones
+MOST_SOUGHT = 100_000  # places that look like the last frame; of a file by chance one in 64 kB does
 
 
 def _table(polynomial: int, bits: int) -> list[int]:
@@ -85,12 +87,16 @@ def mended(path: Path, counted: Counted) -> Pieces:
 
 
 def _first_frame(data: mmap.mmap, begin: int) -> int:
-    """Return where the metadata ends."""
-    place, is_last = begin + 4, False
-    while not is_last and place + 4 <= len(data):
+    """Return where the metadata ends; the end of the file, where it doesn't."""
+    place = begin + 4
+    for _ in range(MOST_BLOCKS):
+        if place + 4 > len(data):
+            return place
         is_last = bool(data[place] & 0x80)
         place += 4 + int.from_bytes(data[place + 1 : place + 4], "big")
-    return place
+        if is_last:
+            return place
+    return len(data)
 
 
 def _last_frame(data: mmap.mmap, first: int, end: int) -> int | None:
@@ -98,7 +104,8 @@ def _last_frame(data: mmap.mmap, first: int, end: int) -> int | None:
     sync, place = data[first : first + 2], end
     if len(sync) < 2 or not _is_head(data, first, first):
         return None
-    while (place := data.rfind(sync, first, place + 1)) >= 0:
+    for _ in range(MOST_SOUGHT):
+        place = data.rfind(sync, first, place + 1)  # at last the first one's
         if _is_head(data, place, first):
             return place
     return None
