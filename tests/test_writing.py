@@ -194,3 +194,29 @@ if __name__ == "__main__":
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("ended\n", "")
+
+
+@pytest.mark.process
+def test_ctrl_c_that_comes_again_waits_until_python_has_told_of_the_first(tmp_path):
+    """On a busy machine that takes longer than it waits; in between it would be dropped, with a traceback."""
+    code = """
+import ctypes, signal, time
+from earshot import errors
+start = errors._thread.start_new_thread
+def slowly(*arguments):
+    start(*arguments)
+    for _ in range(30):
+        time.sleep(0.01)
+errors._thread.start_new_thread = slowly
+signal.signal(signal.SIGINT, signal.default_int_handler)
+errors.heed_dropped()
+call = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))
+try:
+    call()
+    while True:
+        time.sleep(0.01)
+except KeyboardInterrupt:
+    print("ended")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("ended\n", "")

@@ -5,13 +5,18 @@ Kept separate because every room raises `EarshotError`, and this module imports 
 
 from __future__ import annotations
 
+import _thread
 import functools
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from types import CodeType, FrameType
 from typing import Any
+
+SOON = 0.01  # seconds
 
 
 class EarshotError(Exception):
@@ -39,8 +44,23 @@ def _come_again(dropped: Any) -> None:
     again = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(dropped.exc_type)
     if again is None:
         sys.__unraisablehook__(dropped)
-    else:  # a little later, when the call may have returned
-        threading.Timer(0.01, os.kill, (os.getpid(), again)).start()
+    else:  # not by `threading`, whose start waits for the thread: what comes here meanwhile would be dropped with a word
+        _thread.start_new_thread(_send_again, (again, threading.get_ident()))
+
+
+def _send_again(number: int, thread: int) -> None:
+    """Send a signal to this process once a thread has left `_come_again`, a little later: the call may have returned."""
+    time.sleep(SOON)
+    while _is_in(sys._current_frames().get(thread), _come_again.__code__):
+        time.sleep(SOON)
+    os.kill(os.getpid(), number)
+
+
+def _is_in(frame: FrameType | None, code: CodeType) -> bool:
+    """Tell whether a function is among those that a frame was called by, or its own."""
+    while frame and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None
 
 
 def without_traceback(main: Callable[..., None]) -> Callable[..., None]:
