@@ -213,8 +213,7 @@ errors.heed_dropped()
 call = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))
 try:
     call()
-    while True:
-        time.sleep(0.01)
+    time.sleep(60)
 except KeyboardInterrupt:
     print("ended")
 """

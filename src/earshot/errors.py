@@ -44,12 +44,12 @@ def _come_again(dropped: Any) -> None:
     again = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(dropped.exc_type)
     if again is None:
         sys.__unraisablehook__(dropped)
-    else:  # not by `threading`, whose start waits for the thread: what comes here meanwhile would be dropped with a word
+    else:  # not by `threading`, whose start waits for the thread: what comes meanwhile would be dropped with a word
         _thread.start_new_thread(_send_again, (again, threading.get_ident()))
 
 
 def _send_again(number: int, thread: int) -> None:
-    """Send a signal to this process once a thread has left `_come_again`, a little later: the call may have returned."""
+    """Send a signal to this process once a thread has left `_come_again`, when the call may have returned."""
     time.sleep(SOON)
     while _is_in(sys._current_frames().get(thread), _come_again.__code__):
         time.sleep(SOON)

@@ -31,5 +31,6 @@ class Excerpts:
             return None
         try:
             return clips.excerpt(path, start, seconds, self._channel(recording))
-        except ValueError as error:
-            raise EarshotError(f"{path} can't be read ({error}). Run `dvc repro`") from None
+        except (ValueError, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise EarshotError(f"{path} can't be read ({why}). Run `dvc repro`") from None

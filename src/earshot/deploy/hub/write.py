@@ -15,7 +15,7 @@ from earshot.datasets.card import Card, load_card
 from earshot.deploy import backbone
 from earshot.deploy.onnx.export import export
 from earshot.errors import EarshotError
-from earshot.files import temporary_name, write_text
+from earshot.files import copy, temporary_name, write_text
 from earshot.report.summary import read_summary
 from earshot.trained import model_folder
 
@@ -42,9 +42,9 @@ def write(folder: Path, to: Path) -> None:
     try:
         export(folder, made / "model.onnx")
         for name in model_folder.FILES:
-            shutil.copyfile(folder / name, made / name)
+            copy(folder / name, made / name)
         backbone.carry_along(settings, made)
-        shutil.copyfile(HERE / "predict.py", made / "predict.py")
+        copy(HERE / "predict.py", made / "predict.py")
         write_text(made / "README.md", card(settings))
         made.rename(to)
     finally:
