@@ -41,3 +41,13 @@ def test_every_room_stands_above_those_that_it_imports():
     at = heights("rooms.svg")
     assert set(at) == rooms | {"flat files"}
     assert at["cli"] < at["stages"] < at["training"] < at["splits"] < at["datasets"] < at["audio"] < at["flat files"]
+
+
+@pytest.mark.parametrize("name", ["flow.svg", "rooms.svg"])
+def test_no_box_reaches_beyond_its_page(name):
+    drawn = (IMAGES / name).read_text("utf-8")
+    [(width, height)] = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn)
+    boxes = re.findall(r'<rect class="box" x="(-?[\d.]+)" y="(-?[\d.]+)" width="([\d.]+)" height="([\d.]+)"', drawn)
+    assert len(boxes) > 10 and len(boxes) == drawn.count('class="box"')
+    for x, y, w, h in (map(float, box) for box in boxes):
+        assert x >= 0 and y >= 0 and x + w <= float(width) and y + h <= float(height)

@@ -17,11 +17,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import grimp
 import networkx as nx
 import yaml
 
 from earshot.files import write_text
-from earshot.provenance import closure
 
 PROJECT = Path(__file__).parent.parent
 IMAGES = PROJECT / "docs" / "images"
@@ -189,28 +189,22 @@ def arrow(start: Box, end: Box) -> Iterator[str]:
 # The rooms: each row may import from the rows below it.
 
 
-def rooms() -> dict[str, list[str]]:
-    """Return the modules of each room, and of the flat files as one."""
-    found: dict[str, list[str]] = {GROUND: []}
-    for path in sorted(CODE.rglob("*.py")):
-        parts = path.relative_to(CODE).with_suffix("").parts
-        if path.name != "__main__.py":
-            found.setdefault(parts[0] if len(parts) > 1 else GROUND, []).append(".".join(["earshot", *parts]))
-    return {room: [name.removesuffix(".__init__") for name in names] for room, names in found.items()}
+def room_of(module: str) -> str:
+    """Return the room of a module such as earshot.audio.decode."""
+    inside = module.split(".")[1:]
+    return inside[0] if inside and (CODE / inside[0]).is_dir() else GROUND
 
 
-def room_of(path: Path) -> str:
-    """Return the room of a file."""
-    return path.relative_to(CODE).parts[0] if path.parent != CODE else GROUND
-
-
-def imported(modules: dict[str, list[str]]) -> nx.DiGraph:
-    """Return which room imports which, directly or through others."""
-    reached = {
-        room: {room_of(path) for path in closure(*names) if path.is_relative_to(CODE)}
-        for room, names in modules.items()
+def imported() -> nx.DiGraph:
+    """Return which room imports which, and that each may import the flat files."""
+    graph = grimp.build_graph("earshot", exclude_type_checking_imports=True)
+    found = {
+        (room_of(module), room_of(other))
+        for module in graph.modules
+        for other in graph.find_modules_directly_imported_by(module)
     }
-    return ordered(modules, [(room, other) for room in modules for other in modules if other in reached[room] - {room}])
+    nodes = sorted({*map(room_of, graph.modules)})
+    return ordered(nodes, sorted(pair for pair in found | {(room, GROUND) for room in nodes} if len({*pair}) > 1))
 
 
 def purpose(room: str) -> str:
@@ -221,9 +215,8 @@ def purpose(room: str) -> str:
 
 def rooms_picture() -> str:
     """Return rooms.svg."""
-    modules = rooms()
-    graph = imported(modules)
-    flat = sorted(name.partition(".")[2] for name in modules[GROUND] if "." in name)
+    graph = imported()
+    flat = sorted(path.stem for path in CODE.glob("*.py") if path.stem != "__init__")
     elements, y = [], 16.0
     for row in reversed([sorted(row) for row in nx.topological_generations(graph.reverse())]):
         width = (WIDTH - 32 - GAP * (max(len(row), 3) - 1)) / max(len(row), 3)

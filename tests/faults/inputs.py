@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from math import ceil
 from typing import Any
 
 from measure import OUT, write
@@ -28,7 +29,7 @@ def shared(kinds: list[Kind], tries: int, names: list[str]) -> dict[str, dict[st
     """Try so many inputs, the kinds alike, a kind on each core; return the outcomes of those named, or of all."""
     asked = [kind for kind in kinds if kind.name in names or not names]
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("fork")) as pool:
-        return dict(pool.map(outcomes, asked, itertools.repeat(max(1, tries // len(kinds)))))
+        return dict(pool.map(outcomes, asked, itertools.repeat(ceil(tries / len(kinds)))))
 
 
 def outcomes(kind: Kind, tries: int) -> tuple[str, dict[str, Any]]:
