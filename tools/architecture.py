@@ -29,6 +29,7 @@ CODE = PROJECT / "src" / "earshot"
 GROUND = "ground"  # the flat files, which everything may import
 WIDTH = 860  # of a picture, px
 LETTER = 6.8  # px, a generous mean, so that no font is too wide for a box
+WIDEST, PASSED = 240, 24  # px: a stage's box, and what an arrow takes that passes a row
 LINE, GAP, ROW_GAP = 16, 16, 40  # px: a line of text, between boxes side by side, between rows
 # An opaque background of its own, so that the text can be read whatever the page looks like.
 STYLE = """
@@ -167,9 +168,12 @@ def flow() -> str:
     boxes: dict[str, Box] = {}
     y = 16.0
     for row in rows:
+        passed = sum(node not in facts for node in row)
+        room = WIDTH - 32 - GAP * (len(row) - 1) - PASSED * passed
+        width = min(WIDEST, room / max(1, len(row) - passed))
         for node in row:
             told = facts.get(node)
-            boxes[node] = box_of(node, told["desc"], told["outs"], 240) if told else Box("", [], [], 24)
+            boxes[node] = box_of(node, told["desc"], told["outs"], width) if told else Box("", [], [], PASSED)
         y = placed([boxes[node] for node in row], y) + ROW_GAP
     elements = [line for start, end in passing.edges for line in arrow(boxes[start], boxes[end])]
     elements += [line for box in boxes.values() for line in box.drawn()]
