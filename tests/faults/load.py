@@ -1,6 +1,6 @@
 """Many at once: processes that log, two of each command, and broken requests to each server. For docs/reliability.md.
 
-Writes build/bench/load.json. `make faults` runs it; `--share 0.01` does a hundredth of it, without `earshot repro`.
+Writes build/bench/load.json. `make faults` runs it; `--share 0.01` does a hundredth of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
             (root / part).mkdir()
         logs = many_metrics.metrics_of(root / "metrics", PROCESSES, round(METRICS * share))
         print("metrics", logs, flush=True)
-        commands = pairs.two_at_once(root / "pairs", all_stages=share == 1)
+        commands = pairs.two_at_once(root / "pairs")
         print("two at once", commands, flush=True)
         servers = {}
         with many_requests.served(root / "served") as started:

@@ -29,8 +29,8 @@ COMMANDS = (  # in this order
     ("earshot.cli", "search", "genres-summary-ann", "dataset=tunes", "--trials", "2", "--workers", "1"),
     ("earshot.cli", "champion", "tunes"),
     ("earshot.cli", "sync"),
+    ("earshot.cli", "repro"),
 )
-ALL_STAGES = ("earshot.cli", "repro")
 NOT_COMPARED = {"cache", "mlflow", "raw", "repro.json"}  # what is kept, the store, what is given, and when it ran
 NOT_THE_SAME = (".lock", ".journal")  # the second, of the trials of a search, says when they were
 UNSENT = 3  # runs that wait for `earshot sync`
@@ -69,9 +69,9 @@ def project_of(root: Path) -> None:
         outbox.store(record, root / "nothing")
 
 
-def run(root: Path, times: int, commands: tuple[tuple[str, ...], ...]) -> Iterator[str]:
+def run(root: Path, times: int) -> Iterator[str]:
     """Run each command so many times at once; yield what is wrong: it neither ended well nor was refused in a line."""
-    for module, *arguments in commands:
+    for module, *arguments in COMMANDS:
         whole = [sys.executable, "-m", module, *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started = [subprocess.Popen(whole, cwd=root, env=os.environ, **pipes) for _ in range(times)]
@@ -104,23 +104,18 @@ def logged(root: Path) -> dict[str, int]:
     return dict(collections.Counter([*names, *versions]))
 
 
-def two_at_once(root: Path, all_stages: bool) -> dict[str, Any]:
-    """Run each command alone on one project and twice at once on another; return what differs.
-
-    Parameters
-    ----------
-    all_stages : whether `earshot repro` is the last of them, which takes minutes
-    """
-    found, commands = {}, COMMANDS + (ALL_STAGES,) * all_stages
+def two_at_once(root: Path) -> dict[str, Any]:
+    """Run each command alone on one project and twice at once on another; return what differs."""
+    found = {}
     for times in (1, 2):
         place = root / str(times)
         place.mkdir()
         project_of(place)
-        wrong = list(run(place, times, commands))
+        wrong = list(run(place, times))
         found[times] = {"wrong": wrong, "files": outputs(place), "runs": logged(place)}
     alone, together = found[1], found[2]
     return {
-        "commands": len(commands),
+        "commands": len(COMMANDS),
         "files": len(alone["files"]),
         "runs": len(alone["runs"]),
         "wrong": alone["wrong"] + together["wrong"],
