@@ -22,7 +22,7 @@ from earshot import files as written
 from earshot import inputs
 from earshot.audio import clips, cut_off, decode, files, flac, padding, sources
 from earshot.audio.level import Level
-from earshot.audio.pieces import Pieces
+from earshot.audio.pieces import Pieces, Whole
 from earshot.datasets import examine, ignored, listing, manifest
 from earshot.datasets.card import load_card
 from earshot.datasets.download.dataset import download
@@ -607,6 +607,13 @@ def test_names_that_are_no_unicode_are_found(tmp_path):
         file.write(WHOLE["plain.wav"])
     (path,) = files.find(tmp_path).recordings
     assert len(decode.read(path)[0]) == len(SOUND)
+
+
+def test_where_a_broken_header_leads_before_the_beginning_a_decoder_stays(tmp_path):
+    path = write_audio(tmp_path / "a.wav", SOUND, RATE)
+    with Whole(path) as content:
+        assert content.seek(10) == 10
+        assert content.seek(-11, os.SEEK_CUR) == content.seek(-1) == content.seek(-(10**9), os.SEEK_END) == 10
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that can't be read, of Linux")

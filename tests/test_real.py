@@ -85,6 +85,7 @@ def sources_heard(cut: pd.DataFrame, raw) -> set[str]:
     return found
 
 
+@pytest.mark.process
 def test_gtzan_mini_is_read_whole_and_split_by_artist(project, mirror):
     invoke(download_stage.main, "gtzan_mini")
     assert "101 files read, set aside: none" in invoke(manifest_stage.main, "gtzan_mini")
@@ -106,6 +107,7 @@ def test_the_summary_of_real_tracks_is_librosas(mirror):
     assert len(paths) == 10 and (np.abs(ours - theirs) < 1e-4 * theirs.std(axis=0)).all()
 
 
+@pytest.mark.process
 def test_esc10_is_a_table_whose_published_folds_share_sound(mirrored):
     invoke(download_stage.main, "esc10")
     assert "150 files read, set aside: none" in invoke(manifest_stage.main, "esc10")

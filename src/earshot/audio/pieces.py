@@ -42,6 +42,13 @@ class Whole(io.BufferedReader):
         """With what the disk has failed, if it has."""
         return self.raw.failed
 
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, or stay where a broken header leads before the beginning; return the place."""
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError):
+            return self.tell()
+
 
 class Pieces(io.RawIOBase):
     """What a decoder reads in place of a file that has something wrong or foreign in it.
