@@ -88,7 +88,7 @@ def test_a_broken_file_of_conf_is_told_before_anything_runs(project, file, chang
         (("trials: 30", "trials: many"), "trials is many, and must be a whole number, 1 or more"),
         (("trials: 30", "trails: 30"), "trails is no setting; did you mean trials?"),
         (("trials: 30\n", ""), "trials is missing"),
-        (("trials: 30", "trials: [30"), "line 3: "),
+        (("trials: 30", "trials: [30"), "line 4: "),
         (("metric: accuracy", "metric: acc"), "metric is acc, and must be one of accuracy, macro_f1, loss"),
         (("high: 0.6", "high: -1"), "space.model.dropout is {low: 0.0, high: -1}, and must be low and high"),
         (("low: 0.0003", "low: 0"), "space.optimizer.lr is {low: 0, high: 0.01, log: true}, and must be"),
