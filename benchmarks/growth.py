@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 import soundfile
 import yaml
-from measure import OUT, PROJECT, anonymous, table, write
+from measure import PROJECT, anonymous, table, write, written
 
 from earshot import provenance
 
@@ -201,8 +201,7 @@ def shown(facts: dict[str, Any]) -> None:
 
 def known() -> dict[str, list[dict[str, Any]]]:
     """Return what an earlier call has measured of the same commit."""
-    path = OUT / f"{NAME}.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found = written(NAME)
     same = found.get("commit") == provenance.commit()
     return {key: found[key] if same else [] for key in ("projects", "dvc")}
 

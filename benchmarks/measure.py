@@ -98,6 +98,12 @@ def write(name: str, found: dict[str, Any]) -> None:
     print(f"written: build/bench/{name}.json")
 
 
+def written(name: str) -> dict[str, Any]:
+    """Return what `write` has written to build/bench/NAME.json; nothing where it hasn't."""
+    path = OUT / f"{name}.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
 def table(rows: list[list[str]]) -> None:
     """Print rows in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from math import ceil
 from typing import Any
 
-from measure import OUT, write
+from measure import write, written
 
 from earshot import provenance
 from faults import hostile_archives, hostile_audio, hostile_models, hostile_texts
@@ -39,12 +38,6 @@ def outcomes(kind: Kind, tries: int) -> tuple[str, dict[str, Any]]:
     return kind.name, {"commit": provenance.commit()} | {what: found[what] for what in (USED, TOLD, BAD, CRASH)}
 
 
-def known() -> dict[str, dict[str, Any]]:
-    """Return what was written before."""
-    path = OUT / "inputs.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
-
-
 def main() -> None:
     """Try all, or what is named, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -59,7 +52,7 @@ def main() -> None:
         "archives": shared([*hostile_archives.kinds()], given.archives, given.kinds),
         "others": shared(others, len(others) * given.others, given.kinds),
     }
-    before = known() if given.kinds else {}
+    before = written("inputs") if given.kinds else {}
     write("inputs", {part: before.get(part, {}) | kinds for part, kinds in found.items()})
     tries = {name: counts for kinds in found.values() for name, counts in kinds.items()}
     if bad := [name for name, counts in tries.items() if counts[BAD] or counts[CRASH]]:

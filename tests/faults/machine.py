@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import errno
 import itertools
-import json
 import multiprocessing
 import os
 import signal
@@ -29,7 +28,7 @@ from failing import Failure
 failing.load()  # before what it fails
 
 import numpy as np  # noqa: E402
-from measure import OUT, write  # noqa: E402
+from measure import write, written  # noqa: E402
 from trying import COMMANDS, STAGES, Ended, Step, Tried  # noqa: E402
 
 from earshot import provenance  # noqa: E402
@@ -164,8 +163,7 @@ def main() -> None:
 
 def _write(found: dict[str, dict[str, dict[str, int]]]) -> None:
     """Write the tries of steps, with the commit of each, and those of others that were tried before."""
-    path = OUT / "machine.json"
-    known = json.loads(path.read_text("utf-8"))["tries"] if path.exists() else {}
+    known = written("machine").get("tries", {})
     known |= {name: {"commit": provenance.commit(), "ways": ways} for name, ways in found.items()}
     write("machine", {"tries": {name: known[name] for name in (*STAGES, *COMMANDS) if name in known}})
 
