@@ -106,7 +106,7 @@ class Watch(threading.Thread):
 
 def stage(name: str, workers: int | None) -> dict[str, Any]:
     """Run a stage; return its seconds and its memory, and that of the scheduler where a cluster does its work."""
-    command = [sys.executable, "-m", f"earshot.stages.{name}"]
+    command = [sys.executable, "-m", "earshot.stages", name]
     asked = importlib.import_module(f"earshot.stages.{name}").main.params
     command += [NAME] * any(one.name == "dataset" for one in asked)
     command += ["--workers", str(workers)] * (workers is not None and any(one.name == "workers" for one in asked))

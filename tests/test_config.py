@@ -13,7 +13,8 @@ import yaml
 from packaging.requirements import Requirement
 
 from conftest import PROJECT
-from earshot import provenance, settings
+from earshot import provenance, settings, stages
+from earshot.stages import code
 
 PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())
 DVC = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
@@ -27,35 +28,51 @@ PACKAGE = PROJECT / "src" / "earshot"
 
 
 def rooms_of(name: str) -> set[str]:
-    """Return the rooms, and the flat files that decide something, of all that a stage imports, and its own file."""
-    found = {f"stages/{name}.py"}
+    """Return the rooms, and the flat files that decide something, of all that a stage imports."""
+    found = set()
     for path in provenance.closure(f"earshot.stages.{name}"):
         first, *_ = path.relative_to(PACKAGE).parts
         found |= {first} if first not in {"__init__.py", "stages", *SETTLE_NOTHING} else set()
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in STAGES if name != "download"])
+def test_stages_are_the_files_of_stages():
+    assert set(stages.names()) == set(STAGES) == {"code", *code.PARTS}
+    for name, stage in STAGES.items():
+        assert stage["cmd"].removesuffix(" ${item}") == f"python -m earshot.stages {name}"
+        assert name == "code" or f"data/code/{name}.json" in stage["deps"]
+
+
+@pytest.mark.parametrize("name", [name for name in code.PARTS if name != "download"])
 def test_a_stage_depends_on_the_rooms_of_the_code_it_runs(name):
-    prefix = "src/earshot/"
-    assert {dep.removeprefix(prefix) for dep in STAGES[name]["deps"] if dep.startswith(prefix)} == rooms_of(name)
+    assert set(code.parts(name)) == {*rooms_of(name), f"stages/{name}.py"}
 
 
-@pytest.mark.parametrize("name", list(STAGES))
+@pytest.mark.parametrize("name", list(code.PARTS))
 def test_a_stage_that_makes_inputs_or_models_depends_on_the_users_own(name):
     assert ("custom" in STAGES[name]["deps"]) == bool({"inputs", "models"} & rooms_of(name))
 
 
 def test_what_makes_a_synthetic_dataset_is_a_dependency_of_its_download():
     made = provenance.closure("earshot.datasets.synthetic.genres", "earshot.datasets.synthetic.sirens")
-    deps = [PROJECT / dep for dep in STAGES["download"]["deps"] if dep.startswith("src/")]
+    parts = [PACKAGE / part for part in code.parts("download")]
     decisive = {path for path in made if not {path.name, path.parent.name} & {"__init__.py", *SETTLE_NOTHING}}
-    assert all(any(path.is_relative_to(dep) for dep in deps) for path in decisive)
+    assert all(any(path.is_relative_to(part) for part in parts) for path in decisive)
 
 
-def test_stages_are_the_files_of_stages():
-    assert {path.stem for path in (PACKAGE / "stages").glob("[a-z]*.py")} == set(STAGES)
-    assert all(f"${{run}}.{name}" in stage["cmd"] for name, stage in STAGES.items())
+def test_the_digest_of_code_is_of_every_file_and_its_name(tmp_path):
+    room = tmp_path / "room"
+    (room / "__pycache__").mkdir(parents=True)
+    (room / "inner").mkdir()
+    (room / "a.py").write_text("1")
+    (room / "inner" / "page.j2").write_text("2")
+    first = code.digest(room)
+    (room / "__pycache__" / "a.pyc").write_bytes(b"compiled")
+    assert code.digest(room) == first
+    (room / "inner" / "page.j2").write_text("3")
+    second = code.digest(room)
+    (room / "inner" / "page.j2").rename(room / "page.j2")
+    assert len({first, second, code.digest(room)}) == 3
 
 
 def numbers_in(value, path: str = "") -> dict[str, float]:

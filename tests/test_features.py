@@ -101,7 +101,7 @@ def test_a_killed_extraction_goes_on_where_it_was(birds):
     def finished():
         return sorted(birds.data("cache", "features", "summary").glob("*/[0-9a-f]*.npy"))
 
-    with started("-m", "earshot.stages.features", "birds", "summary", "--workers", "1", cwd=birds.root) as process:
+    with started("-m", "earshot.stages", "features", "birds", "summary", "--workers", "1", cwd=birds.root) as process:
         while process.poll() is None and not finished():
             time.sleep(0.01)
         process.kill()
@@ -133,7 +133,7 @@ def test_extraction_does_not_wait_for_torch():
 
 
 def test_workers_leave_with_the_stage(birds):
-    with started("-m", "earshot.stages.features", "birds", "summary", "--workers", "2", cwd=birds.root) as process:
+    with started("-m", "earshot.stages", "features", "birds", "summary", "--workers", "2", cwd=birds.root) as process:
         children: list[psutil.Process] = []
         deadline = time.monotonic() + 300
         while len(children) < 2 and time.monotonic() < deadline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -47,7 +48,7 @@ def test_from_recordings_to_the_comparison(pipeline):
 
 def test_nothing_is_done_again(pipeline):
     before = pipeline.lock
-    assert "Data and pipelines are up to date." in pipeline.repro()
+    assert re.findall("Running stage '([a-z]+)", pipeline.repro()) == ["code"], "which looks whether there is something"
     assert pipeline.lock == before
     shown = pipeline.run("earshot", "repro")
     assert "Nothing has changed since the last comparison" in shown and "tunes" in shown
@@ -92,7 +93,7 @@ def test_one_that_was_killed_ends_in_the_same_bytes_weights_included(pipeline, t
     killed = Pipeline(tmp_path)
     for stage, after in {"download": 0.2, "features": 1.0, "train": 7.0}.items():  # seconds
         process = killed.start(f"{stage}@horns")
-        child = wait_for(process, f"earshot.stages.{stage}")
+        child = wait_for(process, f"earshot.stages {stage}")
         time.sleep(after)
         family = [child, *descendants(child)]
         os.kill(process.pid, signal.SIGKILL)
@@ -139,7 +140,7 @@ def wait_for(parent: subprocess.Popen, module: str) -> psutil.Process:
     while parent.poll() is None:
         for process in descendants(psutil.Process(parent.pid)):
             try:
-                if module in process.cmdline():
+                if module in " ".join(process.cmdline()):
                     return process
             except psutil.Error:
                 continue

@@ -112,7 +112,7 @@ def test_serve_has_the_socket_that_it_listens_on(trained, watched, recording):
 
 def test_evaluate_has_its_workers(trained, watched):
     """Python tells of each worker, which a server of multiprocessing forks, but not of that server's start."""
-    found = done(watched, "-m", "earshot.stages.evaluate", "horns", "--workers", "1")
+    found = done(watched, "-m", "earshot.stages", "evaluate", "horns", "--workers", "1")
     workers = {(event, what) for event, what in found if event == "os.fork" or "/pymp-" in what}
     assert {event for event, _ in workers} == {"os.fork", "socket.bind", "socket.connect"}
     assert found - workers <= MLFLOW

@@ -83,7 +83,7 @@ def test_a_disk_that_is_full_ends_a_stage_with_a_line(trained_on, tmp_path, line
     shutil.rmtree(root / "data" / "cache", ignore_errors=True)
     before = {path: path.read_bytes() for path in (root / "data").rglob("*") if path.is_file()}
     done = subprocess.run(
-        [sys.executable, "-B", "-m", f"earshot.stages.{line}", "tunes"],
+        [sys.executable, "-B", "-m", "earshot.stages", line, "tunes"],
         cwd=root,
         env={
             "PATH": "/usr/bin:/bin",

@@ -27,6 +27,11 @@ def data(kind: str, *parts: str) -> Path:
     return base.joinpath("data", kind, *parts)
 
 
+def code(stage: str) -> Path:
+    """Return the digests of the code that decides what a stage makes."""
+    return data("code", f"{stage}.json")
+
+
 def raw(dataset: str) -> Path:
     """Return the folder of a dataset's original files."""
     return data("raw", dataset)

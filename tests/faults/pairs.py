@@ -19,13 +19,13 @@ from earshot.tracking import outbox, store
 from tiny import FEATURES, RATE, THREE, class_folders
 
 COMMANDS = (  # in this order
-    ("earshot.stages.download", "tunes"),
-    ("earshot.stages.manifest", "tunes"),
-    ("earshot.stages.fingerprint", "tunes"),
-    ("earshot.stages.split", "tunes"),
-    ("earshot.stages.features", "tunes", "summary", "--workers", "2"),
-    ("earshot.stages.train", "tunes", "--workers", "1"),
-    ("earshot.stages.evaluate", "tunes", "--workers", "1"),
+    ("earshot.stages", "download", "tunes"),
+    ("earshot.stages", "manifest", "tunes"),
+    ("earshot.stages", "fingerprint", "tunes"),
+    ("earshot.stages", "split", "tunes"),
+    ("earshot.stages", "features", "tunes", "summary", "--workers", "2"),
+    ("earshot.stages", "train", "tunes", "--workers", "1"),
+    ("earshot.stages", "evaluate", "tunes", "--workers", "1"),
     ("earshot.cli", "search", "genres-summary-ann", "dataset=tunes", "--trials", "2", "--workers", "1"),
     ("earshot.cli", "champion", "tunes"),
     ("earshot.cli", "sync"),

@@ -1,7 +1,7 @@
 """The group `earshot`, whose commands and help are put together from the sections.
 
 Each section is a module with its `TITLE` and `COMMANDS`. What a command needs is imported in it, so that each starts
-at once. The stages are not among them: they are `python -m earshot.stages.NAME`, and DVC runs them.
+at once. The stages are not among them: they are `python -m earshot.stages NAME`, and DVC runs them.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def evaluate_prepared(dataset: str, on: str, params: dict[str, Any], workers: in
     for experiment in experiments_of(params):
         made["features", on, experiment.input] = project.features(on, experiment.input)
     for (stage, *arguments), path in made.items():
-        command = [sys.executable, "-m", f"earshot.stages.{stage}", *arguments]
+        command = [sys.executable, "-m", "earshot.stages", stage, *arguments]
         if not path.exists() and subprocess.run(command, check=False).returncode:
             raise EarshotError(f"{path} could not be made, see above")
     frames = evaluate_all(card, [on], params, workers)

@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml, a file for each: DVC runs `python -m earshot.stages.NAME DATASET`."""
+"""The stages of dvc.yaml, a file for each: DVC runs `python -m earshot.stages NAME DATASET`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from earshot import files
-from earshot.datasets.card import Card, load_card
 from earshot.errors import without_traceback
 from earshot.processes import leave_with_parent
+
+if TYPE_CHECKING:
+    from earshot.datasets.card import Card
+
+
+def names() -> list[str]:
+    """List the stages, by name."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 
 
 def stage(work: Callable[..., None]) -> click.Command:
@@ -28,10 +35,16 @@ def stage(work: Callable[..., None]) -> click.Command:
     @functools.wraps(work)
     def run(dataset: str | None = None, **options: object) -> None:
         leave_with_parent()
-        work(*([load_card(dataset)] if dataset else []), **options)
+        work(*([_card(dataset)] if dataset else []), **options)
 
     named = click.argument("dataset")(run) if per_dataset else run
     return click.command()(without_traceback(named))
+
+
+def _card(dataset: str) -> Card:
+    from earshot.datasets.card import load_card  # pandas takes half a second, and not all stages need it
+
+    return load_card(dataset)
 
 
 def nothing_to_make(card: Card, *folders: Path, read_by_dvc: tuple[Path, ...] = ()) -> None:
@@ -40,6 +53,8 @@ def nothing_to_make(card: Card, *folders: Path, read_by_dvc: tuple[Path, ...] = 
     DVC warns of an empty folder each time that it reads it, so that there is a note in each but those (metrics, plots)
     whose files it reads itself.
     """
+    from earshot import files
+
     said = f"{card.label}: nothing to do, it is for testing alone (test_only in its card)"
     for folder in (*folders, *read_by_dvc):
         shutil.rmtree(folder, ignore_errors=True)

@@ -19,7 +19,3 @@ def main(card: Card) -> None:
     print(audit.describe(card, found))
     audit.check(card, found)
     files.write_json(project.audit(card.name), found)
-
-
-if __name__ == "__main__":
-    main()

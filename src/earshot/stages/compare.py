@@ -32,7 +32,3 @@ def main() -> None:
     files.write_json(project.report("summary.json"), summary)
     files.write_text(project.report("index.html"), render(datasets, summary))
     print_summary()
-
-
-if __name__ == "__main__":
-    main()

@@ -22,7 +22,3 @@ def main(card: Card, workers: int) -> None:
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=cross_dataset.COLUMNS)
     files.write_table(project.cross_dataset(card.name), found, {"dataset": card.name, "on": on})
     print(f"{card.label}: tested on {', '.join(on) or 'no other dataset'}")
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,3 @@ from earshot.stages import stage
 def main(card: Card) -> None:
     """Download and verify DATASET into data/raw/DATASET/."""
     download(card)
-
-
-if __name__ == "__main__":
-    main()

@@ -32,7 +32,3 @@ def main(card: Card, workers: int) -> None:
     with pools.spread(workers, "earshot.evaluation.test", "earshot.tracking.imported") as pool:
         for lines in each(pool, evaluate, todo, f"test {card.name}"):
             tqdm.write("\n".join(lines))
-
-
-if __name__ == "__main__":
-    main()

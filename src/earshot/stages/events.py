@@ -33,7 +33,3 @@ def main(card: Card, workers: int) -> None:
     for path, table in zip((project.events(card.name), project.event_scores(card.name)), tables, strict=True):
         files.write_table(path, table.reset_index(drop=True), told)
     print(f"{card.label}: {why or f'{len(tables[1])} models heard soundscapes of their test parts'}")
-
-
-if __name__ == "__main__":
-    main()

@@ -24,7 +24,3 @@ def main(card: Card, names: tuple[str, ...], workers: int) -> None:
     backbones.obtain_for(params["features"], names)
     for name in names:
         extract(card, name, params, workers)
-
-
-if __name__ == "__main__":
-    main()

@@ -29,7 +29,3 @@ def main(card: Card, workers: int) -> None:
         f"{card.label}: {len(duplicates)} stretches sound twice ({duplicates['seconds'].sum():.0f} s), "
         f"{across} of them in two recordings"
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -39,7 +39,3 @@ def main(card: Card) -> None:
     examine.check(frame, card, params["manifest"]["max_set_aside"])
     files.write_table(project.manifest(card.name), frame, {"dataset": card.name})
     files.write_json(project.manifest_counts(card.name), counts)
-
-
-if __name__ == "__main__":
-    main()

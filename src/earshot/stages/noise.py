@@ -26,7 +26,3 @@ def main(card: Card, workers: int) -> None:
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=noise.COLUMNS)
     files.write_table(project.noise(card.name), found, {"dataset": card.name, "asked": setting})
     print(f"{card.label}: {why or f'{len(found)} windows scored in noise'}")
-
-
-if __name__ == "__main__":
-    main()

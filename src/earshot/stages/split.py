@@ -46,7 +46,3 @@ def main(card: Card) -> None:
         elif protocol == "grouped" and params["split"]["validation"] == "elsewhere":
             print("  validated within: it is no union, so that no dataset of it could be held out")
         print(sizes.loc[0].rename(columns={"size": "spans", "nunique": "groups"}).to_string())
-
-
-if __name__ == "__main__":
-    main()

@@ -30,7 +30,3 @@ def _scored(todo: list[swapped.Job], workers: int, label: str) -> pd.DataFrame:
     with pools.spread(workers, "earshot.batches.prepare", "earshot.trained.predict") as pool:
         frames = list(each(pool, swapped.score, [(job,) for job in todo], f"swapped on {label}"))
     return pd.concat(frames, ignore_index=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -34,7 +34,3 @@ def main(card: Card, workers: int) -> None:
     for experiment, epochs in train_all(configs, project.models(card.name), workers, card.name).items():
         history = pd.DataFrame(epochs).to_csv(index=False, float_format="%.6f")
         files.write_text(project.history(card.name, experiment), history)
-
-
-if __name__ == "__main__":
-    main()
