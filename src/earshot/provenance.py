@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -47,10 +48,22 @@ def record(command: str, seconds: float, status: int) -> None:
 
 
 def commit() -> str:
-    """Return the commit of the installed code, with "+" where files differ from it, or "unknown" outside git."""
+    """Return the commit of the code, with "+" where files differ from it, or "unknown" outside git.
+
+    Of a package, which may be installed in another project's repository, it is the version.
+    """
     code = Path(__file__).parent
+    if _is_installed(code):
+        return importlib.metadata.version("earshot")
     sha = os.environ.get("EARSHOT_COMMIT") or _git(code, "rev-parse", "--short=10", "HEAD")
     return sha + ("+" if not os.environ.get("EARSHOT_COMMIT") and _git(code, "status", "--porcelain", ".") else "")
+
+
+def _is_installed(code: Path) -> bool:
+    """Tell whether this is code that was installed, and not a clone's."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return Path(importlib.metadata.distribution("earshot").locate_file("earshot")) == code
+    return False
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import click
 
-from earshot.cli import checks, deployment, listening, pipeline, tracking, training
+from earshot.cli import checks, deployment, listening, own_project, pipeline, tracking, training
 
-SECTIONS = (pipeline, checks, training, listening, deployment, tracking)
+SECTIONS = (own_project, pipeline, checks, training, listening, deployment, tracking)
 
 
 class Sections(click.Group):

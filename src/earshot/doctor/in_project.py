@@ -11,6 +11,7 @@ from earshot import project
 from earshot.doctor import beforehand
 from earshot.doctor.finding import ERROR, OK, WARNING, Finding
 from earshot.errors import EarshotError
+from earshot.scaffold import base, template
 from earshot.tracking import address, outbox, store
 from earshot.verify import dvc, everything
 
@@ -20,6 +21,7 @@ def examine() -> Iterator[Finding]:
     if not (project.root() / "dvc.yaml").is_file():
         yield Finding(WARNING, "project", f"none in {project.root()}: no dvc.yaml", "cd to the folder of a project")
         return
+    yield from _version()
     yield _checked("settings", "params.yaml and its cards fit together", beforehand.check)
     yield _writable(project.cache().parent)
     yield _checked("repository", "DVC can work in it", beforehand.check_repository)
@@ -27,6 +29,21 @@ def examine() -> Iterator[Finding]:
     yield _store()
     yield _unsent()
     yield _left_over()
+
+
+def _version() -> Iterator[Finding]:
+    """Look whether the files that `earshot new` wrote are of the version that is installed; a clone has none such."""
+    if not (project.root() / base.NAME).is_file():
+        return
+    try:
+        of, installed = base.read().version, template.version()
+    except EarshotError as error:
+        yield Finding(ERROR, "project", str(error), "mend what it names")
+        return
+    if of == installed:
+        yield Finding(OK, "project", f"of earshot {of}")
+    else:
+        yield Finding(WARNING, "project", f"of earshot {of}, and {installed} is installed", "earshot upgrade")
 
 
 def _checked(about: str, said: str, check: Callable[[], None]) -> Finding:
