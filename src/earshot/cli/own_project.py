@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from earshot.errors import EarshotError, without_traceback
+from earshot.errors import EarshotError, printable, without_traceback
+from earshot.schema.yaml_text import shown
+
+if TYPE_CHECKING:
+    from earshot.scaffold.explained import Setting
 
 
 @click.command(short_help="Begin a project.")
@@ -55,5 +60,30 @@ def upgrade(yes: bool) -> None:
         print(f"written: the project is of earshot {template.version()}")
 
 
+@click.command(short_help="Explain the settings of params.yaml.")
+@click.argument("key", required=False)
+@without_traceback
+def params(key: str | None) -> None:
+    """Explain KEY, such as split.folds, and what is below it: what it is, its default, and which stages it decides.
+
+    Default: all of params.yaml.
+    """
+    from earshot.scaffold import explained
+
+    for setting in explained.settings(key):
+        print(printable(_told(setting)))
+
+
+def _told(setting: Setting) -> str:
+    lines = {
+        "": setting.said,
+        "must be": setting.right,
+        "default": None if setting.default is None else shown(setting.default),
+        "here": None if setting.value == setting.default else shown(setting.value),
+        "decides": ", ".join(setting.decides),
+    }
+    return "\n".join([setting.key, *(f"  {name:8} {text}" for name, text in lines.items() if text)])
+
+
 TITLE = "Project"
-COMMANDS = (new, upgrade)
+COMMANDS = (new, upgrade, params)

@@ -121,19 +121,19 @@ def told(error: ValidationError, section: type[Section], prefix: str = "") -> st
 def _fault(error: Any, section: type[Section]) -> str:
     """Put an error of pydantic's into words."""
     *above, last = map(str, error["loc"])
-    key, value, holder = ".".join([*above, last]), error["input"], _holder(section, above)
+    key, value, owner = ".".join([*above, last]), error["input"], holder(section, above)
     if error["type"] == "missing":
-        right = right_of(holder, last)
+        right = right_of(owner, last)
         return f"{key} is missing" + (f": {right}" if right else "")
     if error["type"] == "extra_forbidden":
-        return f"{key} is no setting; {did_you_mean(last, list(holder.model_fields))}"
+        return f"{key} is no setting; {did_you_mean(last, list(owner.model_fields))}"
     if last == "[key]":
         return f"{'.'.join(above)}: the name of an input has letters, digits and _ alone"
     right = error["ctx"]["right"] if error["type"] == "must" else "a mapping, lines such as `name: setting`"
     return f"{key} is {shown(value)}, and must be {right}"
 
 
-def _holder(section: type[BaseModel], keys: list[str]) -> type[BaseModel]:
+def holder(section: type[BaseModel], keys: list[str]) -> type[BaseModel]:
     """Return the section that stands at some keys below another, whatever mapping by name is between them."""
     for key in keys:
         field = section.model_fields.get(key)
