@@ -146,7 +146,7 @@ def test_the_report_shows_events_and_calibration(tmp_path, monkeypatch):
     compare.main.callback()
     page = (sample.root / "data" / "report" / "index.html").read_text()
     summary = json.loads((sample.root / "data" / "report" / "summary.json").read_text())
-    assert "<h3>Events</h3>" in page and "Asked for 1 false alarms an hour" in page and "PSDS 2" in page
+    assert "How many events are found" in page and "Asked for 1 false alarms an hour" in page and "PSDS 2" in page
     assert [row["point"] for row in summary["events"]] == ["default", "chosen"]
     (calibrated,) = summary["calibration"]
     assert calibrated["temperature"] == 2 and calibrated["before"] != calibrated["after"]

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from earshot.metrics import classification
 from earshot.pages import html
-from earshot.report import overview, plots, words
+from earshot.report import first_screen, overview, plots, words
 from earshot.report.events import calibrated, calibrated_predictions
 from earshot.report.results import Cell, DatasetResults
 from earshot.report.scores import Pair, Summary, contrast_pairs, rank, side_by_side
@@ -19,6 +19,19 @@ from earshot.tracking import examples
 
 HERE = Path(__file__).parent
 PROTOCOLS = ["published", "grouped"]
+SHOWN = 10  # experiments in a panel of the first screen; the others are in the figures and tables below it
+CHAPTERS = {  # of a dataset, where it has them, by what has to be known
+    "scores": "How far does each score fall where nothing was heard before?",
+    "why": "Why the published score is not what you would get",
+    "contrasts": "Does another input or another model do better?",
+    "robustness": "Does it hold elsewhere, and in a loud street?",
+    "events": "How many events are found, with how many false alarms?",
+    "swapped": "Does it know the sound, or how it was recorded?",
+    "examples": "Hear the worst mistakes",
+    "multi_label": "How well are the classes of a sound ranked?",
+    "more": "More of each model",
+    "data": "The data",
+}
 CLASS_METRICS = {"precision": "precision", "recall": "recall", "f1": "F1", "ap": "AP"}  # the last of multi-label ones
 
 
@@ -26,8 +39,11 @@ def render(datasets: list[DatasetResults], summary: Summary) -> str:
     """Return the report on `datasets`, whose scores are in `summary` (see `report.summary`)."""
     pairs = side_by_side(summary)
     sections = [_section(number, results, pairs, summary) for number, results in enumerate(datasets)]
+    told = first_screen.sentences([section["tested"] for section in sections])
     seeds = max(row["seeds"] for row in summary["scores"])
-    return html.template(HERE / "page.html.j2").render(sections=sections, seeds=seeds)
+    return html.template(HERE / "page.html.j2").render(
+        sections=sections, sentences=told, plain=words.PLAIN, seeds=seeds
+    )
 
 
 def tutorial_figures(task: str) -> dict[str, Any] | None:
@@ -51,15 +67,19 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
     alarm = results.noise_settings["alarm"] if results.noise_settings else ""
     swapped = [row for row in summary["swapped"] if row["dataset"] == results.card.name]
     at_a_glance = overview.rows(pairs, summary, results.seconds, tutorial["accuracy"] if tutorial else {})
-    return {
+    section = {
         "id": f"dataset-{number}",
         "card": results.card,
         "counts": results.counts,
         "pairs": pairs,
+        "tested": first_screen.Known(
+            results.card.name, pairs, largest_class, ladder, swapped, bool(results.counts["warnings"])
+        ),
         "answer": words.answer(pairs, summary["contrasts"], largest_class),
         "why": words.why(pairs, tutorial, results.audit),
         "robustness": words.robustness(ladder, other, alarm),
-        "plot": _plot(number, results, pairs, largest_class),
+        "plot": _plot(number, results, pairs[:SHOWN], largest_class),
+        "not_drawn": len(pairs[SHOWN:]),
         "tutorial": tutorial,
         "contrasts": _contrasts(pairs, summary["contrasts"]),
         "ladder": ladder,
@@ -98,6 +118,9 @@ def _section(number: int, results: DatasetResults, all_pairs: list[Pair], summar
         "absent": _absent(results),
         "left_out": results.left_out,
     }
+    always = {"scores", "more", "data"}
+    chapters = {name: title for name, title in CHAPTERS.items() if name in always or section[name]}
+    return section | {"chapters": chapters}
 
 
 def _tutorial(results: DatasetResults, pairs: list[Pair]) -> dict[str, Any] | None:
@@ -152,8 +175,19 @@ def _largest_class(results: DatasetResults) -> float:
 
 
 def _plot(number: int, results: DatasetResults, pairs: list[Pair], largest_class: float) -> Markup:
-    label = f"Accuracy on {results.card.label}, published against grouped; the table below has the values"
+    label = f"How many of 100 sounds each model names right on {results.card.label}, {_values(pairs)}"
     return Markup(plots.published_against_grouped(pairs, largest_class, f"accuracy-{number}", label))
+
+
+def _values(pairs: list[Pair]) -> str:
+    """Write what a panel of the first screen shows, for those who can't see it."""
+    told = []
+    for pair in pairs:
+        values = [
+            f"{words.PLAIN[name]} {100 * pair.score('accuracy', name):.0f}" for name in PROTOCOLS if name in pair.scores
+        ]
+        told.append(f"{pair.title}: {', '.join(values)}")
+    return "; ".join(told)
 
 
 def _contrasts(pairs: list[Pair], contrasts: words.Contrasts) -> list[dict[str, Any]]:

@@ -12,14 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from earshot.pages.numbers import NOTHING, score
+from earshot.pages.numbers import NOTHING
 from earshot.pages.svg import GREEN, GROUPED, INK, LINE, MUTED, PAGE, PUBLISHED, VIOLET, inline
 from earshot.report.scores import Pair
+from earshot.report.words import PLAIN
 
 T = TypeVar("T")
 
 MARK = {"published": "o", "grouped": "o", "elsewhere": "D"}
 COLOUR = {"elsewhere": GREEN, "published": PUBLISHED, "grouped": GROUPED, "calibrated": INK}
+OFFSET = {"published": -0.13, "grouped": 0.13}  # rows: so that intervals which overlap are both seen
 INPUT_COLOURS = [MUTED, PUBLISHED, GROUPED, GREEN, VIOLET, INK]  # in the order of what is compared, then again
 MODEL_LINES = [  # likewise: line style and marker
     ("-", "o"),
@@ -52,7 +54,6 @@ STYLE = {
     "ytick.major.size": 0,
     "figure.constrained_layout.use": True,
 }
-ENDS = ("", "_low", "_high")
 WIDE = 7.6  # inches: of the overview, which has several panels and is scrolled on a phone
 COSTS = {  # the overview's further panels: what each is called, and how its numbers are written
     "noise": ("recall at\n0 dB street", lambda value: f"{value:.0%}"),
@@ -60,6 +61,7 @@ COSTS = {  # the overview's further panels: what each is called, and how its num
     "seconds": ("seconds for an\nhour of sound", lambda value: f"{value:.2g}"),
     "megabytes": ("megabytes", lambda value: f"{value:.2g}" if value < 10 else f"{value:.0f}"),
 }
+LADDER = {"recall": "share of alarms found (recall)", "false_alarms_per_hour": "false alarms an hour"}
 WIDTH = 5.0  # inches; at 72 units an inch a phone's width shows the text at about its nominal size
 
 
@@ -78,15 +80,16 @@ def published_against_grouped(pairs: list[Pair], largest_class: float, prefix: s
         What the plot shows, for those who can't see it.
     """
     with style.context(STYLE, after_reset=True):
-        figure = Figure(figsize=(WIDTH, 0.85 + 0.44 * len(pairs)))
+        figure = Figure(figsize=(WIDTH, 0.62 + 0.24 * len(pairs)))
         axes = figure.subplots()
         for row, pair in enumerate(pairs):
             _dumbbell(axes, row, pair)
-        _mark_largest_class(axes, largest_class)
+        _mark_guessing(axes, largest_class)
         axes.set_yticks(range(len(pairs)), [pair.title for pair in pairs], color=INK)
-        axes.set(xlim=_limits(pairs, largest_class), ylim=(len(pairs) - 0.4, -0.6), xlabel="accuracy")
+        axes.set(xlim=(-0.1, 1.14), ylim=(len(pairs) - 0.5, -0.6), xlabel="sounds named right, of 100")
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
         axes.grid(axis="y", visible=False)
-        axes.spines["left"].set_visible(False)
+        axes.spines[["left", "bottom"]].set_visible(False)
         return inline(figure, prefix, label)
 
 
@@ -114,7 +117,7 @@ def overview(rows: list[dict[str, Any]], prefix: str, label: str) -> str:
         panels[0].set_yticks(range(len(rows)), [row["title"] for row in rows])
         for text, row in zip(panels[0].get_yticklabels(), rows, strict=True):
             text.set_color(MUTED if row["tutorial"] else INK)
-        panels[0].set(ylim=(len(rows) - 0.4, -0.6), title="accuracy")
+        panels[0].set(ylim=(len(rows) - 0.4, -0.6), title="share of sounds named right (accuracy)")
         panels[0].xaxis.set_major_locator(MaxNLocator(5))
         panels[0].grid(axis="y", visible=False)
         panels[0].spines["left"].set_visible(False)
@@ -166,38 +169,46 @@ def learning_curves(history: dict[str, pd.DataFrame], runs: dict[str, list], pre
         for axes, (protocol, curves) in zip(panels, history.items(), strict=True):
             _losses(axes, curves, runs[protocol], COLOUR[protocol])
             axes.set_title(_panel_title(protocol, len(runs[protocol])), color=INK)
-            axes.set_xlabel("epoch")
-        panels[0].set_ylabel("loss")
+            axes.set_xlabel("epoch (once through the data)")
+        panels[0].set_ylabel("loss in nats")
         panels[0].set_ylim(bottom=0)  # last: it ends the scaling to what is drawn
         return inline(figure, prefix, label)
 
 
 def _dumbbell(axes: Axes, row: int, pair: Pair) -> None:
-    for protocol, place in (("published", row - 0.17), ("grouped", row + 0.17)):
-        if protocol not in pair.scores:
-            continue
-        value, low, high = (pair.score(f"accuracy{end}", protocol) for end in ("", "_low", "_high"))
+    """Draw one experiment's two accuracies, joined, each with its interval, and its number on the outer side."""
+    known = {name: pair.score("accuracy", name) for name in COLOUR if name in pair.scores}
+    order = sorted(known, key=lambda name: known[name])
+    ends = []
+    axes.plot([known[order[0]], known[order[-1]]], [row, row], color=LINE, linewidth=3, zorder=0)
+    for name in order:
+        place = row if len(order) == 1 else row + OFFSET[name]
+        low, high = (pair.score(f"accuracy_{end}", name) for end in ("low", "high"))
         if low is not None:
-            axes.plot([low, high], [place, place], color=COLOUR[protocol], linewidth=1.6, zorder=1)
-        fill = PAGE if protocol == "published" else GROUPED
-        axes.plot(value, place, "o", markersize=6, color=COLOUR[protocol], markerfacecolor=fill, markeredgewidth=1.6)
-        right = high if high is not None else value
-        axes.annotate(score(value), (right, place), (7, 0), textcoords="offset points", ha="left", va="center")
+            axes.plot([low, high], [place, place], color=COLOUR[name], linewidth=1.6, zorder=1)
+        fill = PAGE if name == "published" else COLOUR[name]
+        axes.plot(known[name], place, "o", markersize=6, color=COLOUR[name], markerfacecolor=fill, markeredgewidth=1.6)
+        ends += [value for value in (known[name], low, high) if value is not None]
+    for name in order:
+        outside, side = (max(ends), 1) if name == order[-1] else (min(ends), -1)
+        axes.annotate(
+            f"{100 * known[name]:.0f}",
+            (outside, row),
+            (6 * side, 0),
+            textcoords="offset points",
+            ha="left" if side == 1 else "right",
+            va="center",
+            color=COLOUR[name],
+            bbox={"facecolor": PAGE, "edgecolor": "none", "pad": 0.5},  # over the lines
+        )
 
 
-def _mark_largest_class(axes: Axes, share: float) -> None:
-    axes.axvline(share, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+def _mark_guessing(axes: Axes, share: float) -> None:
+    axes.axvline(share, color=MUTED, linewidth=1, linestyle=(0, (1, 2)), zorder=0)
     above = axes.get_xaxis_transform()
-    axes.text(share, 1.01, "largest class", color=MUTED, transform=above, fontsize=8.5, ha="center", va="bottom")
-
-
-def _limits(pairs: list[Pair], largest_class: float) -> tuple[float, float]:
-    """Leave room for the figures to the right of the intervals."""
-    ends = [pair.score(f"accuracy{end}", protocol) for pair in pairs for protocol in pair.scores for end in ENDS]
-    values = [value for value in ends if value is not None]
-    low, high = min([*values, largest_class]), max(values)
-    room = 0.05 * (high - low) + 0.01
-    return low - room, high + 4 * room
+    axes.text(
+        share, 1.0, f"guessing: {100 * share:.0f}", color=MUTED, transform=above, fontsize=8.5, ha="center", va="bottom"
+    )
 
 
 def _losses(axes: Axes, curves: pd.DataFrame, runs: list[dict[str, Any]], colour: str) -> None:
@@ -232,7 +243,7 @@ def noise_ladder(rows: list[dict[str, Any]], prefix: str, label: str) -> str:
     with style.context(STYLE, after_reset=True):
         figure = Figure(figsize=(WIDTH, max(3.3, 2.7 + 0.1 * len(experiments))))
         panels = figure.subplots(1, 2)
-        for axes, metric in zip(panels, ("recall", "false_alarms_per_hour"), strict=True):
+        for axes, (metric, title) in zip(panels, LADDER.items(), strict=True):
             for input_name, model in experiments:
                 mine = [row for row in rows if (row["input"], row["model"]) == (input_name, model)]
                 line, marker = lines[model]
@@ -247,8 +258,8 @@ def noise_ladder(rows: list[dict[str, Any]], prefix: str, label: str) -> str:
                     label=f"{input_name}-{model}",
                 )
             axes.set_xticks(range(len(place)), ["clean", *(f"{step:g}" for step in steps)])
-            axes.set_title(metric.replace("_", " "), color=INK)
-            axes.set_xlabel("SNR in dB")
+            axes.set_title(title, color=INK)
+            axes.set_xlabel("alarm over street (SNR), dB")
         panels[0].set_ylim(0, 1.02)
         panels[1].set_ylim(bottom=0)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
@@ -277,9 +288,9 @@ def reliability(bins: dict[str, pd.DataFrame], prefix: str, label: str) -> str:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
         for protocol, rows in bins.items():
             axes.plot(rows["confidence"], rows["accuracy"], "o-", color=COLOUR[protocol], markersize=3.5, linewidth=1.4)
-        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="probability", ylabel="accuracy")
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="probability it gives", ylabel="share that is right")
         return inline(figure, prefix, label)
 
 
 def _panel_title(protocol: str, runs: int) -> str:
-    return protocol if runs == 1 else f"{protocol} ({runs} runs)"
+    return PLAIN[protocol] if runs == 1 else f"{PLAIN[protocol]}, {runs} runs"

@@ -15,6 +15,11 @@ from earshot.splits.left_out import described, without_window_described
 
 Contrasts = Sequence[Mapping[str, list[str]]]
 
+PLAIN = {  # beside marks and over panels: what each way of testing is, with its name
+    "published": "as published",
+    "grouped": "unheard (grouped)",
+    "elsewhere": "elsewhere",
+}
 STREET_DB = 0.0  # as loud as the street: the step of the noise ladder that is put into words
 
 
