@@ -177,7 +177,7 @@ def take_report(page: Page) -> None:
     if not report.exists():
         print("docs/images/report.png stays as it is: `make repro` first", file=sys.stderr)
         return
-    page.set_viewport_size({"width": 1100, "height": 1740})
+    page.set_viewport_size({"width": 1280, "height": 720})  # its first screen
     page.goto(report.as_uri())
     keep(page, "report")
 
