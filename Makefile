@@ -1,5 +1,6 @@
 # `make repro` and `make check` do all the set-up themselves; `make help` lists the rest.
-PYTHON ?= python3.11
+# The suite runs on 3.11; the others are taken where that one is not installed.
+PYTHON ?= $(or $(firstword $(foreach version,3.11 3.12 3.13 3.14,$(shell command -v python$(version)))),python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
@@ -23,7 +24,8 @@ PIP   := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 # Bytecode and librosa's numba functions are compiled once here and not at the start of every stage. (The errors
 # that compileall would print are those of files for other versions of Python.)
 $(READY): pyproject.toml requirements.txt
-	@command -v $(PYTHON) >/dev/null || { echo "earshot needs Python 3.11 as '$(PYTHON)'; name yours with make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || \
+	  { echo "earshot needs Python 3.11 to 3.14, and '$(PYTHON)' is none: name yours, such as make PYTHON=python3.13"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(if $(UV),$(PIP) $(UV) && $(BIN)/uv pip install --quiet --python $(BIN)/python,$(PIP)) --no-deps --require-hashes -r requirements.txt
 	$(PIP) $(TORCH)

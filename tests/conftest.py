@@ -148,6 +148,13 @@ class Project:
             copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
             copy(PROJECT / name, root / name)
 
+    @classmethod
+    def at(cls, root: Path) -> Project:
+        """Return the project that is in a folder already."""
+        there = cls.__new__(cls)
+        there.root = root
+        return there
+
     def params(self, **changes) -> dict:
         """Change sections of params.yaml; return the whole."""
         path = self.root / "params.yaml"
@@ -269,17 +276,20 @@ def _runs(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def serving(*command: str, may_log: bool = False, **where) -> Iterator[tuple[str, subprocess.Popen]]:
+def serving(
+    *command: str, may_log: bool = False, python: str | Path = sys.executable, **where
+) -> Iterator[tuple[str, subprocess.Popen]]:
     """Start a server, `python -m COMMAND --port PORT`; yield its address and process once it answers.
 
     Parameters
     ----------
+    python : the one that runs it
     may_log : whether it may log a traceback, as MLflow's servers do of requests that they answer with 400
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    whole = [sys.executable, "-m", *command, "--port", str(port)]
+    whole = [python, "-m", *command, "--port", str(port)]
     with tempfile.TemporaryFile("w+") as said:
         server = subprocess.Popen(whole, start_new_session=True, stdout=said, stderr=said, **where)
         try:
