@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro check lint test long real bench faults advisories events dashboard screenshots docs notebook constraints clean
+.PHONY: help install repro check lint test long real bench faults advisories events dashboard screenshots docs notebook wheel constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -85,6 +85,10 @@ docs: $(READY)  ## draw docs/architecture.md's pictures, rewrite docs/experiment
 
 notebook: $(READY)  ## execute docs/tour.ipynb and keep its outputs in it
 	@$(BIN)/python -m tools.tour
+
+wheel: $(READY)  ## build the package, to be installed by pip: build/wheel/
+	@$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@ls build/wheel
 
 constraints: $(READY)  ## pin in requirements.txt what pyproject.toml asks for; a line that is there stays as it is
 	@$(PIP) $(UV)

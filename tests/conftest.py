@@ -139,6 +139,16 @@ def new_store(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+def clone(to: Path) -> None:
+    """Copy the files of this clone that git has or would add."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in filter(None, names):
+        if (PROJECT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, to / name)
+
+
 class Project:
     """A project folder with the real conf/, custom/ and params.yaml, and nothing in data/ yet."""
 

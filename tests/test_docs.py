@@ -38,6 +38,9 @@ RUN_ELSEWHERE = [
     r"dask (scheduler|worker) --host 127\.0\.0\.1 .*",  # test_cluster
     r"pip install dask-kubernetes",
     r"createdb earshot|export [A-Z_]+=\S+",  # of docs/storage.md, which tests of stores that are shared set
+    r"python3 -m venv \.venv && source \.venv/bin/activate|cd my_project",  # test_pythons, as those below
+    r"pip install (torch==[\d.]+|--no-deps (--require-hashes -r requirements\.txt|--no-build-isolation --editable \.))",
+    r"pip install (--upgrade )?earshot-[\d.]+-py3-none-any\.whl",  # test_own_project
     r"pip install -e '\.\[(cluster|onnx|postgres,s3|s3|tflite)\]'",  # `make install` takes [dev], where it is, too
 ]
 
@@ -80,6 +83,8 @@ def test_every_command_is_one_that_works(command):
             assert cfg.seed in (0, 1, 2) and options.of(cfg) and augmenting.asked(cfg)
     elif command.startswith("python -m earshot."):
         module, *arguments = command.split()[2:]
+        if module == "earshot.stages":
+            module, *arguments = f"{module}.{arguments[0]}", *arguments[1:]
         with importlib.import_module(module).main.make_context(module, arguments):
             pass
     elif command.startswith("dvc exp run"):  # which test_experiments does with these options

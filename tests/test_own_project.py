@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,7 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from conftest import PROJECT
+from conftest import PROJECT, clone
 from earshot.cli.main import main
 from earshot.scaffold import base, new, template
 
@@ -198,12 +197,7 @@ def test_doctor_tells_of_an_older_project(older):
 def wheel(tmp_path_factory) -> Path:
     """A wheel of the code as git has it or would add it."""
     source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split("\0")
-    for name in filter(None, names):
-        if (PROJECT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(PROJECT / name, source / name)
+    clone(source)
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-qw", str(made), str(source)]
     subprocess.run(build, check=True)
     [path] = made.glob("*.whl")

@@ -1,4 +1,4 @@
-"""The other versions of Python: `make install` with each that is here, and a project that goes all the way in it.
+"""The other versions of Python: the README's lines by pip alone, and a project that goes all the way.
 
 The whole suite runs on one version, that of `make install`. Of the others the newest is tried by `make test`, the rest
 by `make long`.
@@ -7,6 +7,7 @@ by `make long`.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 import requests
 from packaging.specifiers import SpecifierSet
 
-from conftest import PROJECT, Project, serving
+from conftest import PROJECT, Project, clone, serving
 from tiny import FEATURES, THREE, class_folders
 
 PACKAGE = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -37,6 +38,10 @@ def interpreter(version: str) -> str | None:
     return None
 
 
+# the README's lines for a machine without make, up to the environment
+WITHOUT_MAKE = re.search(r"### Without make.*?```sh\n(.*?)earshot repro\n", (PROJECT / "README.md").read_text(), re.S)[
+    1
+]
 HERE = [version for version in OTHERS if interpreter(version)]
 
 
@@ -52,10 +57,12 @@ def test_the_versions_that_the_package_names_are_those_it_takes():
 def test_a_project_goes_all_the_way(version, tmp_path):
     if version not in HERE:
         pytest.skip(f"there is no Python {version} on this machine")
-    home = tmp_path / "venv"
+    (tmp_path / "clone").mkdir()
+    clone(tmp_path / "clone")
+    home = tmp_path / "clone" / ".venv"
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    install = ["make", "install", f"VENV={home}", f"PYTHON={interpreter(version)}"]
-    done = subprocess.run(install, cwd=PROJECT, env=clean, capture_output=True, text=True, check=False)
+    install = ["bash", "-ec", WITHOUT_MAKE.replace("python3 ", f"{interpreter(version)} ")]
+    done = subprocess.run(install, cwd=tmp_path / "clone", env=clean, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     python, mine = home / "bin" / "python", tmp_path / "mine"
     environment = clean | {"PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}", "EARSHOT_ROOT": str(mine)}

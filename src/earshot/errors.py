@@ -53,7 +53,10 @@ def _send_again(number: int, thread: int) -> None:
     time.sleep(SOON)
     while _is_in(sys._current_frames().get(thread), _come_again.__code__):
         time.sleep(SOON)
-    os.kill(os.getpid(), number)
+    if sys.platform == "win32":  # where os.kill ends a process, whatever the signal
+        signal.raise_signal(number)
+    else:
+        os.kill(os.getpid(), number)
 
 
 def _is_in(frame: FrameType | None, code: CodeType) -> bool:

@@ -59,7 +59,7 @@ def replacing(path: Path, synced: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         if synced:
-            with temporary.open("rb") as file:
+            with temporary.open("r+b") as file:  # Windows writes out what may be written alone
                 os.fsync(file.fileno())  # or the new name may be on the disk before the content is
         os.replace(temporary, path)
     except OSError as error:
@@ -74,7 +74,7 @@ def replacing(path: Path, synced: bool = True) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in one step."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")  # the same bytes on every system
 
 
 def copy(source: Path, path: Path) -> None:

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,31 @@ from earshot.errors import heed_dropped
 ENDING = (signal.SIGTERM, signal.SIGINT)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+# Forking is what makes a worker cheap. Where it isn't safe (macOS) or not there (Windows) workers start afresh, and so
+# they do here if the variable says so.
+FORKS = sys.platform == "linux" and os.environ.get("EARSHOT_START") != "spawn"
+MASKS = hasattr(signal, "pthread_sigmask")  # not on Windows
 
 
 def leave_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies.
+    """Have the kernel kill this process when its parent dies; where it can't (it is not Linux), a thread does.
 
-    When `dvc` is killed, its running stage would continue and could overwrite the outputs of the next run. Linux
-    only; elsewhere nothing happens, since there is no such call.
+    When `dvc` is killed, its running stage would continue and could overwrite the outputs of the next run.
     """
-    if sys.platform != "linux":
-        return
     parent = os.getppid()
+    if sys.platform != "linux":
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+        return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the call took effect
         sys.exit("error: the process that started this one is gone")
+
+
+def _end_after(process: int) -> None:
+    """Wait for a process to end, and end this one at once."""
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(process).wait()
+    os._exit(1)
 
 
 def leave_in_order(*_: Any) -> None:
@@ -53,6 +64,9 @@ def begun_quietly() -> Iterator[None]:
 
     One that isn't ready for it would end with a traceback. This process gets it after the block.
     """
+    if not MASKS:
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -67,14 +81,15 @@ def leave_quietly_on_ctrl_c() -> None:
     """
     if (heeded := signal.getsignal(signal.SIGINT)) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: os._exit(1))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    if MASKS:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if heeded != signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
     heed_dropped()
 
 
 def begin_forked() -> None:
-    """Prepare a worker that is forked from the process that made the pool."""
+    """Prepare a worker that the process that made the pool has started itself."""
     leave_with_parent()
     leave_quietly_on_ctrl_c()
 
@@ -164,13 +179,14 @@ def is_gone(name: str) -> bool:
 def pool(workers: int, *modules: str) -> ProcessPoolExecutor:
     """Return a pool of processes, which start with the first task and end with this process.
 
-    They are forked from a process that has imported and done nothing else, so that torch has no threads there.
+    They are forked from a process that has imported and done nothing else, so that torch has no threads there; or start
+    afresh, see `FORKS`.
 
     Parameters
     ----------
     modules : what the work needs, imported once for all workers; importing torch and Lightning takes seconds
     """
-    if sys.platform == "linux":
+    if FORKS:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__, *modules])
     else:
@@ -190,6 +206,6 @@ def _begin(environment: dict[str, str]) -> None:
 
 
 def _end_with(parent: Any) -> None:
-    """Wait for a process to end, and end this one."""
+    """Wait for the process that made the pool to end, and end this one at once."""
     parent.join()
-    os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(1)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -74,8 +73,7 @@ def forked(workers: int, load: Callable[[], None], *modules: str) -> Executor:
     if scheduler():
         return spread(workers, *modules)
     load()
-    # Forking is what makes a worker cheap; where it isn't safe (macOS) workers start afresh.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    context = multiprocessing.get_context("fork" if processes.FORKS else "spawn")
     return Lasting(workers, lambda slots: ProcessPoolExecutor(slots, context, initializer=processes.begin_forked))
 
 
