@@ -31,7 +31,7 @@ def test_the_pictures_are_those_that_make_docs_draws(tmp_path):
 def test_every_stage_stands_below_those_whose_results_it_reads():
     stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
     at = heights("flow.svg")
-    assert set(at) == set(stages)
+    assert set(at) == set(stages) - {"code"}
     assert at["download"] < at["manifest"] < at["split"] < at["train"] < at["evaluate"] < at["compare"]
     assert at["features"] < at["train"] and at["split"] < at["audit"]
 

@@ -39,9 +39,8 @@ def interpreter(version: str) -> str | None:
 
 
 # the README's lines for a machine without make, up to the environment
-WITHOUT_MAKE = re.search(r"### Without make.*?```sh\n(.*?)earshot repro\n", (PROJECT / "README.md").read_text(), re.S)[
-    1
-]
+README = (PROJECT / "README.md").read_text()
+WITHOUT_MAKE = re.search(r"### Without make.*?```sh\n(.*?)earshot repro\n", README, re.S)[1]
 HERE = [version for version in OTHERS if interpreter(version)]
 
 

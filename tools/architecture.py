@@ -106,9 +106,14 @@ def page(elements: list[str], title: str, height: float) -> str:
 
 
 def stages() -> dict[str, dict[str, Any]]:
-    """Return what dvc.yaml says of each stage: `desc`, `deps` and `outs` (with metrics), DATASET for each dataset."""
+    """Return what dvc.yaml says of each stage: `desc`, `deps` and `outs` (with metrics), DATASET for each dataset.
+
+    Not of the stage `code`, which all others depend on.
+    """
     found = {}
     for name, entry in yaml.safe_load((PROJECT / "dvc.yaml").read_text("utf-8"))["stages"].items():
+        if name == "code":
+            continue
         facts = entry.get("do", entry)
         outs = [*facts.get("outs", []), *facts.get("metrics", [])]
         found[name] = {
