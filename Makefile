@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro check lint test long real bench faults advisories events dashboard screenshots docs notebook wheel constraints clean
+.PHONY: help install repro check lint test long real bench faults advisories events dashboard screenshots docs site notebook wheel constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -82,6 +82,9 @@ docs: $(READY)  ## draw docs/architecture.md's pictures, rewrite docs/experiment
 	@$(BIN)/python -m tools.architecture
 	@$(BIN)/python -m tools.schemas
 	@$(BIN)/cog -r -P -I . docs/experiments.md
+
+site: $(READY)  ## build the documentation as a site, build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict && echo build/site/index.html
 
 notebook: $(READY)  ## execute docs/tour.ipynb and keep its outputs in it
 	@$(BIN)/python -m tools.tour
