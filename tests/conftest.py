@@ -35,6 +35,9 @@ from servers import Server
 
 PROJECT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
+CHROMIUM = shutil.which("chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 # the same examples each time, however busy the machine is
 hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=None)
@@ -217,6 +220,16 @@ def trained_on(shared, tmp_path, monkeypatch):
     """Return the shared project with an MLflow store of the test's own."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", new_store(tmp_path / "mlflow.db"))
     return shared
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    """Return the folder of the documentation's site, built as `make site` does it."""
+    built = tmp_path_factory.mktemp("site")
+    command = [BIN / "mkdocs", "build", "--quiet", "--strict", "--site-dir", built]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return built
 
 
 @pytest.fixture

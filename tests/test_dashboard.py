@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from conftest import Project, dashboard, new_store
+from conftest import CHROMIUM, QUIET, Project, dashboard, needs_a_browser, new_store
 from earshot import stages
 from earshot.batches import prepare
 from earshot.report import mistakes
@@ -39,9 +38,6 @@ from tiny import FEATURES, RATE, THREE, class_folders
 
 pytestmark = pytest.mark.process
 
-CHROMIUM = shutil.which("chromium")
-needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 LOCAL = ("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:")
 PATIENCE = 120_000  # milliseconds
 LEARNING_RATES = [0.001, 0.01, 0.1]
