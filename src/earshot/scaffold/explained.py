@@ -63,8 +63,9 @@ def settings(asked: str | None = None) -> list[Setting]:
             key,
             said.get(key, ""),
             _right(key),
-            *(None if key in above else _at(values, key) for values in (default, value)),
-            decided(key, stages),
+            default=None if key in above else _at(default, key),
+            value=None if key in above else _at(value, key),
+            decides=decided(key, stages),
         )
         for key in chosen
     ]
