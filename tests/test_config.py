@@ -23,7 +23,7 @@ STAGES = {name: definition.get("do", definition) for name, definition in DVC["st
 
 # flat files, and a room, that decide nothing of what a stage makes: where things are, how processes end, how errors are
 # printed; and which settings are refused
-SETTLE_NOTHING = {"errors.py", "processes.py", "project.py", "provenance.py", "terminal.py", "schema"}
+SETTLE_NOTHING = {"errors.py", "processes.py", "progress.py", "project.py", "provenance.py", "terminal.py", "schema"}
 PACKAGE = PROJECT / "src" / "earshot"
 
 

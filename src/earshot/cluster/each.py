@@ -19,6 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from earshot import progress
 from earshot.cluster import pools
 from earshot.errors import EarshotError
 
@@ -115,7 +116,7 @@ class _Round:
         self.pool, self.work, self.todo = pool, _by_name(work), todo
         self.names = names or [f"{label}, {number} of {len(todo)}" for number in range(1, len(todo) + 1)]
         self.label, self.instead, self.ended = label, instead, 0
-        self.bar = tqdm(desc=label, total=len(todo), unit=unit, disable=None if label else True)
+        self.bar = progress.bar(desc=label, total=len(todo), unit=unit, disable=None if label else True)
         self.waiting, self.alone = deque(range(len(todo))), deque()
         self.apart: deque[int] = deque()  # of a batch whose process died
         self.running: dict[Future, list[int]] = {}

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fsspec
-from tqdm import tqdm
 
+from earshot import progress
 from earshot.errors import EarshotError
 from earshot.files import replacing
 
@@ -92,7 +92,7 @@ def copy(address: str, chosen: dict[str, Object], files: Path, key: str) -> None
     arrived = files.parent / "fetched"
     arrived.mkdir(parents=True, exist_ok=True)
     kept = {}
-    for name, (path, _) in tqdm(chosen.items(), desc=address, unit="file", leave=False, disable=None):
+    for name, (path, _) in progress.bar(chosen.items(), desc=address, unit="file", leave=False, disable=None):
         try:
             kept[name] = arrived / system.ukey(path)  # of the file as it is now
             if not kept[name].exists():

@@ -21,6 +21,7 @@ import urllib3
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 from tqdm import tqdm
 
+from earshot import progress
 from earshot.datasets.download.checksums import checksum_of, fits, kind_of
 
 CONNECT_SECONDS = 10.0
@@ -233,7 +234,7 @@ def _write(response: requests.Response, part: _Part, kept: int, expected: Expect
         _check_space(part.path.parent, total - kept)
     name = part.path.name.rsplit(".", 2)[0]
     # disable=None: no bar in a log, where it would be noise
-    bar = tqdm(desc=name, total=total, initial=kept, unit="B", unit_scale=True, leave=False, disable=None)
+    bar = progress.bar(desc=name, total=total, initial=kept, unit="B", unit_scale=True, leave=False, disable=None)
     with bar, part.path.open("ab", buffering=0) as file:  # unbuffered: a kill loses nothing that has arrived
         for chunk in _pieces(response):
             if file.tell() + len(chunk) > (expected.bytes or expected.most_bytes):

@@ -9,9 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
-from earshot import project
+from earshot import progress, project
 from earshot.audio import files as sound_files
 from earshot.cluster import pools
 from earshot.cluster.each import each
@@ -54,7 +52,7 @@ def copy_folder(card: Card, files: Path, listed: dict[str, str]) -> str:
         If there is no such folder, it holds no recordings or the project itself, or differs from the list.
     """
     folder, names = _found(card, files, listed)
-    for name in tqdm(names, desc=card.name, unit="file", leave=False, disable=None):
+    for name in progress.bar(names, desc=card.name, unit="file", leave=False, disable=None):
         (files / name).parent.mkdir(parents=True, exist_ok=True)
         # a copy, since DVC makes the files that it links to read-only, and these belong to the user
         shutil.copyfile(folder / name, files / name)

@@ -14,9 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from tqdm import tqdm
-
-from earshot import project
+from earshot import progress, project
 from earshot.datasets.card import Card, dataset_names, load_card
 from earshot.datasets.download.checksums import Mismatch, check_folder
 from earshot.datasets.download.fetch import MOST_BYTES, Expected, FetchError, fetch, is_web
@@ -71,7 +69,7 @@ class _Remote:
         """Fetch the files of the checksum list one by one, as a mirror holds them."""
 
         def fetch_all(base: str) -> None:
-            for name in tqdm(self.listed, desc=self.card.name, unit="file", leave=False, disable=None):
+            for name in progress.bar(self.listed, desc=self.card.name, unit="file", leave=False, disable=None):
                 try:
                     self._fetch(mirror(self.card.name, name)[0], name, Expected(self.listed[name]))
                 except FetchError as error:
