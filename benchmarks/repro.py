@@ -26,7 +26,7 @@ def environment(root: Path) -> dict[str, str]:
 
 def stages(root: Path) -> tuple[float, dict[str, list[float]]]:
     """Run the pipeline; return its seconds, and those of each kind of stage."""
-    command = [sys.executable, "-m", "earshot.cli", "repro"]
+    command = [sys.executable, "-m", "earshot.cli", "repro", "--verbose"]
     began = time.monotonic()
     process = subprocess.Popen(command, cwd=root, env=environment(root), stdout=subprocess.PIPE, text=True)
     starts: list[tuple[str, float]] = []

@@ -150,3 +150,8 @@ def search(dataset: str, experiment: str) -> Path:
 def calls() -> Path:
     """Return the list of calls of the pipeline."""
     return data("repro.json")
+
+
+def log() -> Path:
+    """Return what the latest call of the pipeline that ran a stage has said."""
+    return data("repro.log")

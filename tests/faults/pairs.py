@@ -31,7 +31,7 @@ COMMANDS = (  # in this order
     ("earshot.cli", "sync"),
     ("earshot.cli", "repro"),
 )
-NOT_COMPARED = {"cache", "mlflow", "raw", "repro.json"}  # what is kept, the store, what is given, and when it ran
+NOT_COMPARED = {"cache", "mlflow", "raw", "repro.json", "repro.log"}  # kept, the store, given, when it ran
 NOT_THE_SAME = (".lock", ".journal")  # the second, of the trials of a search, says when they were
 UNSENT = 3  # runs that wait for `earshot sync`
 

@@ -47,15 +47,19 @@ def datasets(as_json: bool) -> None:
 
 
 @click.command(short_help="Run the stages that have changed.")
+@click.option("-v", "--verbose", is_flag=True, help="Show all that DVC and the stages say, as they say it.")
 @click.argument("targets", nargs=-1)
 @without_traceback
-def repro(targets: tuple[str, ...]) -> None:
+def repro(targets: tuple[str, ...], verbose: bool) -> None:
     """Run the stages that have changed (`dvc repro`), then show the comparison.
 
     TARGETS are stages, e.g. features@synthetic_sirens. Default: all stages.
+
+    In a terminal a live view shows the stage that runs, elsewhere each stage is a line; data/repro.log has the rest.
     """
-    from earshot import provenance
+    from earshot import processes, provenance
     from earshot.doctor import beforehand
+    from earshot.live import watch
 
     beforehand.check()  # a mistake is reported here, rather than by DVC or hours later
     beforehand.check_repository()
@@ -63,15 +67,23 @@ def repro(targets: tuple[str, ...]) -> None:
     # the stages are to run in this environment, whether or not it has been activated
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
     command = [sys.executable, "-m", "dvc", "repro", *targets]
+    environment = os.environ | {"PATH": path}
+    signal.signal(signal.SIGTERM, processes.leave_in_order)  # and so do DVC and its stage
     began = time.monotonic()
-    done = subprocess.run(command, cwd=project.root(), env=os.environ | {"PATH": path}, check=False)
-    if done.returncode or _compared_at() != before:
+    if verbose:
+        status = subprocess.run(command, cwd=project.root(), env=environment, check=False).returncode
+    else:
+        status = watch.run(command, targets, environment)
+    changed = _compared_at() != before
+    if status or changed:
         called = os.environ.get("EARSHOT_COMMAND") or " ".join(["earshot repro", *targets])
-        provenance.record(called, time.monotonic() - began, done.returncode)
-    if done.returncode:
-        raise SystemExit(done.returncode)
-    if not targets and _compared_at() == before:  # otherwise the last stage has just shown it
+        provenance.record(called, time.monotonic() - began, status)
+    if status:
+        raise SystemExit(status)
+    if not targets and not changed:
         print("Nothing has changed since the last comparison:")
+        _print_summary()
+    elif changed and not verbose:  # else the last stage has just shown it
         _print_summary()
 
 

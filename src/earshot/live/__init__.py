@@ -1,0 +1,1 @@
+"""What `earshot repro` shows while DVC runs the stages: one view in a terminal, a line for each stage elsewhere."""
