@@ -1,12 +1,16 @@
 """Take the pictures in docs/images of the dashboard, the pages of `earshot` and the tour: `make screenshots`.
 
 The runs are made once, in build/screenshots, by the pipeline on a synthetic dataset and by a sweep. They take some
-three minutes; the pictures, which need chromium, take one more. That of the report is of what `make repro` made here.
+three minutes; the pictures, which need chromium, take one more. That of the report is of what `make repro` made here,
+and that of a terminal is drawn while the runs are made.
 """
 
 from __future__ import annotations
 
+import functools
+import io
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,8 +26,14 @@ import soundfile
 import yaml
 from nbconvert import HTMLExporter
 from playwright.sync_api import Page, sync_playwright
+from rich.console import Console
 
 from benchmarks.real import PROJECT, copy_project
+from earshot import progress
+from earshot.files import write_text
+from earshot.live import plan, view
+from earshot.live.listening import started as started_to_hear
+from earshot.live.story import Story
 from earshot.provenance import commit
 from tools import palette
 from tools.tour import TOUR
@@ -44,6 +54,7 @@ SWEEP = [
 ]
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 WIDTH, HEIGHT = 1400, 800
+COLUMNS = 108  # of a terminal
 
 
 def make_runs() -> None:
@@ -55,9 +66,37 @@ def make_runs() -> None:
     params = COPY / "params.yaml"
     params.write_text(yaml.safe_dump(yaml.safe_load(params.read_text()) | CHANGES, sort_keys=False))
     environment = os.environ | {"EARSHOT_ROOT": str(COPY), "PYTHONPATH": str(COPY / "src"), "EARSHOT_COMMIT": commit()}
-    for command in (["earshot.cli", "repro"], ["earshot.cli", "train", "--multirun", *SWEEP]):
-        subprocess.run([sys.executable, "-m", *command], cwd=COPY, env=environment, check=True)
+    run_pipeline(environment)
+    sweep = [sys.executable, "-m", "earshot.cli", "train", "--multirun", *SWEEP]
+    subprocess.run(sweep, cwd=COPY, env=environment, check=True)
     done.touch()
+
+
+def run_pipeline(environment: dict[str, str]) -> None:
+    """Do what `earshot repro` does, and draw what a terminal shows when half of the runs are trained."""
+    screen = Console(file=io.StringIO(), record=True, width=COLUMNS, force_terminal=True, markup=False, highlight=False)
+    tell = functools.partial(view.tell, screen)
+    story = Story(functools.partial(plan.stages, COPY), tell, tell)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    told = {"PATH": path, "PYTHONUNBUFFERED": "1", progress.WATCHED: "1"}
+    drawn = False
+    with started_to_hear([sys.executable, "-m", "dvc", "repro"], COPY, environment | told) as dvc:
+        for line in dvc.lines:
+            story.hear(line)
+            told = story.stage.progress if story.stage and story.stage.name.startswith("train@") else None
+            if not drawn and told and 2 * told["done"] >= told["of"]:
+                draw(screen, view.View(story))
+                drawn = True
+    if dvc.popen.returncode:
+        raise SystemExit("error: the pipeline has failed:\n" + "\n".join(story.heard))
+
+
+def draw(screen: Console, now: view.View) -> None:
+    """Write what a terminal has shown, with the view below it, to docs/images/repro.svg."""
+    screen.print(now)
+    drawn = screen.export_svg(title="make repro", unique_id="repro")
+    drawn = re.sub(r"\s*@font-face \{.*?\}", "", drawn, flags=re.DOTALL)  # which a browser would fetch from elsewhere
+    write_text(PICTURES / "repro.svg", drawn)
 
 
 @contextmanager
