@@ -37,8 +37,8 @@ def test_from_recordings_to_the_comparison(pipeline):
     assert min(row["accuracy"] for row in rows if row["input"] == "summary") > 0.9, "tones are easy to tell apart"
     assert len(pd.read_csv(pipeline.data("report", "comparison.csv"))) == len(rows)
     lines = pipeline.output.splitlines()
-    stages = [line for line in lines if re.match(r"\[[ \d]\d/25\] [\w@]+, [\d.]+ s: ", line)]
-    assert len(stages) == 25 and lines[:25] == stages, "a line for each, then the comparison"
+    stages = [line for line in lines if re.match(r"\[[ \d]\d/26\] [\w@]+, [\d.]+ s: ", line)]
+    assert len(stages) == 26 and lines[:26] == stages, "a line for each, then the comparison"
     assert all(line.isprintable() for line in lines), "no control characters"
     for said in (
         "s: 14 files read, set aside: 1 does not decode",

@@ -1,4 +1,4 @@
-"""Take the pictures in docs/images of the dashboard, the pages of `earshot` and the tour: `make screenshots`.
+"""Take the pictures in docs/images of the dashboard, our pages, the site, the tour and a terminal: `make screenshots`.
 
 The runs are made once, in build/screenshots, by the pipeline on a synthetic dataset and by a sweep. They take some
 three minutes; the pictures, which need chromium, take one more. That of the report is of what `make repro` made here,
@@ -74,7 +74,7 @@ def make_runs() -> None:
 
 def run_pipeline(environment: dict[str, str]) -> None:
     """Do what `earshot repro` does, and draw what a terminal shows when half of the runs are trained."""
-    screen = Console(file=io.StringIO(), record=True, width=COLUMNS, force_terminal=True, markup=False, highlight=False)
+    screen = terminal()
     tell = functools.partial(view.tell, screen)
     story = Story(functools.partial(plan.stages, COPY), tell, tell)
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
@@ -85,18 +85,41 @@ def run_pipeline(environment: dict[str, str]) -> None:
             story.hear(line)
             told = story.stage.progress if story.stage and story.stage.name.startswith("train@") else None
             if not drawn and told and 2 * told["done"] >= told["of"]:
-                draw(screen, view.View(story))
+                screen.print(view.View(story))
+                draw(screen, "repro", "make repro")
                 drawn = True
     if dvc.popen.returncode:
         raise SystemExit("error: the pipeline has failed:\n" + "\n".join(story.heard))
 
 
-def draw(screen: Console, now: view.View) -> None:
-    """Write what a terminal has shown, with the view below it, to docs/images/repro.svg."""
-    screen.print(now)
-    drawn = screen.export_svg(title="make repro", unique_id="repro")
+def terminal() -> Console:
+    """Return a terminal that remembers what it has shown."""
+    return Console(file=io.StringIO(), record=True, width=COLUMNS, force_terminal=True, markup=False, highlight=False)
+
+
+def draw(screen: Console, name: str, title: str) -> None:
+    """Write what a terminal has shown to docs/images/NAME.svg."""
+    drawn = screen.export_svg(title=title, unique_id=name)
     drawn = re.sub(r"\s*@font-face \{.*?\}", "", drawn, flags=re.DOTALL)  # which a browser would fetch from elsewhere
-    write_text(PICTURES / "repro.svg", drawn)
+    write_text(PICTURES / f"{name}.svg", drawn)
+
+
+def draw_doctor() -> None:
+    """Draw what `earshot doctor` says of a new project with a mistake in it, wherever that is on this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        mine = Path(folder, "my_project")
+        earshot = [sys.executable, "-m", "earshot.cli"]
+        subprocess.run([*earshot, "new", str(mine)], check=True, capture_output=True)
+        params = mine / "params.yaml"
+        params.write_text(params.read_text().replace("protocols: [published,", "protocols: [publishd,"))
+        there = os.environ | {"EARSHOT_ROOT": str(mine)}
+        done = subprocess.run([*earshot, "doctor"], env=there, capture_output=True, text=True, check=False)
+        said = (done.stdout + done.stderr).replace(folder, "~")
+    screen = terminal()
+    for line in said.splitlines():
+        word = line.partition(" ")[0].rstrip(":")
+        screen.print(line, style={"ok": "", "warning": "yellow", "error": "red"}.get(word, "cyan"))
+    draw(screen, "doctor", "earshot doctor")
 
 
 @contextmanager
@@ -221,6 +244,15 @@ def take_report(page: Page) -> None:
     keep(page, "report")
 
 
+def take_site(page: Page) -> None:
+    """Show a page of the documentation's site."""
+    site = PROJECT / "build" / "site"
+    subprocess.run(["make", "--silent", "site"], cwd=PROJECT, check=True)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.goto((site / "docs" / "own-project.html").as_uri())
+    keep(page, "site")
+
+
 def street(folder: Path) -> Path:
     """Write half a minute of the synthetic street, with a siren in its middle."""
     raw = COPY / "data" / "raw" / "synthetic_sirens"
@@ -241,6 +273,7 @@ def experiment_id(address: str, name: str) -> str:
 def main() -> None:
     """Make the runs, start the dashboard, take the pictures."""
     browser_path = shutil.which("chromium") or sys.exit("error: the pictures are taken with chromium: install it")
+    draw_doctor()
     make_runs()
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=browser_path, args=CHROMIUM)
@@ -253,6 +286,7 @@ def main() -> None:
             take_served(page, address, street(Path(folder)))
         take_tour(page, Path(folder))
         take_report(page)
+        take_site(page)
         browser.close()
 
 
