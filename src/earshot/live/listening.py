@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, NamedTuple
+
+import psutil
 
 AT_CTRL_C = 0.25  # seconds to end by itself, as `subprocess.run` gives a process
 AT_THE_END = 5.0  # seconds in which something that it has started may still hold its output open
@@ -54,14 +56,32 @@ class Process:
 
 @contextmanager
 def started(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[Process]:
-    """Start a command in a folder, and end it with the block."""
+    """Start a command in a folder, and end it with the block, and all that it has started."""
     process = Process(command, folder, environment)
     try:
         yield process
     finally:
+        family = _family(process.popen.pid)
         try:
             with suppress(subprocess.TimeoutExpired):
                 process.popen.wait(AT_CTRL_C)
+            _signal(family, psutil.Process.terminate)  # a stage ends what it does in order
+            psutil.wait_procs(family, AT_THE_END)
         finally:  # also at a second Ctrl-C
-            process.popen.kill()
+            _signal(family, psutil.Process.kill)
             process.popen.wait()
+
+
+def _family(number: int) -> list[psutil.Process]:
+    """Return a process and all that it has started, as long as it runs."""
+    try:
+        one = psutil.Process(number)
+        return [one, *one.children(recursive=True)] if one.status() != psutil.STATUS_ZOMBIE else []
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _signal(family: list[psutil.Process], how: Callable[[psutil.Process], None]) -> None:
+    for one in family:
+        with suppress(psutil.NoSuchProcess):
+            how(one)

@@ -85,7 +85,7 @@ def _merged(mine: str, before: str, after: str, version: str) -> tuple[str, int]
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, name) for name in ("mine", "before", "after")]
         for path, text in zip(paths, (mine, before, after), strict=True):
-            path.write_bytes(text.encode())
+            files.write_text(path, text)
         command = ["git", "merge-file", "-p", "--diff3", *(part for label in labels for part in ("-L", label))]
         try:
             done = subprocess.run([*command, *paths], capture_output=True, check=False)
