@@ -66,7 +66,8 @@ def extended(tmp_path_factory) -> Iterator[Project]:
         for model in ("cnn", "conv_gru"):
             path = root / "conf" / "model" / f"{model}.yaml"
             path.write_text(re.sub(r"max_epochs: \d+", "max_epochs: 2", path.read_text()))
-        for name in list(yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"])[1:]:
+        stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+        for name in [name for name in stages if name not in ("code", "download")]:
             command = importlib.import_module(f"earshot.stages.{name}").main
             few = ["--workers", "1"] if "workers" in {option.name for option in command.params} else []
             invoke(command, *([] if name == "compare" else ["horns"]), *few)
