@@ -70,7 +70,7 @@ def _print_search(done: Search) -> None:
     print_frame(f"{done.experiment}: validation, best first ({len(shown)} of {len(table)})", shown)
     best = f"trial {found['trial']}, {found['metric']} {found['best']:.4f}"
     print(f"best:      {best}; with the present settings: {found['before']:.4f}")
-    print(f"all:       {done.csv}\ndashboard: make dashboard")
+    print(f"all:       {done.csv}\ndashboard: earshot dashboard")
     if found["trial"] != 0:
         from earshot.tuning import promote
 

@@ -239,7 +239,7 @@ def _shown(card: Card, name: str) -> str:
 
 def _again(card: Card) -> str:
     name = card.name
-    return f"Take in what has changed: `dvc repro --force --single-item download@{name}`, then `make repro`"
+    return f"Take in what has changed: `dvc repro --force --single-item download@{name}`, then `earshot repro`"
 
 
 def _tables(card: Card) -> list[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEGEND = """
 difference: published minus grouped; in brackets: 95 % intervals over groups; ≈: it holds 0
 report:     data/report/index.html
-dashboard:  make dashboard"""
+dashboard:  earshot dashboard (in a clone also: make dashboard)"""
 NUMBERS_ELSEWHERE = [
     "published\naccuracy",
     "grouped\naccuracy",

@@ -103,4 +103,4 @@ def write_results(runs: list[dict[str, Any]], place: Path) -> None:
     files.write_text(place / "runs.csv", table.to_csv(index=False, lineterminator="\n"))
     shown = table.drop(columns="folder")[:SHOWN]
     print_frame(f"validation, best first ({len(shown)} of {len(table)})", shown)
-    print(f"all:       {place / 'runs.csv'}\ncompare:   make dashboard, then Views, Sweeps")
+    print(f"all:       {place / 'runs.csv'}\ncompare:   earshot dashboard, then Views, Sweeps")

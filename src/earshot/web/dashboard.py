@@ -54,7 +54,7 @@ def start(port: int) -> None:
     if not uri.startswith("sqlite"):
         store.connect()  # MLflow's server would end with a traceback
     if uri == address.local_uri() and not project.mlflow("mlflow.db").exists():
-        raise EarshotError("there are no runs yet. Run `make repro` or `earshot train` first")
+        raise EarshotError("there are no runs yet. Run `earshot repro` or `earshot train` first")
     ports.check("127.0.0.1", port)
     save_views()
     at = f"http://127.0.0.1:{port}"
@@ -108,7 +108,7 @@ def _report(_: Request) -> Response:
 
     path = project.report("index.html")
     if not path.is_file():
-        return PlainTextResponse("there is no report yet: `make repro` makes it", 404)
+        return PlainTextResponse("there is no report yet: `earshot repro` makes it", 404)
     return HTMLResponse(path.read_text("utf-8").replace(f'"{links.ADDRESS}/', '"/'))
 
 
