@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
@@ -32,6 +33,9 @@ from click.testing import CliRunner
 from earshot import processes, provenance
 from earshot.tracking import store
 from servers import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PROJECT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -182,6 +186,16 @@ class Project:
 
     def data(self, *parts: str) -> Path:
         return self.root.joinpath("data", *parts)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright  # most tests look at no page
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
-from conftest import CHROMIUM, QUIET, Project, invoke, needs_a_browser, serving, tone, write_audio
+from conftest import Project, invoke, needs_a_browser, serving, tone, write_audio
 from earshot import stages
 from earshot.cli import main
 from earshot.detection import untrained
@@ -28,14 +28,6 @@ LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (390, 1400
 SITE = ["index.html", "docs/gallery.html", "src/earshot/inputs/log_mel.html"]
 LARGE = ["docs/results.html", "docs/tour.html"]  # many seconds each, so that two looks have to do
 looks = pytest.mark.parametrize(("scheme", "width"), LOOKS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

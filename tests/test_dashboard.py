@@ -12,9 +12,9 @@ import pytest
 import requests
 from click.testing import CliRunner
 from mlflow import MlflowClient
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from conftest import CHROMIUM, QUIET, Project, dashboard, needs_a_browser, new_store
+from conftest import Project, dashboard, needs_a_browser, new_store
 from earshot import stages
 from earshot.batches import prepare
 from earshot.report import mistakes
@@ -110,14 +110,6 @@ def make_sweep(project: Project) -> None:
     for rate in LEARNING_RATES:
         cfg = compose(["experiment=genres-summary-ann", f"optimizer.lr={rate}", "mlflow.sweep=rates"])
         runs.train(cfg, prepare.load(cfg), project.root / "outputs" / str(rate))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from earshot.files import read_recipe, read_table, write_table
 from earshot.report.first_screen import Known, sentences
@@ -222,14 +221,6 @@ def test_the_contents_lead_to_every_chapter(made):
     assert len(asked) == len(set(asked)) and all(f'id="{name}"' in text for name in asked)
     headings = re.findall(r'<h3 id="([^"]*)">', text)
     assert headings and set(headings) <= set(asked)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield opened
-        opened.close()
 
 
 def opened(browser: Browser, sample: Sample, width: int, height: int) -> Page:

@@ -52,7 +52,7 @@ def parts(name: str) -> list[str]:
 def digest(path: Path) -> str:
     """Return the SHA-256, in hex, of a file, or of all files in a folder with their names."""
     if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return files.digest(path)
     found = sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     listed = [[file.relative_to(path).as_posix(), digest(file)] for file in found]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
