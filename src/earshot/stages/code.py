@@ -6,11 +6,9 @@ project's dvc.yaml is the same for both.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
-from earshot import files, project
+from earshot import files, project, provenance
 from earshot.stages import stage
 
 PACKAGE = Path(__file__).parent.parent
@@ -55,4 +53,4 @@ def digest(path: Path) -> str:
         return files.digest(path)
     found = sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     listed = [[file.relative_to(path).as_posix(), digest(file)] for file in found]
-    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    return provenance.digest(listed)
