@@ -21,17 +21,19 @@ TORCH := torch==2.13.0
 UV    := uv==0.13.9
 PIP   := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
-# Bytecode and librosa's numba functions are compiled once here and not at the start of every stage. (The errors
-# that compileall would print are those of files for other versions of Python.)
+# torch is fetched meanwhile. What the pipeline imports is compiled to bytecode here, and not in its first stages.
+FIRST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c
+
 $(READY): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || \
 	  { echo "earshot needs Python 3.11 to 3.14, and '$(PYTHON)' is none: name yours, such as make PYTHON=python3.13"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(if $(UV),$(PIP) $(UV) && $(BIN)/uv pip install --quiet --python $(BIN)/python,$(PIP)) --no-deps --require-hashes -r requirements.txt
-	$(PIP) $(TORCH)
-	$(PIP) --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m compileall -q -j 0 -x 'site-packages/.*/tests?/' $(VENV)/lib >/dev/null || true
-	@$(BIN)/python -W ignore -c "import librosa, numpy; librosa.feature.mfcc(y=numpy.zeros(22050, 'f4')); librosa.feature.chroma_stft(y=numpy.ones(22050, 'f4'))"
+	@echo "fetching some 290 packages"
+	@set -e; $(PIP) --no-deps $(TORCH) & torch=$$!; \
+	$(if $(UV),$(PIP) $(UV); $(BIN)/uv pip install --quiet --python $(BIN)/python,$(PIP)) --no-deps --require-hashes -r requirements.txt; \
+	wait $$torch; $(PIP) --no-deps --no-build-isolation -e .; \
+	$(FIRST) 'import dvc.cli, dvc.repo.reproduce, earshot.cli.main; from earshot import stages; \
+	  [__import__(f"earshot.stages.{name}") for name in stages.names()]'
 	@touch $@
 
 repro: $(READY)  ## run the whole pipeline and show the comparison

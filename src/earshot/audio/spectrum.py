@@ -10,6 +10,7 @@ import numpy as np
 import scipy.fft
 import scipy.signal
 
+from earshot.audio import filterbanks
 from earshot.audio.cut import stretches
 
 FRAMES_AT_ONCE = 256  # few enough for the processor's cache
@@ -65,9 +66,7 @@ def mel(power: np.ndarray, sample_rate: int, n_fft: int, n_mels: int) -> np.ndar
 @functools.cache
 def _bands(sample_rate: int, n_fft: int, n_mels: int) -> list[tuple[slice, np.ndarray]]:
     """Return, for some bands at a time, the bins that they see and those bins' weights, (bins, bands)."""
-    from librosa import filters
-
-    weights = filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels).T
+    weights = filterbanks.mel(sample_rate, n_fft, n_mels).T
     found = []
     for first in range(0, n_mels, BANDS_AT_ONCE):
         some = weights[:, first : first + BANDS_AT_ONCE]

@@ -1,18 +1,21 @@
-"""Spectral features of a sound as arrays, by the functions of librosa and scipy that the tutorials call.
+"""Spectral features of a sound as arrays: what the functions of librosa and scipy return that the tutorials call.
 
 F: frequencies, T: frames. Samples are mono: shape (n,), full scale is 1.
 """
 
 from __future__ import annotations
 
-import librosa
 import numpy as np
 import scipy.fft
 import scipy.signal
 
+from earshot.audio import filterbanks, spectrum
+from earshot.inputs import librosa_features
+
 STFT_SECONDS = 2048 / 22050  # the genre tutorial's window, in seconds: other sample rates take as long a one
 WINDOW, HOP = 0.02, 0.01  # seconds, of the log spectrogram
 FEWEST = 8  # samples in a window, however low the sample rate
+ROLL_SHARE = 0.85  # of a frame's magnitude, librosa's default
 EPS = 1e-14  # added to a density before its logarithm, as in the tutorial
 N_MFCC = 13
 ORDERS = (2, 3, 4)  # of the spectral bandwidth
@@ -46,22 +49,22 @@ def hop_length(sample_rate: int) -> int:
 
 def stft(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Return the magnitude of the short-time Fourier transform, with frames centred on their times: (F, T)."""
-    return np.abs(librosa.stft(samples, n_fft=n_fft(sample_rate), hop_length=hop_length(sample_rate)))
+    return np.concatenate(list(spectrum.centred(samples, n_fft(sample_rate), hop_length(sample_rate)))).T
 
 
 def frequencies(sample_rate: int) -> np.ndarray:
     """Return the frequency of each row of `stft` in Hz: (F,)."""
-    return librosa.fft_frequencies(sr=sample_rate, n_fft=n_fft(sample_rate))
+    return scipy.fft.rfftfreq(n_fft(sample_rate), 1 / sample_rate)
 
 
 def times(magnitude: np.ndarray, sample_rate: int) -> np.ndarray:
     """Return the middle of each frame of `stft` in seconds: (T,)."""
-    return librosa.times_like(magnitude, sr=sample_rate, hop_length=hop_length(sample_rate))
+    return np.arange(magnitude.shape[1]) * hop_length(sample_rate) / sample_rate
 
 
 def decibels(magnitude: np.ndarray) -> np.ndarray:
     """Return magnitudes in dB, down to 80 dB below the highest."""
-    return librosa.amplitude_to_db(magnitude)
+    return librosa_features.floored(spectrum.decibels(magnitude**2))
 
 
 def log_window(sample_rate: int) -> int:
@@ -106,40 +109,43 @@ def below(frequency: np.ndarray, values: np.ndarray, max_freq: float | None) -> 
 
 def mel(magnitude: np.ndarray, sample_rate: int) -> np.ndarray:
     """Return the power in 128 mel bands in dB, down to 80 dB below the highest: (F, T) -> (128, T)."""
-    power = librosa.feature.melspectrogram(S=magnitude**2, sr=sample_rate, n_fft=n_fft(sample_rate))
-    return librosa.power_to_db(power)
+    power = spectrum.mel((magnitude**2).T, sample_rate, n_fft(sample_rate), librosa_features.N_MELS)
+    return librosa_features.floored(spectrum.decibels(power)).T
 
 
 def mel_frequencies(n_bands: int, sample_rate: int) -> np.ndarray:
     """Return the middle of each of `mel`'s bands in Hz: (M,)."""
-    return librosa.mel_frequencies(n_mels=n_bands + 2, fmax=sample_rate / 2)[1:-1]
+    return filterbanks.mel_corners(sample_rate, n_bands)[1:-1]
 
 
 def mfcc(mel: np.ndarray) -> np.ndarray:
     """Return the first 13 mel-frequency cepstral coefficients of mel bands in dB: (M, T) -> (13, T)."""
-    return librosa.feature.mfcc(S=mel, n_mfcc=N_MFCC)
+    return librosa_features.cepstrum(mel.T, N_MFCC).T
 
 
 def chroma(magnitude: np.ndarray, sample_rate: int) -> np.ndarray:
     """Return the strength of each pitch class relative to the strongest of its frame: (F, T) -> (12, T)."""
-    return librosa.feature.chroma_stft(S=magnitude**2, sr=sample_rate, n_fft=n_fft(sample_rate))
+    power = (magnitude**2).T
+    tuning = librosa_features.tuning(*librosa_features.peaks(power, sample_rate))
+    return librosa_features.chroma(power, sample_rate, n_fft(sample_rate), tuning).T
 
 
 def centres(magnitude: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
     """Return spectral centroid and roll-off (85 %) of each frame in Hz: (F, T) -> (T,)."""
-    spectrum = {"S": magnitude, "sr": sample_rate, "n_fft": n_fft(sample_rate)}
+    frames = np.ascontiguousarray(magnitude.T)
     return {
-        "centroid": librosa.feature.spectral_centroid(**spectrum)[0],
-        "roll-off": librosa.feature.spectral_rolloff(**spectrum)[0],
+        "centroid": librosa_features.centroid(frames, sample_rate),
+        "roll-off": librosa_features.rolloff(frames, sample_rate, ROLL_SHARE),
     }
 
 
 def bandwidths(magnitude: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
     """Return the spectral bandwidth of each order p of each frame in Hz: (F, T) -> (T,)."""
-    spectrum = {"S": magnitude, "sr": sample_rate, "n_fft": n_fft(sample_rate)}
-    return {f"p = {p}": librosa.feature.spectral_bandwidth(**spectrum, p=p)[0] for p in ORDERS}
+    frames = np.ascontiguousarray(magnitude.T)
+    centroid = librosa_features.centroid(frames, sample_rate)
+    return {f"p = {p}": librosa_features.bandwidth(frames, centroid, sample_rate, p) for p in ORDERS}
 
 
 def zero_crossings(samples: np.ndarray) -> np.ndarray:
     """Return whether the sign of each sample differs from that of the sample before: (n,) -> (n,)."""
-    return librosa.zero_crossings(samples, pad=False)
+    return librosa_features.zero_crossings(samples)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import librosa
 import numpy as np
 from matplotlib import mlab
 
@@ -17,6 +16,7 @@ from earshot.explore.survey import dbfs, survey
 N_FFT = 2048
 OVERLAP = 128
 RANGE_DB = 80  # from the brightest colour to black
+LEAST = 1e-10  # of the power; less is told from silence by no one
 
 
 def draw(path: Path, out: Path, start: float, channel: decode.Channel = "mix") -> float:
@@ -26,7 +26,8 @@ def draw(path: Path, out: Path, start: float, channel: decode.Channel = "mix") -
     """
     found = survey(path, start, channel=channel)
     power, _, _ = mlab.specgram(found.samples, NFFT=N_FFT, Fs=found.sample_rate, noverlap=OVERLAP)
-    decibels = librosa.power_to_db(power, ref=np.max, top_db=RANGE_DB)
+    decibels = 10 * np.log10(np.maximum(power, LEAST))
+    decibels = np.maximum(decibels - decibels.max(), -RANGE_DB)
     with files.replacing(out) as temporary:
         temporary.write_bytes(spectrogram_image(decibels.T, -RANGE_DB, 0))
     return dbfs(found.rms)

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import scipy.fft
 
-from earshot.audio import spectrum
+from earshot.audio import filterbanks, spectrum
 from earshot.audio.spectrum import loops
 
 N_MELS = 128  # of the mel spectrum under the MFCC
@@ -20,6 +20,7 @@ FLOOR_DB = 80  # below the loudest band of all frames; what is lower counts as t
 PITCHES_HZ = (150, 4000)  # where spectral peaks are looked for, to estimate the tuning
 PEAK = np.float32(0.1)  # of a frame's highest power: lower ones are no peaks
 CROSSING = np.float32(1e-10)  # nearer to zero is zero
+CENTS = 100  # in a semitone
 SILENT = np.finfo(np.float32).tiny
 
 
@@ -91,20 +92,21 @@ def chroma(power: np.ndarray, sample_rate: int, n_fft: int, tuning: float) -> np
 
 @functools.cache
 def pitch_classes(sample_rate: int, n_fft: int, tuning: float) -> np.ndarray:
-    """Return librosa's weight of each bin in each pitch class: float32, (F, 12)."""
-    from librosa import filters
-
-    return np.ascontiguousarray(filters.chroma(sr=sample_rate, n_fft=n_fft, tuning=tuning).T, np.float32)
+    """Return the weight of each bin in each pitch class: float32, (F, 12)."""
+    return np.ascontiguousarray(filterbanks.chroma(sample_rate, n_fft, tuning).T)
 
 
 def tuning(pitch: np.ndarray, height: np.ndarray) -> float:
     """Return how far a sound with such `peaks` is tuned from A440: semitones from -0.5 up to 0.5, 0 without a peak.
 
-    librosa's `estimate_tuning`: the most frequent deviation among the stronger half of all peaks.
+    librosa's `estimate_tuning`: the most frequent deviation, in cents, among the stronger half of all peaks.
     """
-    from librosa import pitch_tuning
-
-    return float(pitch_tuning(pitch[height >= np.median(height)])) if len(pitch) else 0.0
+    if not len(pitch):
+        return 0.0
+    deviation = np.mod(filterbanks.PITCH_CLASSES * filterbanks.octaves(pitch[height >= np.median(height)]), 1)
+    deviation[deviation >= 0.5] -= 1
+    counts, edges = np.histogram(deviation, np.linspace(-0.5, 0.5, CENTS + 1))
+    return float(edges[np.argmax(counts)])
 
 
 def peaks(power: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
@@ -129,9 +131,17 @@ def peaks(power: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
 
 def mfcc(mel: np.ndarray, n_mfcc: int) -> np.ndarray:
     """Return mel-frequency cepstral coefficients of the power in mel bands: (T, M) -> (n_mfcc, T)."""
-    level = spectrum.decibels(mel)
-    level = np.maximum(level, level.max() - FLOOR_DB)
-    return scipy.fft.dct(level, type=2, norm="ortho", axis=1)[:, :n_mfcc].T
+    return cepstrum(floored(spectrum.decibels(mel)), n_mfcc).T
+
+
+def floored(level: np.ndarray) -> np.ndarray:
+    """Raise what is more than 80 dB below the loudest to that."""
+    return np.maximum(level, level.max() - FLOOR_DB)
+
+
+def cepstrum(level: np.ndarray, n_mfcc: int) -> np.ndarray:
+    """Return the first cepstral coefficients of mel bands in dB: (T, M) -> (T, n_mfcc)."""
+    return scipy.fft.dct(level, type=2, norm="ortho", axis=1)[:, :n_mfcc]
 
 
 def rms(samples: np.ndarray, frame_length: int, hop_length: int) -> np.ndarray:
@@ -142,11 +152,16 @@ def rms(samples: np.ndarray, frame_length: int, hop_length: int) -> np.ndarray:
 
 def zero_crossing_rate(samples: np.ndarray, frame_length: int, hop_length: int) -> np.ndarray:
     """Return the share of a centred frame's samples that have another sign than the one before: (n,) -> (T,)."""
-    negative = np.pad(samples, frame_length // 2, mode="edge") < -CROSSING
-    crossings = np.append(False, negative[1:] != negative[:-1]).astype(np.float32)
+    crossings = zero_crossings(np.pad(samples, frame_length // 2, mode="edge")).astype(np.float32)
     counts = _sums(crossings, frame_length, hop_length)
     # what happened before a frame's first sample is not its own
     return (counts - crossings[::hop_length][: len(counts)]) / frame_length
+
+
+def zero_crossings(samples: np.ndarray) -> np.ndarray:
+    """Return whether each sample has another sign than the one before, zero counted as positive: (n,) -> bool, (n,)."""
+    negative = samples < -CROSSING
+    return np.append(False, negative[1:] != negative[:-1])
 
 
 @loops

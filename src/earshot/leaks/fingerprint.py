@@ -13,6 +13,8 @@ import functools
 import numpy as np
 import scipy.fft
 
+from earshot.audio import filterbanks
+
 SAMPLE_RATE = 8000  # what every codec keeps; also makes recordings of different rates comparable
 FULL_SCALE = 32768  # of 16 bit
 N_FFT = 1024
@@ -50,10 +52,8 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _analysis() -> tuple[np.ndarray, np.ndarray]:
-    import librosa
-
     window = (np.hanning(N_FFT) / FULL_SCALE).astype(np.float32)
-    return window, librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=100).T.astype(np.float32)
+    return window, filterbanks.mel(SAMPLE_RATE, N_FFT, N_MELS, lowest=100).T
 
 
 def starts(n_frames: int, stride: int) -> np.ndarray:

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import torch
-from librosa import filters
 from torch import nn
+
+from earshot.audio import filterbanks
 
 
 def frames_of(samples: torch.Tensor, length: int, hop: int) -> torch.Tensor:
@@ -72,7 +73,7 @@ class MelDecibels(nn.Module):
 
     def __init__(self, sample_rate: int, n_fft: int, n_mels: int):
         super().__init__()
-        weights = filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels)
+        weights = filterbanks.mel(sample_rate, n_fft, n_mels)
         self.register_buffer("weights", torch.from_numpy(weights.T.copy()))
 
     def forward(self, power: torch.Tensor) -> torch.Tensor:
