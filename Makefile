@@ -49,7 +49,7 @@ lint: $(READY)  ## part of check: the style, the order of the rooms (lint-import
 	@$(BIN)/mypy
 
 # Three files at a time on two cores, since tests wait for servers and kills.
-test: $(READY)  ## before a commit (some ten minutes): all tests but those of `make long`
+test: $(READY)  ## before a commit (half an hour): all tests but those of `make long`
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 long: $(READY)  ## before a release (an hour): the longest tests, most of whole pipelines that are killed, queued or spread

@@ -46,10 +46,14 @@ def main() -> None:
     parser.add_argument("--archives", type=int, default=ARCHIVES)
     parser.add_argument("--others", type=int, default=OTHERS)
     given = parser.parse_args()
+    recordings, archives = [*hostile_audio.kinds()], [*hostile_archives.kinds()]
     others = [*hostile_models.kinds(), *hostile_texts.kinds()]
+    known = [kind.name for kind in (*recordings, *archives, *others)]
+    if unknown := sorted({*given.kinds} - {*known}):
+        parser.error(f"no such kind: {', '.join(unknown)}; there are {', '.join(known)}")
     found = {
-        "recordings": shared([*hostile_audio.kinds()], given.recordings, given.kinds),
-        "archives": shared([*hostile_archives.kinds()], given.archives, given.kinds),
+        "recordings": shared(recordings, given.recordings, given.kinds),
+        "archives": shared(archives, given.archives, given.kinds),
         "others": shared(others, len(others) * given.others, given.kinds),
     }
     before = written("inputs") if given.kinds else {}

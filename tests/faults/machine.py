@@ -148,6 +148,8 @@ def main() -> None:
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--keep", action="store_true", help="put the tries of the steps that are named in machine.json")
     asked = parser.parse_args()
+    if unknown := sorted({*asked.steps} - {*STAGES, *COMMANDS}):
+        parser.error(f"no such step: {', '.join(unknown)}; there are {', '.join((*STAGES, *COMMANDS))}")
     steps = [name for name in (*STAGES, *COMMANDS) if name in asked.steps or not asked.steps]
     n_parts = min(os.cpu_count(), ceil(len(steps) / FEW))
     parts = [steps[n::n_parts] for n in range(n_parts)]

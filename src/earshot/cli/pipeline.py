@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,12 +16,14 @@ import click
 from earshot import project
 from earshot.errors import EarshotError, printable, without_traceback
 
+BEGINS = re.compile(r"[:;.] ")  # where the first statement of a text ends
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @without_traceback
 def datasets(as_json: bool) -> None:
-    """List the datasets that have a card."""
+    """List the datasets that have a card; --json has titles and licences in full."""
     from rich.console import Console
     from rich.table import Table
 
@@ -40,7 +43,8 @@ def datasets(as_json: bool) -> None:
     else:
         table = Table("dataset", "task", "title", "licence", box=None)
         for row in rows:
-            table.add_row(*(value or "-" for value in row.values()))
+            short = row | {key: BEGINS.split(row[key])[0] for key in ("title", "licence")}
+            table.add_row(*(value or "-" for value in short.values()))
         Console().print(table)
     if faults:
         raise EarshotError("\n".join(map(str, faults)))
