@@ -94,6 +94,14 @@ def test_a_score_that_rises():
     assert tutorials == f"{TUTORIALS}waveform-cnn seems to reach 70% but gains 5 points on unheard ones (3 to 7)."
 
 
+def test_a_score_that_stays():
+    _, tutorials, _ = told(Known("street", made_up(0.001, a__x=(0.9, 0.9), b__x=(0.8, 0.801)), 0.5))
+    assert (
+        tutorials
+        == f"{TUTORIALS}a-x seems to reach 90% and loses nothing on unheard ones, the average model loses nothing."
+    )
+
+
 def test_only_published():
     assert told(Known("street", only(made_up(**CLEAR), "grouped"), 0.5)) == [
         f"{UNHEARD}no model has a score: that test was not run.",

@@ -107,23 +107,28 @@ def _lost(one: Known) -> str:
         return f"{reached}, and what is left of it on unheard ones was not tested"
     losses = [pair.inflation.value for pair in one.pairs if pair.inflation is not None]
     average = f", the average model {_change(fmean(losses))}" if len(losses) > 1 else ""
-    return f"{reached} but {_fall(first.inflation)}{average}"
+    return f"{reached} {_fall(first.inflation)}{average}"
 
 
 def _fall(inflation: Difference) -> str:
     """Say whether a score falls without leak, and by how many points."""
     low, high = inflation.low, inflation.high
     if low is None or high is None:
-        return f"{_change(inflation.value)} on unheard ones (interval unknown)"
+        return f"but {_change(inflation.value)} on unheard ones (interval unknown)"
+    if _number(abs(low)) == _number(abs(high)) == "0":
+        return "and loses nothing on unheard ones"
     if inflation.unsure:
-        return f"whether it loses any on unheard ones is too close to call ({_number(low)} to {_number(high)} points)"
+        points = f"{_number(low)} to {_number(high)} points"
+        return f"but whether it loses any on unheard ones is too close to call ({points})"
     if inflation.value < 0:
         low, high = -high, -low
-    return f"{_change(inflation.value)} on unheard ones ({_number(low)} to {_number(high)})"
+    return f"but {_change(inflation.value)} on unheard ones ({_number(low)} to {_number(high)})"
 
 
 def _change(loss: float) -> str:
     points = _number(abs(loss))
+    if points == "0":
+        return "loses nothing"
     return f"{'gains' if loss < 0 else 'loses'} {points} point{'' if points == '1' else 's'}"
 
 
