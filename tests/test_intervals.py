@@ -54,6 +54,12 @@ def test_windows_that_are_alike_widen_the_interval():
     assert 3.5 < width(alike) / width(alone) < 6.5, "25 equal windows are worth one: the root of 25 is 5"
 
 
+@pytest.mark.parametrize(("share", "bounds"), [(1, (0.025 ** (1 / 48), 1)), (0, (0, 1 - 0.025 ** (1 / 48)))])
+def test_of_groups_without_an_error_as_much_is_known_as_their_number_says(share, bounds):
+    for windows in (1, 20):
+        assert intervals.accuracy(predictions(48, windows, share)) == pytest.approx(bounds)
+
+
 def test_the_interval_holds_the_truth_as_often_as_it_says():
     found = [intervals.accuracy(predictions(80, 10, 0.75, seed, alike=True)) for seed in range(120)]
     covered = np.mean([low <= 0.75 <= high for low, high in found])

@@ -117,9 +117,20 @@ def pool(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def accuracy(frame: pd.DataFrame) -> Interval:
-    """Return the interval of the share of rows with the right class; rows of several seeds are averaged."""
+    """Return the interval of the share of rows with the right class; rows of several seeds are averaged.
+
+    Where all are right, or none is, every resample is as well, and the interval would be a point. It is then that of
+    Clopper and Pearson (1934) for so many groups: of 48, all right, from 0.926 on.
+    """
     table = _by_group(frame, frame["label"] == frame["predicted"])
-    return bootstrap(table[["right", "rows"]].to_numpy(float), _strata(table["label"]), lambda s: s[..., 0] / s[..., 1])
+    found = bootstrap(
+        table[["right", "rows"]].to_numpy(float), _strata(table["label"]), lambda s: s[..., 0] / s[..., 1]
+    )
+    if found is None or table["right"].sum() not in (0, table["rows"].sum()):
+        return found
+    right = len(table) if table["right"].any() else 0
+    exact = scipy.stats.binomtest(right, len(table)).proportion_ci(CONFIDENCE, method="exact")
+    return float(exact.low), float(exact.high)
 
 
 def macro_f1(frame: pd.DataFrame) -> Interval:
