@@ -175,6 +175,6 @@ def test_pip_alone_reads_the_pins_and_finds_all_of_them_installed(tmp_path):
         for more in ([], ["UV="])
     )
     assert "/uv pip install" in with_uv and "uv" not in alone.replace(str(tmp_path), "")
-    install = next(line for line in alone.splitlines() if "requirements.txt" in line)
+    install = next(line for line in alone.splitlines() if "requirements.txt" in line).rstrip("; \\")
     installed = [*install.replace(f"{tmp_path}/bin/pip", f"{sys.executable} -m pip").split(), "--no-index", "--dry-run"]
     subprocess.run(installed, cwd=PROJECT, check=True, timeout=300)
