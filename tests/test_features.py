@@ -132,14 +132,22 @@ def test_extraction_does_not_wait_for_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_workers_leave_with_the_stage(birds):
-    with started("-m", "earshot.stages", "features", "birds", "summary", "--workers", "2", cwd=birds.root) as process:
-        children: list[psutil.Process] = []
-        deadline = time.monotonic() + 300
-        while len(children) < 2 and time.monotonic() < deadline:
-            children = psutil.Process(process.pid).children()
+HOUR = """
+import os, time
+from earshot.cluster import pools
+with pools.spread(2) as pool:
+    pool.submit(os.write, 1, b"begun\\n")
+    both = [pool.submit(time.sleep, 3600) for _ in range(2)]
+    time.sleep(3600)
+"""
+
+
+def test_workers_leave_with_the_process_that_was_killed(tmp_path):
+    with started("-c", HOUR, cwd=tmp_path) as process:
+        assert process.stdout.readline() == b"begun\n"
+        workers = psutil.Process(process.pid).children(recursive=True)
         process.kill()
-    assert len(children) >= 2 and not left_running(children, 0.5)  # sooner than they would be done
+    assert len(workers) >= 2 and not left_running(workers, 120), "long before their hour is over"
 
 
 def test_a_file_that_turned_bad_is_named(birds):
