@@ -160,6 +160,7 @@ if __name__ == "__main__":
         pool.submit(os.getpid).result()
     except BrokenExecutor:
         print("ended")
+    pool.shutdown()  # as every user of a pool does
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("ended\n", "")
