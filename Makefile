@@ -21,7 +21,8 @@ TORCH := torch==2.13.0
 UV    := uv==0.13.9
 PIP   := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
-# torch is fetched meanwhile. What the pipeline imports is compiled to bytecode here, and not in its first stages.
+# torch is fetched beside the others, and waited for however this ends. What the pipeline imports is compiled to bytecode
+# here, and not in its first stages.
 FIRST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c
 
 $(READY): pyproject.toml requirements.txt
@@ -29,7 +30,7 @@ $(READY): pyproject.toml requirements.txt
 	  { echo "earshot needs Python 3.11 to 3.14, and '$(PYTHON)' is none: name yours, such as make PYTHON=python3.13"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	@echo "fetching some 290 packages"
-	@set -e; $(PIP) --no-deps $(TORCH) & torch=$$!; \
+	@set -e; trap wait EXIT; $(PIP) --no-deps $(TORCH) & torch=$$!; \
 	$(if $(UV),$(PIP) $(UV); $(BIN)/uv pip install --quiet --python $(BIN)/python,$(PIP)) --no-deps --require-hashes -r requirements.txt; \
 	wait $$torch; $(PIP) --no-deps --no-build-isolation -e .; \
 	$(FIRST) 'import dvc.cli, dvc.repo.reproduce, earshot.cli.main; from earshot import stages; \

@@ -137,7 +137,8 @@ import os, time
 from earshot.cluster import pools
 with pools.spread(2) as pool:
     pool.submit(os.write, 1, b"begun\\n")
-    both = [pool.submit(time.sleep, 3600) for _ in range(2)]
+    for _ in range(2):
+        pool.submit(time.sleep, 3600)
     time.sleep(3600)
 """
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-HZ_PER_MEL = (
-    200 / 3
-)  # below `LINEAR_HZ`; Slaney's Auditory Toolbox (1998), https://engineering.purdue.edu/~malcolm/interval/1998-010
+# Slaney's mel scale (Auditory Toolbox, 1998, https://engineering.purdue.edu/~malcolm/interval/1998-010): linear below
+# LINEAR_HZ, logarithmic above.
+HZ_PER_MEL = 200 / 3
 LINEAR_HZ = 1000.0
-LOG_STEP = np.log(6.4) / 27  # of the frequency's logarithm, a mel above that
+LOG_STEP = np.log(6.4) / 27  # of the frequency's logarithm, for each mel
 A440 = 440.0
 PITCH_CLASSES = 12
 CENTRE_OCTAVE, OCTAVES_WIDE = 5.0, 2.0  # of the Gaussian by which chroma weighs octaves, from A0
