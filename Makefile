@@ -29,7 +29,7 @@ $(READY): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || \
 	  { echo "earshot needs Python 3.11 to 3.14, and '$(PYTHON)' is none: name yours, such as make PYTHON=python3.13"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	@echo "fetching some 290 packages"
+	@echo "fetching the packages"
 	@set -e; trap wait EXIT; $(PIP) --no-deps $(TORCH) & torch=$$!; \
 	$(if $(UV),$(PIP) $(UV); $(BIN)/uv pip install --quiet --python $(BIN)/python,$(PIP)) --no-deps --require-hashes -r requirements.txt; \
 	wait $$torch; $(PIP) --no-deps --no-build-isolation -e .; \
