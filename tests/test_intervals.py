@@ -95,20 +95,20 @@ def test_a_paired_difference_is_surer_than_two_scores():
     rng = np.random.default_rng(1)
     flipped = rng.random(len(a)) < 0.05
     b = a.assign(predicted=np.where(flipped, np.where(a["predicted"] == "a", "b", "a"), a["predicted"]))
-    found = intervals.difference(a, b)
+    found = intervals.difference(intervals.by_group(a), intervals.by_group(b))
     assert found["difference"] == pytest.approx(
         classification.scores(a)["accuracy"] - classification.scores(b)["accuracy"]
     )
     assert found["low"] <= found["difference"] <= found["high"]
     assert found["high"] - found["low"] < 0.5 * width(intervals.accuracy(a))
-    turned = intervals.difference(b, a)
+    turned = intervals.difference(intervals.by_group(b), intervals.by_group(a))
     assert turned["difference"] == pytest.approx(-found["difference"])
 
 
 def test_two_protocols_can_be_compared_that_tested_different_windows():
     grouped = predictions(60, 6, 0.6, alike=True)
     published = grouped.sample(frac=0.3, random_state=0).assign(predicted=lambda f: f["label"])
-    found = intervals.difference(published, grouped)
+    found = intervals.difference(intervals.by_group(published), intervals.by_group(grouped))
     assert found["difference"] == pytest.approx(1 - classification.scores(grouped)["accuracy"]) and found["low"] > 0
 
 

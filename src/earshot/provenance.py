@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -120,10 +121,15 @@ def digest(facts: Any) -> str:
 
 def _versions(paths: list[Path]) -> list[list[str]]:
     """Return the name and version of each library that some files import."""
-    distributions = importlib.metadata.packages_distributions()
     packages = {name.partition(".")[0] for path in paths for name in _imports(path)} - {*ROOMS}
-    names = {name for package in packages for name in distributions.get(package, [])}
+    names = {name for package in packages for name in libraries().get(package, [])}
     return [[name, importlib.metadata.version(name)] for name in sorted(names)]
+
+
+@functools.cache
+def libraries() -> Mapping[str, list[str]]:
+    """Return what is installed, by the packages that it has; finding out takes a second."""
+    return importlib.metadata.packages_distributions()
 
 
 def _file_of(module: str) -> Path | None:

@@ -61,7 +61,8 @@ def repro(targets: tuple[str, ...], verbose: bool) -> None:
 
     In a terminal a live view shows the stage that runs, elsewhere each stage is a line; data/repro.log has the rest.
     """
-    from earshot import processes, provenance
+    from earshot import processes, provenance, stages
+    from earshot.cluster import warm
     from earshot.doctor import beforehand
     from earshot.live import watch
 
@@ -74,10 +75,12 @@ def repro(targets: tuple[str, ...], verbose: bool) -> None:
     environment = os.environ | {"PATH": path}
     signal.signal(signal.SIGTERM, processes.leave_in_order)  # and so do DVC and its stage
     began = time.monotonic()
-    if verbose:
-        status = subprocess.run(command, cwd=project.root(), env=environment, check=False).returncode
-    else:
-        status = watch.run(command, targets, environment)
+    copied = [sys.executable, "-m", "earshot.stages", stages.SERVE]
+    with warm.started(copied, project.root(), environment) as environment:
+        if verbose:
+            status = subprocess.run(command, cwd=project.root(), env=environment, check=False).returncode
+        else:
+            status = watch.run(command, targets, environment)
     changed = _compared_at() != before
     if status or changed:
         called = os.environ.get("EARSHOT_COMMAND") or " ".join(["earshot repro", *targets])

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from earshot import processes
+from earshot.cluster import warm
 from earshot.errors import EarshotError
 
 CLUSTER = "EARSHOT_CLUSTER"  # in the environment: a scheduler's address, or its scheduler file
@@ -50,6 +51,8 @@ def spread(workers: int, *modules: str) -> Executor:
         from earshot.cluster.remote import Workers  # not without the packages of a cluster
 
         return Workers(address, modules)
+    if warm.COPIED:
+        return forked(workers, int, *modules)
     return Lasting(workers, lambda slots: processes.pool(slots, *modules))
 
 

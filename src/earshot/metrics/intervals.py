@@ -122,7 +122,7 @@ def accuracy(frame: pd.DataFrame) -> Interval:
     Where all are right, or none is, every resample is as well, and the interval would be a point. It is then that of
     Clopper and Pearson (1934) for so many groups: of 48, all right, from 0.926 on.
     """
-    table = _by_group(frame, frame["label"] == frame["predicted"])
+    table = by_group(frame)
     found = bootstrap(
         table[["right", "rows"]].to_numpy(float), _strata(table["label"]), lambda s: s[..., 0] / s[..., 1]
     )
@@ -228,18 +228,17 @@ def difference(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
 
     Parameters
     ----------
-    a, b : predictions, of any number of seeds; a group that both tested is resampled for both at once
+    a, b : see `by_group`; a group that both tested is resampled for both at once
 
     Returns
     -------
     `difference` (accuracy of a minus that of b) and its `low` and `high`; None where nothing can be resampled
     """
-    both = [_by_group(x, x["label"] == x["predicted"]).set_index("group") for x in (a, b)]
-    names = both[0].index.union(both[1].index)
-    label = _strata(both[0]["label"].reindex(names).fillna(both[1]["label"].reindex(names)))
+    names = a.index.union(b.index)
+    label = _strata(a["label"].reindex(names).fillna(b["label"].reindex(names)))
     # groups that only one of the two tested are strata of their own, so that neither is ever left with none
-    strata = np.array([f"{one} {names[n] in both[0].index} {names[n] in both[1].index}" for n, one in enumerate(label)])
-    sums = np.column_stack([x[["right", "rows"]].reindex(names, fill_value=0).to_numpy(float) for x in both])
+    strata = np.array([f"{one} {names[n] in a.index} {names[n] in b.index}" for n, one in enumerate(label)])
+    sums = np.column_stack([x[["right", "rows"]].reindex(names, fill_value=0).to_numpy(float) for x in (a, b)])
 
     def statistic(total: np.ndarray) -> np.ndarray:
         return total[..., 0] / total[..., 1] - total[..., 2] / total[..., 3]
@@ -253,14 +252,10 @@ def _strata(label: pd.Series) -> np.ndarray:
     return np.array(labels.rarest(label.tolist()), dtype=object)
 
 
-def _by_group(frame: pd.DataFrame, right: pd.Series) -> pd.DataFrame:
-    """Return group, label, rows and how many of them are right."""
-    return (
-        frame.assign(right=right)
-        .groupby("group", sort=True)
-        .agg(label=("label", "first"), right=("right", "sum"), rows=("right", "size"))
-        .reset_index()
-    )
+def by_group(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return each group's label, rows and how many of them are right, of predictions of any number of seeds."""
+    counted = {"label": ("label", "first"), "right": ("right", "sum"), "rows": ("right", "size")}
+    return frame.assign(right=frame["label"] == frame["predicted"]).groupby("group", sort=True).agg(**counted)
 
 
 def correct(frame: pd.DataFrame, by: list[str]) -> pd.Series:

@@ -146,7 +146,7 @@ def swapped(frame: pd.DataFrame, max_drop: float) -> list[dict[str, Any]]:
     for (input_name, model), rows in frame.groupby(["input", "model"], sort=False):
         low, high = intervals.accuracy(rows) or (None, None)
         as_is = rows.assign(predicted=rows["as_is"])
-        drop = intervals.difference(as_is, rows)
+        drop = intervals.difference(*map(intervals.by_group, (as_is, rows)))
         found.append(
             {
                 "input": input_name,

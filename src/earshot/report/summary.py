@@ -148,16 +148,18 @@ def _inflation(published: pd.DataFrame, grouped: pd.DataFrame) -> dict[str, Any]
     Of a multi-label dataset over all windows: a window is right or wrong as a whole.
     """
     classes = sorted(set.intersection(*(set(labels.classes_of(x["label"])) for x in (published, grouped))))
-    if labels.are_sets(grouped["label"]):
-        return {"classes": classes, **intervals.difference(published, grouped)}
-    return {"classes": classes, **intervals.difference(*(x[x["label"].isin(classes)] for x in (published, grouped)))}
+    both = [published, grouped]
+    if not labels.are_sets(grouped["label"]):
+        both = [frame[frame["label"].isin(classes)] for frame in both]
+    return {"classes": classes, **intervals.difference(*map(intervals.by_group, both))}
 
 
 def _comparisons(results: DatasetResults, frames: dict[tuple[str, ...], pd.DataFrame]) -> list[dict[str, Any]]:
     found = []
     units = {"windows": WINDOW, "recordings": _unit(results)}
+    groups = {key: intervals.by_group(frame) for key, frame in frames.items()}
     decided = {key: {name: intervals.correct(frame, by) for name, by in units.items()} for key, frame in frames.items()}
-    for (key_a, a), (key_b, b) in combinations(frames.items(), 2):
+    for (key_a, a), (key_b, b) in combinations(groups.items(), 2):
         if key_a[2:] != key_b[2:]:  # of one wiring and protocol
             continue
         found.append(
@@ -197,6 +199,7 @@ def _elsewhere_score(results: DatasetResults, key: tuple[str, ...], rows: pd.Dat
 
 
 def _elsewhere_comparisons(dataset: str, there: dict[tuple[str, ...], pd.DataFrame]) -> list[dict[str, Any]]:
+    groups = {key: intervals.by_group(rows) for key, rows in there.items()}
     return [
         {
             "dataset": dataset,
@@ -206,7 +209,7 @@ def _elsewhere_comparisons(dataset: str, there: dict[tuple[str, ...], pd.DataFra
             "b": "-".join(key_b[:2]),
             **intervals.difference(a, b),
         }
-        for (key_a, a), (key_b, b) in combinations(there.items(), 2)
+        for (key_a, a), (key_b, b) in combinations(groups.items(), 2)
         if key_a[2] == key_b[2]
     ]
 

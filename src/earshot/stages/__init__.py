@@ -18,6 +18,8 @@ from earshot.processes import leave_with_parent
 if TYPE_CHECKING:
     from earshot.datasets.card import Card
 
+SERVE = "serve"  # in place of a stage's name, and a socket after it: run stages in copies, see `cluster.warm`
+
 
 def names() -> list[str]:
     """List the stages, by name."""
