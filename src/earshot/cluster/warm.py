@@ -56,10 +56,9 @@ def started(command: list[str], folder: Path, environment: dict[str, str]) -> It
     if not processes.FORKS:
         yield environment
         return
-    with tempfile.TemporaryDirectory(prefix="earshot-") as private, socket.socket(socket.AF_UNIX) as listener:
-        address = os.path.join(private, "stages")  # in a folder that no other user can enter
-        listener.bind(address)
-        listener.listen()
+    with tempfile.TemporaryDirectory(prefix="earshot-") as private:  # which no other user can enter
+        address = os.path.join(private, "stages")
+        listener = _listening(address)
         number = listener.fileno()
         process = subprocess.Popen([*command, str(number)], cwd=folder, env=environment, pass_fds=[number], **QUIET)
         listener.close()  # so that no stage waits for a process that has ended
@@ -68,6 +67,13 @@ def started(command: list[str], folder: Path, environment: dict[str, str]) -> It
         finally:
             process.kill()  # and with it what it has forked, see `leave_with_parent`
             process.wait()
+
+
+def _listening(address: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen()
+    return listener
 
 
 def run_stage(arguments: list[str], run: Callable[[list[str]], None]) -> None:
@@ -122,7 +128,9 @@ def _end(status: int) -> NoReturn:
 
 
 def serve(number: int, load: Callable[[], None], run: Callable[[list[str]], None]) -> NoReturn:
-    """Load once a first stage asks, which runs by itself, and run each later one in a copy of this process.
+    """Load once a first stage asks, and then run each one that asks in a copy of this process.
+
+    The first one, and those that ask meanwhile, run by themselves.
 
     Parameters
     ----------
@@ -133,9 +141,12 @@ def serve(number: int, load: Callable[[], None], run: Callable[[list[str]], None
     processes.leave_with_parent()
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # a terminal sends Ctrl-C to this process, too
     with socket.socket(fileno=number) as listener:
+        address = listener.getsockname()
         listener.accept()[0].close()
-        load()
-        gc.freeze()  # what is imported is not looked at again by any copy, and so stays shared
+    load()
+    gc.freeze()  # what is imported is not looked at again by any copy, and so stays shared
+    os.unlink(address)
+    with _listening(address) as listener:
         Server(listener, run).serve()
 
 
