@@ -142,7 +142,7 @@ def _compared_at() -> float | None:
 def report(as_json: bool) -> None:
     """Show the latest comparison and the path of its report."""
     if as_json:
-        from earshot.report.summary import read_summary
+        from earshot.report.scores import read_summary
 
         print(json.dumps(read_summary(), ensure_ascii=False))
     else:

@@ -13,8 +13,7 @@ from earshot.files import read_json
 from earshot.pages import numbers
 from earshot.report import words
 from earshot.report.page import tutorial_figures
-from earshot.report.scores import Pair, Summary, rank, side_by_side
-from earshot.report.summary import read_summary
+from earshot.report.scores import Pair, Summary, rank, read_summary, side_by_side
 from earshot.settings import WIRINGS
 
 FILTERS = [numbers.score, numbers.signed, numbers.percent, numbers.duration]

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from earshot import project
+from earshot.errors import EarshotError
 from earshot.pages.numbers import NOTHING, interval, signed
+from earshot.settings import WIRINGS
 from earshot.tracking import links
 
 Scores = dict[str, Any]
 Summary = Mapping[str, list[dict[str, Any]]]
 
+PARTS = [  # of summary.json, see `report.summary`
+    *["scores", "inflation", "comparisons", "noise", "cross_dataset", "elsewhere", "swapped", "events", "calibration"]
+]
+KEYS = [*PARTS, "contrasts"]
 PAIR = ["dataset", "synthetic", "task", "input", "model", "wiring"]
 SHARED = {"input": "model", "model": "input"}  # what two experiments have in common that differ in the other
+
+
+def read_summary(path: Path | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Return the comparison in a summary.json, by default the project's; see `report.summary`.
+
+    Raises
+    ------
+    EarshotError
+        If there is no comparison yet, or it can't be read, or an earlier version wrote it.
+    """
+    path = path or project.report("summary.json")
+    try:
+        summary = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise EarshotError(f"{path} is missing. Run `dvc repro` in its project to make it") from None
+    except (ValueError, OSError) as error:
+        raise EarshotError(f"{path} can't be read ({error}). Delete it and run `dvc repro` in its project") from None
+    if not set(KEYS) <= set(summary) or any(row["wiring"] not in WIRINGS for row in summary["scores"]):
+        raise EarshotError(f"{path} was written by an earlier version of earshot. Run `dvc repro` in its project")
+    return summary
 
 
 @dataclass(frozen=True)

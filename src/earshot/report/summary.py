@@ -5,27 +5,19 @@ The summary, data/report/summary.json, holds every score that the report, the te
 
 from __future__ import annotations
 
-import json
 from itertools import combinations
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import pandas as pd
 
-from earshot import project
-from earshot.errors import EarshotError
 from earshot.files import rounded
 from earshot.metrics import classification, intervals, labels
 from earshot.metrics.intervals import RECORDING, RECORDING_CLASS, WINDOW
 from earshot.report import events, robustness
 from earshot.report.results import Cell, DatasetResults
-from earshot.settings import WIRINGS
+from earshot.report.scores import PARTS
 
-PARTS = [
-    *["scores", "inflation", "comparisons", "noise", "cross_dataset", "elsewhere", "swapped", "events", "calibration"]
-]
-KEYS = [*PARTS, "contrasts"]
 EXPERIMENT = ["input", "model", "wiring"]
 MEAN = ["accuracy", "macro_f1", "loss", "calibration_error", "windows"]
 
@@ -212,23 +204,3 @@ def _elsewhere_comparisons(dataset: str, there: dict[tuple[str, ...], pd.DataFra
         for (key_a, a), (key_b, b) in combinations(groups.items(), 2)
         if key_a[2] == key_b[2]
     ]
-
-
-def read_summary(path: Path | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Return the comparison in a summary.json, by default the project's; see `summarise`.
-
-    Raises
-    ------
-    EarshotError
-        If there is no comparison yet, or it can't be read, or an earlier version wrote it.
-    """
-    path = path or project.report("summary.json")
-    try:
-        summary = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise EarshotError(f"{path} is missing. Run `dvc repro` in its project to make it") from None
-    except (ValueError, OSError) as error:
-        raise EarshotError(f"{path} can't be read ({error}). Delete it and run `dvc repro` in its project") from None
-    if not set(KEYS) <= set(summary) or any(row["wiring"] not in WIRINGS for row in summary["scores"]):
-        raise EarshotError(f"{path} was written by an earlier version of earshot. Run `dvc repro` in its project")
-    return summary

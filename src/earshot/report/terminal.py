@@ -8,9 +8,7 @@ from rich.table import Table
 
 from earshot import project
 from earshot.pages.numbers import interval, score, with_interval
-from earshot.report import robustness
-from earshot.report.scores import Pair, difference_text, side_by_side
-from earshot.report.summary import read_summary
+from earshot.report.scores import Pair, difference_text, read_summary, side_by_side
 from earshot.terminal import console, empty_table
 
 if TYPE_CHECKING:
@@ -64,6 +62,8 @@ def print_inflation(dataset: str) -> None:
 
 def print_cross_dataset(dataset: str, predictions: pd.DataFrame) -> None:
     """Print the scores of a dataset's models on another dataset; see `report.robustness.cross_dataset`."""
+    from earshot.report import robustness  # scikit-learn takes seconds, and the pipeline's summary needs none
+
     rows = robustness.cross_dataset(predictions)
     table = empty_table(f"models of {dataset}, tested on {rows[0]['on']}")
     table.add_column("experiment")

@@ -16,7 +16,7 @@ from earshot.deploy import backbone
 from earshot.deploy.onnx.export import export
 from earshot.errors import EarshotError
 from earshot.files import copy, temporary_name, write_text
-from earshot.report.summary import read_summary
+from earshot.report.scores import read_summary
 from earshot.trained import model_folder
 
 HERE = Path(__file__).parent
