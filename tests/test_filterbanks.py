@@ -1,12 +1,13 @@
-"""The filter banks are librosa's, to the bit, at any sample rate, window and tuning."""
+"""Filter banks are librosa's and windows are scipy's, to the bit, at any sample rate, length and tuning."""
 
 from __future__ import annotations
 
 import librosa
 import numpy as np
 import pytest
+import scipy.signal
 
-from earshot.audio import filterbanks
+from earshot.audio import filterbanks, spectrum
 from earshot.inputs import librosa_features
 
 RATES = (8000, 16000, 22050, 44100, 48000)
@@ -27,6 +28,13 @@ def test_mel_bands(sample_rate, n_fft):
             assert_same(filterbanks.mel(sample_rate, n_fft, n_mels, lowest), expected)
         expected = librosa.mel_frequencies(n_mels=n_mels + 2, fmax=sample_rate / 2)
         assert_same(filterbanks.mel_corners(sample_rate, n_mels), expected)
+
+
+@pytest.mark.parametrize("length", [2, 3, 7, 256, 441, 2048, 22050])
+def test_windows(length):
+    assert_same(spectrum.hann(length, np.float64), scipy.signal.get_window("hann", length))
+    for share in (0.1, 0.25, 0.5):
+        assert_same(spectrum.tapered(length, share), scipy.signal.get_window(("tukey", share), length))
 
 
 @pytest.mark.parametrize("sample_rate", RATES)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numba
 import numpy as np
 import scipy.fft
-import scipy.signal
 
 from earshot.audio import filterbanks
 from earshot.audio.cut import stretches
@@ -55,7 +54,7 @@ def centred(samples: np.ndarray, n_fft: int, hop_length: int) -> Iterator[np.nda
 @functools.cache
 def hann(n_fft: int, dtype: type) -> np.ndarray:
     """Return librosa's window, a periodic Hann window: shape (n_fft,)."""
-    return scipy.signal.get_window("hann", n_fft).astype(dtype)
+    return (0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, n_fft + 1)))[:-1].astype(dtype)
 
 
 def mel(power: np.ndarray, sample_rate: int, n_fft: int, n_mels: int) -> np.ndarray:
@@ -94,11 +93,27 @@ def density(samples: np.ndarray, sample_rate: int, nperseg: int, hop_length: int
 @functools.cache
 def tukey(nperseg: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the window, (nperseg,), and what makes squared magnitudes a one-sided density, (F,); both float32."""
-    window = scipy.signal.get_window(("tukey", 0.25), nperseg)
+    window = tapered(nperseg, 0.25)
     scale = np.full(nperseg // 2 + 1, 2 / (sample_rate * (window**2).sum()))
     scale[0] /= 2  # the mean has no twin at a negative frequency, nor has, where there is one, Nyquist's
     scale[nperseg // 2 + nperseg % 2 :] /= 2
     return window.astype(np.float32), scale.astype(np.float32)
+
+
+def tapered(length: int, share: float) -> np.ndarray:
+    """Return a periodic Tukey window, as `scipy.signal.get_window` does: shape (length,).
+
+    Parameters
+    ----------
+    share : of the window in which it rises and falls as a Hann window does; between them it is 1
+    """
+    place = np.arange(length)
+    width = int(share * length / 2)
+    rising, falling = place[: width + 1], place[length - width :]
+    window = np.ones(length)
+    window[: width + 1] = 0.5 * (1 + np.cos(np.pi * (-1 + 2.0 * rising / share / length)))
+    window[length - width :] = 0.5 * (1 + np.cos(np.pi * (-2.0 / share + 1 + 2.0 * falling / share / length)))
+    return window
 
 
 @loops

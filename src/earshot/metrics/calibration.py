@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize_scalar
 
-from earshot.metrics import classification, labels
+from earshot.metrics import labels
 
 METHODS = ("temperature", "isotonic")
 CLIP = 1e-7  # as in `classification`: a probability of 0 has no logit
@@ -48,6 +47,8 @@ def fit(method: str, probabilities: np.ndarray, true: np.ndarray, multi_label: b
 
 
 def _temperature(probabilities: np.ndarray, true: np.ndarray, multi_label: bool) -> float:
+    from scipy.optimize import minimize_scalar  # not where a calibration is applied
+
     def loss(log: float) -> float:
         p = _tempered(probabilities.astype(float), float(np.exp(log)), multi_label).clip(CLIP, 1 - CLIP)
         return -float(np.where(true, np.log(p), np.log1p(-p) if multi_label else 0.0).mean())
@@ -75,6 +76,8 @@ def applied(calibration: Calibration | None, probabilities: np.ndarray, multi_la
 
 def of_table(calibration: Calibration | None, frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table of predictions with calibrated p_CLASS, and of single labels with what is predicted then."""
+    from earshot.metrics import classification  # scikit-learn takes a second, and predictions need none of it
+
     names = classification.classes_of(frame)
     columns = [classification.PROBABILITY + name for name in names]
     multi_label = labels.are_sets(frame["label"])
