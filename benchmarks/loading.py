@@ -34,8 +34,8 @@ def peak():
 with_torch, first = peak(), []
 from earshot.training.classifier import Classifier
 Classifier.on_train_batch_end = lambda *_: first or first.append(time.time() - float(os.environ["STARTED"]))
-from earshot.cli.train import main
-main()
+from earshot.cli import hydra_train
+hydra_train.begin()
 print(json.dumps({"first_step_seconds": first[0], "peak_mib": peak() - with_torch}))
 """
 
