@@ -60,7 +60,7 @@ real: $(READY)  ## the same pipeline on the real recordings in EARSHOT_MIRROR (g
 	@$(BIN)/python benchmarks/real.py
 
 bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md, docs/scale.md, docs/growth.md and docs/audit.md; needs EARSHOT_MIRROR, after repro
-	@for part in features training loading scale growth audit repro latency; do $(BIN)/python benchmarks/$$part.py || exit 1; done
+	@for part in features training loading scale growth audit repro answers latency; do $(BIN)/python benchmarks/$$part.py || exit 1; done
 	@$(BIN)/python -m tools.pages benchmarks scale growth audit
 
 faults: $(READY)  ## corrupt what is kept, have calls fail, kill, send what is hostile (hours); write docs/reliability.md

@@ -16,7 +16,7 @@ from tools.growth import Growth
 
 MILLION = 1_000_000
 PAGES = {  # what each is written from
-    "benchmarks": ["features", "training", "loading", "repro", "latency"],
+    "benchmarks": ["features", "training", "loading", "repro", "answers", "latency"],
     "scale": ["scale"],
     "growth": ["growth"],
     "audit": ["audit"],
