@@ -5,7 +5,6 @@ Called as DVC calls `earshot.stages`: with a stage's name and its arguments. Wit
 
 from __future__ import annotations
 
-import functools
 import importlib
 import json
 import os
@@ -48,6 +47,15 @@ def fail(how: str) -> None:
     sys.exit(int(how) if how.isdecimal() else how)
 
 
+def load() -> None:
+    """Import; then say so in a file, and wait for ever, where that is asked."""
+    importlib.import_module(IMPORTED)
+    if path := os.environ.get("LOADED"):
+        Path(path).touch()
+    if os.environ.get("ENDLESS"):
+        signal.pause()
+
+
 def run(arguments: list[str]) -> None:
     """Run a stage."""
     name, *others = arguments
@@ -56,5 +64,5 @@ def run(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        warm.serve(int(sys.argv[2]), functools.partial(importlib.import_module, IMPORTED), run)
+        warm.serve(int(sys.argv[2]), load, run)
     warm.run_stage(sys.argv[1:], run)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -43,12 +44,6 @@ class Stages:
         assert status == 0, told
         return json.loads(said)
 
-    def loaded(self) -> Stages:
-        """Wait until stages run in copies."""
-        while not self.facts()["copied"]:
-            pass
-        return self
-
     def waiting(self) -> tuple[subprocess.Popen, psutil.Process]:
         """Return the process of a stage that waits for a signal, and the one that it runs in."""
         process = self.start("wait", str(self.folder / "said"))
@@ -57,69 +52,91 @@ class Stages:
         return process, psutil.Process(int((self.folder / "said").read_text()))
 
 
+def started(folder: Path, at_once: bool = False, **more):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | more
+    return warm.started([*PROGRAM, "serve"], folder, environment, at_once)
+
+
 @pytest.fixture
 def stages(tmp_path):
-    with warm.started([*PROGRAM, "serve"], tmp_path, os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}) as found:
+    with started(tmp_path) as found:
         yield Stages(found, tmp_path)
 
 
-@pytest.fixture
-def warmed(stages) -> Stages:
-    return stages.loaded()
+def test_stages_run_in_copies_of_one_process(stages, tmp_path):
+    one, other = (stages.facts(GIVEN=name) for name in ("a", "b"))
+    assert one["copied"] and one["imported"] and other["copied"]
+    assert one["parent"] == other["parent"] != os.getpid() and one["process"] != other["process"]
+    assert [one["given"], other["given"]] == ["a", "b"] and one["folder"] == str(tmp_path)
 
 
-def test_the_first_stage_runs_by_itself_and_later_ones_in_copies_of_one_process(stages, tmp_path):
-    first = stages.facts(GIVEN="a")
-    assert not first["copied"] and not first["imported"] and first["parent"] == os.getpid()
-    stages.loaded()
-    second, third = (stages.facts(GIVEN=name) for name in ("b", "c"))
-    assert second["copied"] and second["imported"] and third["copied"]
-    assert second["parent"] == third["parent"] != os.getpid() and second["process"] != third["process"]
-    assert [found["given"] for found in (first, second, third)] == ["a", "b", "c"]
-    assert {found["folder"] for found in (first, second, third)} == {str(tmp_path)}
+def test_nothing_is_loaded_before_a_stage_asks(tmp_path):
+    loaded = tmp_path / "loaded"
+    with started(tmp_path, LOADED=str(loaded)) as found:
+        assert not loaded.exists()
+        assert Stages(found, tmp_path).facts()["copied"] and loaded.exists()
+
+
+def test_all_is_loaded_at_once_where_that_is_asked(tmp_path):
+    loaded = tmp_path / "loaded"
+    with started(tmp_path, at_once=True, LOADED=str(loaded)) as found:
+        while not loaded.exists():
+            pass
+        assert Stages(found, tmp_path).facts()["copied"]
+
+
+def test_a_stage_that_waits_ends_quietly_with_ctrl_c(tmp_path):
+    loaded = tmp_path / "loaded"
+    with started(tmp_path, LOADED=str(loaded), ENDLESS="1") as found:
+        process = Stages(found, tmp_path).start("facts")
+        while not loaded.exists():
+            pass
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == -signal.SIGINT
+    assert process.communicate() == ("", "")
 
 
 @pytest.mark.parametrize(
     ("how", "status", "told"), [("0", 0, ""), ("7", 7, ""), ("killed", -9, ""), ("no such file", 1, "no such file\n")]
 )
-def test_a_stage_ends_as_its_copy_does(warmed, how, status, told):
-    assert warmed.run("fail", how) == (status, "", told)
+def test_a_stage_ends_as_its_copy_does(stages, how, status, told):
+    assert stages.run("fail", how) == (status, "", told)
 
 
-def test_sigterm_lets_a_copy_end_in_order(warmed):
-    process, copied = warmed.waiting()
+def test_sigterm_lets_a_copy_end_in_order(stages):
+    process, copied = stages.waiting()
     process.terminate()
     assert process.communicate() == ("", "error: ended by SIGTERM\n")
     assert process.returncode == 1 and not copied.is_running()
 
 
-def test_ctrl_c_reaches_a_copy_once_as_a_terminal_sends_it(warmed):
-    process, copied = warmed.waiting()
+def test_ctrl_c_reaches_a_copy_once_as_a_terminal_sends_it(stages):
+    process, copied = stages.waiting()
     for number in (copied.pid, copied.ppid(), process.pid):
         os.kill(number, signal.SIGINT)
     assert process.communicate() == ("interrupted\n", "")
     assert process.returncode == 3
-    assert warmed.facts()["copied"]
+    assert stages.facts()["copied"]
 
 
-def test_a_copy_ends_with_the_stage_that_is_killed(warmed):
-    process, copied = warmed.waiting()
+def test_a_copy_ends_with_the_stage_that_is_killed(stages):
+    process, copied = stages.waiting()
     process.kill()
     copied.wait()
-    assert warmed.facts()["copied"]
+    assert stages.facts()["copied"]
 
 
-def test_all_end_with_the_process_that_is_copied(warmed):
-    process, copied = warmed.waiting()
+def test_all_end_with_the_process_that_is_copied(stages):
+    process, copied = stages.waiting()
     os.kill(copied.ppid(), signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     copied.wait()
-    assert not warmed.facts()["copied"]
+    assert not stages.facts()["copied"]
 
 
 def test_nothing_is_left_after_the_block(tmp_path):
-    with warm.started([*PROGRAM, "serve"], tmp_path, os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}) as found:
-        stages = Stages(found, tmp_path).loaded()
+    with started(tmp_path) as found:
+        stages = Stages(found, tmp_path)
         process, copied = stages.waiting()
         parent = copied.parent()
     process.wait()
@@ -127,6 +144,15 @@ def test_nothing_is_left_after_the_block(tmp_path):
         one.wait()
     assert not Path(found[warm.ADDRESS]).parent.exists()
     assert not stages.facts()["copied"]
+
+
+def test_in_a_folder_that_can_hold_no_socket_each_stage_runs_by_itself(tmp_path, monkeypatch):
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with warm.started([*PROGRAM, "serve"], tmp_path, dict(os.environ)) as found:
+        assert found == os.environ
+    assert not list(long.iterdir())
 
 
 def test_where_processes_are_not_forked_each_stage_runs_by_itself(tmp_path, monkeypatch):

@@ -76,7 +76,8 @@ def repro(targets: tuple[str, ...], verbose: bool) -> None:
     signal.signal(signal.SIGTERM, processes.leave_in_order)  # and so do DVC and its stage
     began = time.monotonic()
     copied = [sys.executable, "-m", "earshot.stages", stages.SERVE]
-    with warm.started(copied, project.root(), environment) as environment:
+    new = not (project.root() / "dvc.lock").exists()
+    with warm.started(copied, project.root(), environment, at_once=new) as environment:
         if verbose:
             status = subprocess.run(command, cwd=project.root(), env=environment, check=False).returncode
         else:

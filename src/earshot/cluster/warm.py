@@ -11,6 +11,7 @@ import gc
 import json
 import multiprocessing
 import os
+import select
 import selectors
 import signal
 import socket
@@ -46,21 +47,31 @@ class Request(NamedTuple):
 
 
 @contextmanager
-def started(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[dict[str, str]]:
+def started(
+    command: list[str], folder: Path, environment: dict[str, str], at_once: bool = False
+) -> Iterator[dict[str, str]]:
     """Start the process in a folder, and end it with the block; yield the environment in which stages find it.
 
     Parameters
     ----------
     command : what calls `serve`, but for its last argument, the number of the socket
+    at_once : whether it imports before a first stage asks: many will
     """
     if not processes.FORKS:
         yield environment
         return
     with tempfile.TemporaryDirectory(prefix="earshot-") as private:  # which no other user can enter
         address = os.path.join(private, "stages")
-        listener = _listening(address)
+        try:
+            listener = _listening(address)
+        except OSError:  # TMPDIR is longer than a socket's path may be, or on a file system without sockets
+            yield environment
+            return
         number = listener.fileno()
         process = subprocess.Popen([*command, str(number)], cwd=folder, env=environment, pass_fds=[number], **QUIET)
+        if at_once:
+            with socket.socket(socket.AF_UNIX) as asking:
+                asking.connect(address)
         listener.close()  # so that no stage waits for a process that has ended
         try:
             yield environment | {ADDRESS: address}
@@ -101,6 +112,8 @@ def _ask(arguments: list[str]) -> int | None:
     if address is None:
         return None
     processes.leave_with_parent()
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # while it waits Ctrl-C ends it without a traceback
     said = json.dumps(Request(arguments, os.getcwd(), dict(os.environ))).encode()
     with socket.socket(socket.AF_UNIX) as server:
         try:
@@ -128,9 +141,7 @@ def _end(status: int) -> NoReturn:
 
 
 def serve(number: int, load: Callable[[], None], run: Callable[[list[str]], None]) -> NoReturn:
-    """Load once a first stage asks, and then run each one that asks in a copy of this process.
-
-    The first one, and those that ask meanwhile, run by themselves.
+    """Load once a first stage asks, and run each one that asks in a copy of this process.
 
     Parameters
     ----------
@@ -141,12 +152,9 @@ def serve(number: int, load: Callable[[], None], run: Callable[[list[str]], None
     processes.leave_with_parent()
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # a terminal sends Ctrl-C to this process, too
     with socket.socket(fileno=number) as listener:
-        address = listener.getsockname()
-        listener.accept()[0].close()
-    load()
-    gc.freeze()  # what is imported is not looked at again by any copy, and so stays shared
-    os.unlink(address)
-    with _listening(address) as listener:
+        select.select([listener], [], [])
+        load()
+        gc.freeze()  # what is imported is not looked at again by any copy, and so stays shared
         Server(listener, run).serve()
 
 
