@@ -15,6 +15,7 @@ import pytest
 
 from earshot import processes
 from earshot.cluster import warm
+from earshot.stages import SERVE
 
 pytestmark = [
     pytest.mark.process,
@@ -159,3 +160,17 @@ def test_where_processes_are_not_forked_each_stage_runs_by_itself(tmp_path, monk
     monkeypatch.setattr(processes, "FORKS", False)
     with warm.started([*PROGRAM, "serve"], tmp_path, dict(os.environ)) as found:
         assert found == os.environ
+
+
+def test_earshots_own_stages_import_nothing_where_they_are_called(shared):
+    stage = [sys.executable, "-X", "importtime", "-m", "earshot.stages"]  # it tells each import on standard error
+    wanted = shared.data("splits", "horns", "grouped.parquet")
+    before = wanted.read_bytes()
+    wanted.unlink()
+    command = [sys.executable, "-m", "earshot.stages", SERVE]
+    with warm.started(command, shared.root, os.environ | {"EARSHOT_ROOT": str(shared.root)}) as found:
+        ran = subprocess.run([*stage, "split", "horns"], cwd=shared.root, env=found, capture_output=True, text=True)
+        wrong = subprocess.run([*stage, "split", "owls"], cwd=shared.root, env=found, capture_output=True, text=True)
+    assert ran.returncode == 0 and wanted.read_bytes() == before, ran.stderr
+    assert "pandas" not in ran.stderr
+    assert wrong.returncode == 1 and "error: no dataset is called 'owls'" in wrong.stderr
