@@ -63,6 +63,7 @@ def run(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may have it ignored
     if sys.argv[1] == "serve":
         warm.serve(int(sys.argv[2]), load, run)
     warm.run_stage(sys.argv[1:], run)
