@@ -21,7 +21,8 @@ from measure import PROJECT, REPEATS, seconds, table, write
 def environment(root: Path) -> dict[str, str]:
     """Return the environment of the clone's stages: this interpreter, that code."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return os.environ | {"PATH": path, "EARSHOT_ROOT": str(root), "PYTHONUNBUFFERED": "1"}
+    code = {"EARSHOT_ROOT": str(root), "PYTHONPATH": str(root / "src")}
+    return os.environ | code | {"PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def stages(root: Path) -> tuple[float, dict[str, list[float]]]:
