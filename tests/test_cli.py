@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from conftest import PROJECT, dashboard
 from earshot.cli import main
-from earshot.report.summary import KEYS
+from earshot.report.scores import KEYS
 from earshot.tracking import logger
 
 

@@ -19,7 +19,7 @@ from earshot.cli import main
 from earshot.deploy.hub.write import card, write
 from earshot.errors import EarshotError
 from earshot.files import write_json
-from earshot.report.summary import KEYS
+from earshot.report.scores import KEYS
 from earshot.trained import model_folder
 from test_onnx import WINDOW, model, ours
 from tiny import RATE
