@@ -81,9 +81,15 @@ def test_nothing_is_loaded_before_a_stage_asks(tmp_path):
 def test_all_is_loaded_at_once_where_that_is_asked(tmp_path):
     loaded = tmp_path / "loaded"
     with started(tmp_path, at_once=True, LOADED=str(loaded)) as found:
-        while not loaded.exists():
+        stages = Stages(found, tmp_path)
+        while not stages.facts()["copied"]:  # it runs by itself meanwhile
             pass
-        assert Stages(found, tmp_path).facts()["copied"]
+        assert loaded.exists() and stages.facts()["copied"]
+
+
+def test_no_stage_waits_for_what_was_to_be_loaded_at_once(tmp_path):
+    with started(tmp_path, at_once=True, ENDLESS="1") as found:
+        assert not Stages(found, tmp_path).facts()["copied"]
 
 
 def test_a_stage_that_waits_ends_quietly_with_ctrl_c(tmp_path):

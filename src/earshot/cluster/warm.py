@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "EARSHOT_WARM"  # the socket of the process, a path which `earshot repro` sets for the stages
 COPIED = False  # whether this process is a copy
+LOADING = "~"  # after a socket's name: stages don't find it before all is imported
 SIZE = struct.Struct("!I")  # of a request, in bytes
 BEGUN = b"b"
 STATUS = struct.Struct("!i")  # of a stage that has ended, as `subprocess` has it: -9 if it was killed
@@ -55,7 +56,8 @@ def started(
     Parameters
     ----------
     command : what calls `serve`, but for its last argument, the number of the socket
-    at_once : whether it imports before a first stage asks: many will
+    at_once : whether it imports before a first stage asks, as many will; those that do meanwhile run by themselves,
+        since the first import of all, in a new environment, takes half a minute
     """
     if not processes.FORKS:
         yield environment
@@ -63,15 +65,12 @@ def started(
     with tempfile.TemporaryDirectory(prefix="earshot-") as private:  # which no other user can enter
         address = os.path.join(private, "stages")
         try:
-            listener = _listening(address)
+            listener = _listening(f"{address}{LOADING}" if at_once else address)
         except OSError:  # TMPDIR is longer than a socket's path may be, or on a file system without sockets
             yield environment
             return
         number = listener.fileno()
         process = subprocess.Popen([*command, str(number)], cwd=folder, env=environment, pass_fds=[number], **QUIET)
-        if at_once:
-            with socket.socket(socket.AF_UNIX) as asking:
-                asking.connect(address)
         listener.close()  # so that no stage waits for a process that has ended
         try:
             yield environment | {ADDRESS: address}
@@ -141,7 +140,7 @@ def _end(status: int) -> NoReturn:
 
 
 def serve(number: int, load: Callable[[], None], run: Callable[[list[str]], None]) -> NoReturn:
-    """Load once a first stage asks, and run each one that asks in a copy of this process.
+    """Load, by default once a first stage asks, and run each one that asks in a copy of this process.
 
     Parameters
     ----------
@@ -152,8 +151,11 @@ def serve(number: int, load: Callable[[], None], run: Callable[[list[str]], None
     processes.leave_with_parent()
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # a terminal sends Ctrl-C to this process, too
     with socket.socket(fileno=number) as listener:
-        select.select([listener], [], [])
+        address = listener.getsockname()
+        if not address.endswith(LOADING):
+            select.select([listener], [], [])
         load()
+        os.rename(address, address.removesuffix(LOADING))
         gc.freeze()  # what is imported is not looked at again by any copy, and so stays shared
         Server(listener, run).serve()
 
