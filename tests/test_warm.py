@@ -92,6 +92,14 @@ def test_no_stage_waits_for_what_was_to_be_loaded_at_once(tmp_path):
         assert not Stages(found, tmp_path).facts()["copied"]
 
 
+def test_a_stage_that_runs_by_itself_heeds_ctrl_c_as_ever(tmp_path):
+    with started(tmp_path, at_once=True, ENDLESS="1") as found:
+        process, itself = Stages(found, tmp_path).waiting()
+        assert process.pid == itself.pid
+        process.send_signal(signal.SIGINT)
+        assert process.communicate() == ("interrupted\n", "") and process.returncode == 3
+
+
 def test_a_stage_that_waits_ends_quietly_with_ctrl_c(tmp_path):
     loaded = tmp_path / "loaded"
     with started(tmp_path, LOADED=str(loaded), ENDLESS="1") as found:

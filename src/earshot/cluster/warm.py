@@ -111,7 +111,8 @@ def _ask(arguments: list[str]) -> int | None:
     if address is None:
         return None
     processes.leave_with_parent()
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    heeded = signal.getsignal(signal.SIGINT)
+    if heeded != signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # while it waits Ctrl-C ends it without a traceback
     said = json.dumps(Request(arguments, os.getcwd(), dict(os.environ))).encode()
     with socket.socket(socket.AF_UNIX) as server:
@@ -120,9 +121,10 @@ def _ask(arguments: list[str]) -> int | None:
             socket.send_fds(server, [SIZE.pack(len(said))], STREAMS)
             server.sendall(said)
             begun = server.recv(len(BEGUN))
-        except OSError:  # it has ended
-            return None
+        except OSError:  # it has ended, or is not ready
+            begun = b""
         if not begun:
+            signal.signal(signal.SIGINT, heeded)
             return None
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda got, _: server.send(bytes([got])))
@@ -173,8 +175,8 @@ class Server:
     def serve(self) -> NoReturn:
         """Do what clients ask for."""
         while True:
-            for key, _ in self.selector.select():
-                key.data()
+            key, _ = self.selector.select()[0]  # one at a time: what it does may end another
+            key.data()
 
     def _accept(self) -> None:
         """Fork for a client's request."""
